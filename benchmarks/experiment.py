@@ -1,0 +1,116 @@
+"""What the experiment scripts share: run one configuration, append its figures to a result file, skip what is there."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import shutil
+import statistics
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from semiseg import Config, __version__, train
+from semiseg.training.progress import read_metrics
+
+
+def machine() -> str:
+    """Processor, cores and accelerator in one line."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        models = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        name = models[0] if models else name
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads{gpu}"
+
+
+def versions() -> dict[str, str]:
+    """Versions that a figure depends on."""
+    return {
+        "semiseg": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """Runs already in a result file."""
+    return json.loads(path.read_text()) if path.exists() else []
+
+
+def run_once(path: Path, key: dict[str, Any], preset: str, overrides: list[str], work: Path) -> dict[str, Any]:
+    """Train unless a run with this ``key`` is in the file; the result is saved before anything else starts."""
+    results = read_results(path)
+    for row in results:
+        if all(row.get(name) == value for name, value in key.items()):
+            return row
+    run_dir = work / "-".join(str(value) for value in key.values()).replace("/", "_")
+    words = [*overrides, f"run_dir={run_dir}", "training.tensorboard=false"]
+    resume = (run_dir / "checkpoints" / "last.pt").exists()
+    print(f"--- {key}{' (resumed)' if resume else ''}", file=sys.stderr, flush=True)
+    result = train(Config.load(preset, words), resume=resume)
+    evaluation = json.loads((run_dir / "evaluation.json").read_text())
+    training = [row for row in read_metrics(run_dir) if row["kind"] == "train"]
+    row = key | {
+        "miou_last": round(result.last_miou, 3),
+        "miou_best": round(result.best_miou, 3),
+        "miou_last_teacher": (
+            round(100 * evaluation["last_teacher"]["miou"], 3) if "last_teacher" in evaluation else None
+        ),
+        "iou_last": [None if v is None else round(100 * v, 2) for v in evaluation["last"]["iou"]],
+        "last_losses": {k: v for k, v in training[-1].items() if isinstance(v, float)},
+        "iterations": evaluation["iterations"],
+        "seconds": round(result.seconds, 1),
+        "resumed": resume,
+        "command": "semiseg train " + " ".join([preset, *overrides]),
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
+        "versions": versions(),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps([*read_results(path), row], indent=1))
+    partial.replace(path)
+    shutil.rmtree(run_dir)
+    print(json.dumps({k: row[k] for k in (*key, "miou_last", "miou_best", "miou_last_teacher", "seconds")}), flush=True)
+    return row
+
+
+def mean_sd(values: Iterable[float]) -> str:
+    """``mean ± sd`` of mIoU in percent; the sd is the sample's, absent for a single run."""
+    values = list(values)
+    if not values:
+        return "–"
+    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.1f}{spread}"
+
+
+def table(rows: list[dict[str, Any]], by: tuple[str, ...]) -> str:
+    """Markdown table: one line a combination of ``by``, mean ± sd over its runs of last, best and teacher mIoU."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in by), []).append(row)
+    lines = [
+        "| " + " | ".join([*by, "runs", "student, last", "student, best", "teacher, last", "seconds a run"]) + " |",
+        "|---" * (len(by) + 5) + "|",
+    ]
+    for group, runs in groups.items():
+        teacher = [r["miou_last_teacher"] for r in runs if r["miou_last_teacher"] is not None]
+        cells = [
+            *map(str, group),
+            str(len(runs)),
+            mean_sd(r["miou_last"] for r in runs),
+            mean_sd(r["miou_best"] for r in runs),
+            mean_sd(teacher),
+            f"{statistics.fmean(r['seconds'] for r in runs):.0f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)

@@ -1,0 +1,309 @@
+"""Weak and strong augmentation: Table 1 of Alonso et al., ICCV 2021 (section 4.2), without its ClassMix row.
+
+| Table 1                    | weak         | strong       | field of :class:`Strength`    |
+|----------------------------|--------------|--------------|-------------------------------|
+| flip probability           | 0.50         | 0.50         | ``flip``                      |
+| resize ×[0.75, 1.75], prob.| 0.50         | 0.80         | ``resize``, ``resize_range``  |
+| colour jittering prob.     | 0.20         | 0.80         | ``jitter``                    |
+| brightness, max intensity  | 0.15         | 0.30         | ``brightness``                |
+| contrast, max intensity    | 0.15         | 0.30         | ``contrast``                  |
+| saturation, max intensity  | 0.075        | 0.15         | ``saturation``                |
+| hue, max intensity         | 0.05         | 0.10         | ``hue``                       |
+| Gaussian blur probability  | 0            | 0.20         | ``blur``                      |
+| ClassMix probability       | 0.20         | 0.80         | ``classmix`` (see ``mixing``) |
+
+All draws come from one CPU generator, image by image, so a seed means the same views on every device, and
+which images are touched is known without asking the device.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..errors import UsageError
+
+BLUR_SIGMA = (0.15, 1.15)  # pixels; Table 1 gives none: ClassMix's range (code of Olsson et al., 2021)
+BLUR_RADIUS = 4  # pixels: 3.5 of the largest sigma
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: the grey that contrast is measured from
+
+
+@dataclass(frozen=True)
+class Strength:
+    """One column of Table 1. Probabilities are per image; intensities are the largest deviation.
+
+    Raises:
+        UsageError: for a probability or intensity outside its range.
+    """
+
+    flip: float
+    """Probability of a horizontal flip (Table 1, row 1)."""
+    resize: float
+    """Probability of a resize (row 2)."""
+    jitter: float
+    """Probability of colour jitter, all four parts together (row 3)."""
+    brightness: float
+    """Factor in 1 ± this (row 4)."""
+    contrast: float
+    """Factor in 1 ± this, about the image's mean grey (row 5)."""
+    saturation: float
+    """Factor of HSV saturation in 1 ± this (row 6)."""
+    hue: float
+    """Shift of HSV hue in ± this, in full circles (row 7)."""
+    blur: float
+    """Probability of Gaussian blur (row 8), sigma uniform in ``BLUR_SIGMA``."""
+    classmix: float
+    """Probability of ClassMix (row 9); used by the caller, not by :func:`augment`."""
+    resize_range: tuple[float, float] = (0.75, 1.75)
+    """Scale drawn uniformly from this range (row 2)."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            highest = 0.5 if name == "hue" else 1.0
+            if name != "resize_range" and not 0 <= value <= highest:
+                raise UsageError(f"augmentation: {name} is {value}; set it between 0 and {highest:g}")
+        low, high = self.resize_range
+        if not 0 < low <= high < math.inf:
+            raise UsageError(f"augmentation: resize_range is {low, high}; set 0 < low <= high")
+
+
+# fmt: off
+WEAK = Strength(
+    flip=0.50, resize=0.50, jitter=0.20, brightness=0.15, contrast=0.15, saturation=0.075, hue=0.05,
+    blur=0.0, classmix=0.20,
+)
+"""Table 1, left: labelled images."""
+STRONG = Strength(
+    flip=0.50, resize=0.80, jitter=0.80, brightness=0.30, contrast=0.30, saturation=0.15, hue=0.10,
+    blur=0.20, classmix=0.80,
+)
+"""Table 1, right: unlabelled images."""
+# fmt: on
+WEAK_REFERENCE = replace(WEAK, brightness=0.125, contrast=0.125, saturation=0.0625, hue=0.0417)
+"""The weak set with the jitter of the authors' code."""
+STRONG_REFERENCE = replace(STRONG, brightness=0.25, contrast=0.25, saturation=0.125, hue=0.083, classmix=0.75)
+"""The strong set with the jitter and the ClassMix probability of the authors' code."""
+
+
+class Draws(NamedTuple):
+    """Everything random about a batch of views: uniform numbers in [0, 1), each (B,) float32 on the CPU."""
+
+    flip: Tensor
+    resize: Tensor
+    scale: Tensor
+    offset_y: Tensor
+    offset_x: Tensor
+    jitter: Tensor
+    brightness: Tensor
+    contrast: Tensor
+    saturation: Tensor
+    hue: Tensor
+    blur: Tensor
+    sigma: Tensor
+
+
+def draw(batch: int, generator: torch.Generator) -> Draws:
+    """Draw for ``batch`` images; whatever the strength, as many numbers: strengths compare under one seed."""
+    return Draws(*torch.rand(batch, len(Draws._fields), generator=generator).unbind(1))
+
+
+def augment(
+    images: Tensor,
+    labels: Tensor,
+    confidence: Tensor | None,
+    strength: Strength,
+    generator: torch.Generator,
+    fill: float = 0.5,
+    ignore_index: int = 255,
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """One random view of every image: flip, resize, colour jitter, blur, each by its own draw (Table 1).
+
+    Labels and confidence follow the geometry. An image that nothing was drawn for comes out bit-exact. Inputs
+    are not modified, but may be returned themselves. No gradients.
+
+    Args:
+        images: (B, 3, H, W) float in [0, 1], RGB.
+        labels: (B, H, W) integers.
+        confidence: (B, H, W) float, or None.
+        strength: probabilities and intensities.
+        generator: CPU generator of all draws.
+        fill: image value outside a reduced image, where the label is ``ignore_index`` and the confidence 0.
+        ignore_index: see ``fill``.
+
+    Returns:
+        images, labels, confidence with the shapes, dtypes and devices they came with.
+
+    Raises:
+        UsageError: when the shapes do not belong together.
+    """
+    return apply_draws(images, labels, confidence, strength, draw(len(images), generator), fill, ignore_index)
+
+
+@torch.no_grad()
+def apply_draws(
+    images: Tensor,
+    labels: Tensor,
+    confidence: Tensor | None,
+    strength: Strength,
+    draws: Draws,
+    fill: float = 0.5,
+    ignore_index: int = 255,
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """:func:`augment` for given draws: image b depends on row b of the draws only."""
+    maps = [labels] if confidence is None else [labels, confidence]
+    shape = (len(labels), 3, *labels.shape[1:])
+    if labels.ndim != 3 or images.shape != shape or any(values.shape != labels.shape for values in maps):
+        raise UsageError(
+            f"augment: shapes {', '.join(str(tuple(values.shape)) for values in (images, *maps))}; "
+            "give images (B, 3, H, W), labels (B, H, W) and confidence (B, H, W) or None"
+        )
+    images, *maps = _geometry(images, maps, strength, draws, (fill, ignore_index, 0.0))
+    return _colour(images, strength, draws), maps[0], maps[1] if len(maps) == 2 else None
+
+
+def _geometry(
+    images: Tensor, maps: list[Tensor], strength: Strength, draws: Draws, outside: tuple[float, ...]
+) -> list[Tensor]:
+    """Images and maps flipped and resized; ``outside`` holds the padding of each."""
+    flip, resize = draws.flip < strength.flip, draws.resize < strength.resize
+    tensors = [images, *maps]
+    if (flip & ~resize).any():
+        index = _move((flip & ~resize).nonzero()[:, 0], images)
+        tensors = [tensor.index_copy(0, index, tensor[index].flip(-1)) for tensor in tensors]
+    chosen = resize.nonzero()[:, 0]
+    if not len(chosen):
+        return tensors
+
+    index, (height, width) = _move(chosen, images), images.shape[2:]
+    scale = _between(draws.scale[chosen], *strength.resize_range)
+    y = source_coordinates(height, scale, draws.offset_y[chosen])
+    x = source_coordinates(width, scale, draws.offset_x[chosen])
+    x = torch.where(flip[chosen][:, None], width - x, x)
+    inside_y, inside_x = (y >= 0) & (y < height), (x >= 0) & (x < width)
+    beyond = ~(_move(inside_y, images)[:, :, None] & _move(inside_x, images)[:, None, :])
+
+    grid_y, grid_x = (_like(2 * at / size - 1, images) for at, size in ((y, height), (x, width)))
+    size = (len(chosen), height, width)
+    grid = torch.stack([grid_x[:, None, :].expand(size), grid_y[:, :, None].expand(size)], dim=-1)
+    resized = F.grid_sample(tensors[0][index], grid, padding_mode="border", align_corners=False).clamp_(0, 1)
+    results = [tensors[0].index_copy(0, index, resized.masked_fill_(beyond[:, None], outside[0]))]
+
+    # Nearest neighbour by index: exact for every dtype, and the same pixel for label and confidence.
+    rows = _move(y.floor().long().clamp_(0, height - 1), images)[:, :, None]
+    columns = _move(x.floor().long().clamp_(0, width - 1), images)[:, None, :]
+    for values, padding in zip(tensors[1:], outside[1:], strict=False):
+        moved = values[index[:, None, None], rows, columns].masked_fill_(beyond, padding)
+        results.append(values.index_copy(0, index, moved))
+    return results
+
+
+def _colour(images: Tensor, strength: Strength, draws: Draws) -> Tensor:
+    """Images jittered and blurred."""
+    chosen = (draws.jitter < strength.jitter).nonzero()[:, 0]
+    if len(chosen):
+        index = _move(chosen, images)
+        brightness, contrast, saturation, hue = (
+            _like(_between(getattr(draws, name)[chosen], centre - most, centre + most), images)
+            for name, centre, most in (
+                ("brightness", 1, strength.brightness),
+                ("contrast", 1, strength.contrast),
+                ("saturation", 1, strength.saturation),
+                ("hue", 0, strength.hue),
+            )
+        )
+        images = images.index_copy(0, index, jitter(images[index], brightness, contrast, saturation, hue))
+    chosen = (draws.blur < strength.blur).nonzero()[:, 0]
+    if len(chosen):
+        index = _move(chosen, images)
+        sigma = _like(_between(draws.sigma[chosen], *BLUR_SIGMA), images)
+        images = images.index_copy(0, index, gaussian_blur(images[index], sigma))
+    return images
+
+
+def source_coordinates(size: int, scale: Tensor, offset: Tensor) -> Tensor:
+    """Where each output pixel's centre lies in the source, along one axis.
+
+    An axis of ``size`` pixels scaled by s is s·size long and starts at offset·(size - s·size): anywhere in
+    the output when it shrank, and so that it covers the output when it grew.
+
+    Args:
+        size: pixels.
+        scale: (n,) s.
+        offset: (n,) in [0, 1].
+
+    Returns:
+        (n, size) float64, pixel i of the source covering [i, i + 1); outside [0, size) there is no source.
+    """
+    scale, offset = scale.double()[:, None], offset.double()[:, None]
+    centres = torch.arange(size, dtype=torch.float64) + 0.5
+    return (centres - offset * (size - scale * size)) / scale
+
+
+def jitter(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, hue: Tensor) -> Tensor:
+    """Brightness, contrast, saturation and hue, in this order, clamped to [0, 1] after each.
+
+    Brightness multiplies; contrast stretches about the image's mean grey; saturation multiplies HSV
+    saturation; hue turns HSV hue.
+
+    Args:
+        images: (n, 3, H, W) in [0, 1], RGB.
+        brightness, contrast, saturation: (n,) factors, at least 0.
+        hue: (n,) in full circles.
+    """
+    images = (images * brightness[:, None, None, None]).clamp_(0, 1)
+    red, green, blue = images.unbind(1)
+    grey = (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue).mean((1, 2))
+    images = torch.lerp(grey[:, None, None, None], images, contrast[:, None, None, None]).clamp_(0, 1)
+
+    # HSV without leaving RGB: value and chroma are enough to write a turned, (de)saturated pixel.
+    red, green, blue = images.unbind(1)
+    value = images.amax(1)
+    chroma = value - images.amin(1)
+    divisor = torch.where(chroma == 0, 1, chroma)  # grey pixels have no hue: any will do
+    sextant = torch.where(
+        value == red,
+        (green - blue) / divisor,
+        torch.where(value == green, 2 + (blue - red) / divisor, 4 + (red - green) / divisor),
+    )
+    sextant = sextant + 6 * hue[:, None, None]
+    chroma = torch.minimum(chroma * saturation[:, None, None], value)  # HSV saturation is chroma / value <= 1
+    channels = []
+    for shift in (5, 3, 1):  # red, green, blue
+        distance = torch.remainder(sextant + shift, 6)
+        channels.append(value - chroma * torch.minimum(distance, 4 - distance).clamp_(0, 1))
+    return torch.stack(channels, 1)
+
+
+def gaussian_blur(images: Tensor, sigma: Tensor) -> Tensor:
+    """Gaussian blur of (n, C, H, W) images in [0, 1] by their own sigma (n,) in pixels; edges are repeated.
+
+    Shifted sums rather than a convolution: exact under autocast and TF32, and no slower.
+    """
+    offsets = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, device=sigma.device, dtype=sigma.dtype)
+    weights = torch.exp(-((offsets / sigma[:, None]) ** 2) / 2)
+    weights = (weights / weights.sum(1, keepdim=True))[:, :, None, None, None]
+    for axis in (-1, -2):
+        border = (BLUR_RADIUS, BLUR_RADIUS, 0, 0) if axis == -1 else (0, 0, BLUR_RADIUS, BLUR_RADIUS)
+        padded, size = F.pad(images, border, mode="replicate"), images.shape[axis]
+        images = padded.narrow(axis, 0, size) * weights[:, 0]
+        for tap in range(1, 2 * BLUR_RADIUS + 1):
+            images.addcmul_(padded.narrow(axis, tap, size), weights[:, tap])
+    return images.clamp_(0, 1)
+
+
+def _between(uniform: Tensor, low: float, high: float) -> Tensor:
+    return low + (high - low) * uniform
+
+
+def _move(values: Tensor, images: Tensor) -> Tensor:
+    """From the host to the images' device without waiting for it."""
+    return values.to(images.device, non_blocking=True)
+
+
+def _like(values: Tensor, images: Tensor) -> Tensor:
+    return _move(values.to(images.dtype), images)

@@ -1,0 +1,204 @@
+"""The command line: one function a subcommand. Errors are one line; exit code 2 for misuse, 1 for failure."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from .errors import SemisegError, UsageError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Semantic segmentation from few labelled and many unlabelled images.",
+)
+data_app = typer.Typer(no_args_is_help=True, help="Look at a data set before training.")
+app.add_typer(data_app, name="data")
+
+Run = Annotated[Path, typer.Argument(help="Run folder, or a checkpoint file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Checkpoint = Annotated[str, typer.Option(help="Which checkpoint of a run folder: last or best.")]
+Teacher = Annotated[bool, typer.Option(help="Use the teacher instead of the student.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")]
+Overrides = Annotated[list[str] | None, typer.Argument(help="Changes, e.g. training.iterations=1000 data.root=FOLDER.")]
+
+
+def command(group: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a function as subcommand; its user errors become one line and an exit code."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        @wraps(function)
+        def guarded(*args: Any, **kwargs: Any) -> None:
+            try:
+                function(*args, **kwargs)
+            except SemisegError as error:
+                print(f"semiseg: {error}", file=sys.stderr)
+                raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
+            except KeyboardInterrupt:
+                print("semiseg: interrupted; `--resume` goes on from the last checkpoint", file=sys.stderr)
+                raise typer.Exit(130) from None
+
+        group.command(name)(guarded)
+        return function
+
+    return register
+
+
+def _which(checkpoint: str) -> Any:
+    if checkpoint not in ("last", "best"):
+        raise UsageError(f"--checkpoint {checkpoint!r}: choose last or best")
+    return checkpoint
+
+
+@command(app, "train")
+def train(
+    preset: Annotated[str, typer.Argument(metavar="PRESET_OR_YAML", help="A preset's name or a YAML file.")],
+    overrides: Overrides = None,
+    resume: Annotated[bool, typer.Option(help="Go on from the run folder's last checkpoint.")] = False,
+    quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
+) -> None:
+    """Train a network. Example: semiseg train toy_streets run_dir=runs/toy training.iterations=300"""
+    from .training.loop import train as run_training
+
+    result = run_training(preset, overrides or [], resume=resume, progress=not quiet)
+    print(
+        f"mIoU of the student: last {result.last_miou:.2f}, best {result.best_miou:.2f} "
+        f"(iteration {result.best_iteration}); run in {result.run_dir}"
+    )
+
+
+@command(app, "evaluate")
+def evaluate(
+    run: Run,
+    split: Annotated[str, typer.Option(help="Split of the data set.")] = "val",
+    checkpoint: Checkpoint = "last",
+    teacher: Teacher = False,
+    device: Device = "auto",
+    data_root: Annotated[str | None, typer.Option(help="Where the data lies now, if it moved.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure IoU on a split. Example: semiseg evaluate runs/toy --split val --json"""
+    from .api import evaluate as run_evaluation
+
+    result = run_evaluation(run, split, _which(checkpoint), teacher, device, data_root)
+    if as_json:
+        print(json.dumps(result.to_json()))
+        return
+    table = Table("class", "IoU %", title=f"{run}, {split}, {checkpoint} checkpoint, {result.images} images")
+    for name, value in zip(result.classes, result.iou, strict=True):
+        table.add_row(name, "absent" if value != value else f"{100 * value:.2f}")
+    table.add_row("mean", f"{100 * result.miou:.2f}", style="bold")
+    Console().print(table)
+
+
+@command(app, "predict")
+def predict(
+    run: Run,
+    images: Annotated[list[Path], typer.Argument(help="Image files, folders or globs.")],
+    output: Annotated[Path, typer.Option(help="Folder for masks/ and overlays/.")],
+    checkpoint: Checkpoint = "best",
+    teacher: Teacher = False,
+    device: Device = "auto",
+    overlays: Annotated[bool, typer.Option(help="Write colour overlays.")] = True,
+    overwrite: Annotated[bool, typer.Option(help="Replace existing results.")] = False,
+) -> None:
+    """Segment images. Example: semiseg predict runs/toy photos/ --output predictions/"""
+    from rich.progress import track  # noqa: F401 - rich is loaded only where it draws
+
+    from .api import predict as run_prediction
+
+    written, failed = run_prediction(
+        run, images, output, _which(checkpoint), teacher, device, overlay=overlays, overwrite=overwrite
+    )
+    for failure in failed:
+        print(f"semiseg: skipped {failure.path}: {failure.reason}", file=sys.stderr)
+    print(f"{len(written)} images segmented into {output}, {len(failed)} skipped")
+    if not written:
+        raise SemisegError("no image could be read; nothing was predicted")
+
+
+@command(app, "presets")
+def presets(as_json: AsJson = False) -> None:
+    """List the presets. Example: semiseg presets --json"""
+    from .presets import list_presets
+
+    rows = list_presets()
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    table = Table("preset", "what it does", "table", "paper mIoU", "needs")
+    for row in rows:
+        figure = row["paper_miou"]
+        table.add_row(
+            row["name"], row["title"] or "", row["table"] or "", "" if figure is None else f"{figure:.1f}", row["needs"]
+        )
+    Console().print(table)
+
+
+@command(data_app, "check")
+def data_check(
+    source: Annotated[str, typer.Argument(metavar="PRESET_OR_FOLDER", help="A preset, a YAML file or a folder.")],
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find what would break a training run. Example: semiseg data check toy_streets"""
+    from .config import Config
+    from .data.check import check_data
+    from .data.run_data import open_run_data
+
+    if Path(source).is_dir():
+        config = Config.parse({}, [f"data.root={source}", *(overrides or [])])
+    else:
+        config = Config.load(source, overrides or [])
+    data = open_run_data(config.data)
+    crop = config.data.crop
+    findings = check_data(data.train, data.val, data.labelled_names, (crop, crop) if isinstance(crop, int) else crop)
+    errors = sum(finding.level == "error" for finding in findings)
+    if as_json:
+        print(json.dumps({"errors": errors, "findings": [vars(finding) for finding in findings]}, default=str))
+    else:
+        table = Table("level", "where", "what", "mend")
+        for finding in findings:
+            table.add_row(finding.level, str(finding.where), finding.message, finding.mend)
+        if findings:
+            Console().print(table)
+        print(
+            f"{len(data.train)} training images ({len(data.labelled)} labelled), {len(data.val)} validation images, "
+            f"{data.train.info.num_classes} classes: {errors} errors, {len(findings) - errors} remarks"
+        )
+    if errors:
+        raise typer.Exit(1)
+
+
+@command(data_app, "split")
+def data_split(
+    source: Annotated[str, typer.Argument(metavar="PRESET_OR_FOLDER", help="A preset, a YAML file or a folder.")],
+    output: Annotated[Path, typer.Option(help="Text file to write, one image name a line.")],
+    labelled: Annotated[str, typer.Option(help="Count (12), fraction (1/30) or all.")] = "1/30",
+    seed: Annotated[int, typer.Option(help="Seed of the permutation.")] = 0,
+) -> None:
+    """Write a seeded list of labelled images. Example: semiseg data split toy_streets --output list.txt"""
+    from .config import Config
+    from .data.run_data import open_run_data
+    from .data.splits import write_list
+
+    words = [f"data.labelled={labelled}", f"data.split_seed={seed}"]
+    config = Config.parse({}, [f"data.root={source}", *words]) if Path(source).is_dir() else Config.load(source, words)
+    if output.exists():
+        raise UsageError(f"{output} exists; choose another --output")
+    data = open_run_data(config.data)
+    write_list(output, data.labelled_names)
+    print(f"{len(data.labelled)} of {len(data.train)} images listed in {output}")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

@@ -1,0 +1,148 @@
+"""The contrastive module of section 3.4: heads, attention networks, memory bank and the loss between them.
+
+It takes features and labels, so it drops into any training loop: ``fill_bank`` with what a teacher gives for labelled
+images, then ``loss`` with the student's features of labelled and pseudo-labelled ones.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .config import ContrastiveConfig
+from .losses import contrastive_loss
+from .memory_bank import MemoryBank, feature_quality_filter, vectors_per_image
+from .networks.class_attention import ClassAttention
+from .networks.heads import PredictionHead, ProjectionHead
+from .networks.segmentation import Output
+from .teacher import make_teacher
+
+FINEST_STRIDE = 8  # section 4.2, "Other details": features are compared at DeepLab's output resolution
+
+
+def downsample_labels(labels: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+    """Labels (B, H, W) brought to ``size``, the pixel at each cell's centre (section 4.2)."""
+    return F.interpolate(labels[:, None].float(), size=tuple(size), mode="nearest-exact")[:, 0].long()
+
+
+def rows(features: Tensor) -> Tensor:
+    """(B, D, h, w) → (B·h·w, D): one vector a pixel."""
+    return features.permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def _without_updates(head: nn.Module, vectors: Tensor) -> Tensor:
+    """The student's head on running statistics, which filling the bank must not move."""
+    training = head.training
+    head.eval()
+    try:
+        return head(vectors)
+    finally:
+        head.train(training)
+
+
+class ContrastiveModule(nn.Module):
+    """g, q, S_c (student and teacher) and the bank.
+
+    Args:
+        config: ψ, φ, widths and the switches of Table 8 and of the authors' code.
+        feature_dim: width of V = f_θ⁻(x).
+        num_classes: C.
+        labelled: |X_l|, for K = max(1, ψ/|X_l|).
+        batch_size: labelled images a step, for the authors' K over the batch.
+    """
+
+    def __init__(
+        self, config: ContrastiveConfig, feature_dim: int, num_classes: int, labelled: int, batch_size: int = 1
+    ) -> None:
+        super().__init__()
+        self.config, self.num_classes = config, num_classes
+        self.projection = ProjectionHead(feature_dim, config.dim)
+        self.prediction = PredictionHead(config.dim)
+        self.attention_p = ClassAttention(num_classes, config.dim)
+        self.attention_z = ClassAttention(num_classes, config.dim)
+        self.teacher_projection = make_teacher(self.projection)
+        self.teacher_attention_p = make_teacher(self.attention_p)
+        self.teacher_attention_z = make_teacher(self.attention_z)
+        self.bank = MemoryBank(num_classes, config.dim, config.bank_size)
+        if config.bank_scope == "image":
+            self.per_image = vectors_per_image(config.bank_size, labelled)
+        else:
+            self.per_image = max(1, batch_size * round(config.bank_size / max(labelled, 1)))
+
+    def teacher_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
+        """(teacher, student) modules that eq. 2 averages."""
+        return [
+            (self.teacher_projection, self.projection),
+            (self.teacher_attention_p, self.attention_p),
+            (self.teacher_attention_z, self.attention_z),
+        ]
+
+    def _at_stride(self, maps: Tensor, height: int) -> Tensor:
+        """Maps (B, ·, h, w) of an image ``height`` pixels high, averaged down to stride 8 where they are finer."""
+        if self.config.feature_stride == "network":
+            return maps
+        factor = FINEST_STRIDE // max(1, round(height / maps.shape[-2]))
+        return F.avg_pool2d(maps, factor, ceil_mode=True) if factor > 1 else maps
+
+    @torch.no_grad()
+    def fill_bank(self, output: Output, labels: Tensor, generator: torch.Generator) -> None:
+        """Memory bank update (section 3.4): quality filter → projection → ranking → top K of each image and class.
+
+        Args:
+            output: the teacher's logits and features of labelled target images, both (B, ·, h, w).
+            labels: (B, H, W) int64.
+            generator: draws the random ranking that replaces attention in Table 8's ablation.
+        """
+        features = self._at_stride(output.features, labels.shape[-2])
+        probabilities = self._at_stride(output.logits, labels.shape[-2]).float().softmax(dim=1)
+        small = downsample_labels(labels, features.shape[-2:])
+        if self.config.quality_filter:
+            good = feature_quality_filter(probabilities, small, self.config.quality_threshold)
+            small = small.where(good, -1)
+        flat = small.flatten()
+        if self.config.teacher_features:
+            z = self.teacher_projection(rows(features).float(), flat >= 0)
+        else:
+            z = _without_updates(self.projection, rows(features).float())
+        if self.config.attention:
+            by_p = self.config.ranking == "prediction"
+            scores = (self.teacher_attention_p if by_p else self.teacher_attention_z)(z, flat)
+        else:
+            scores = torch.rand(len(flat), generator=generator).to(z.device)
+        images = torch.arange(len(labels), device=flat.device).repeat_interleave(small[0].numel())
+        if self.config.bank_scope == "batch":
+            images = torch.zeros_like(images)
+        self.bank.push(z, flat, scores, images, self.per_image, self.config.bank_keep)
+
+    def loss(self, features: Tensor, labels: Tensor, labelled: int) -> Tensor:
+        """L_contr (eqs. 8-11) of the student's features against the bank.
+
+        Args:
+            features: (B, D, h, w) V = f_θ⁻(x) of labelled crops first, then of the unlabelled views.
+            labels: (B, H, W) int64 labels y, then pseudo-labels ŷ; 255 is left out.
+            labelled: how many of the B are labelled; used where the authors' two separate losses are asked for.
+        """
+        with torch.autocast(features.device.type, enabled=False):  # batch statistics need single precision
+            return self._loss(features, labels, labelled)
+
+    def _loss(self, features: Tensor, labels: Tensor, labelled: int) -> Tensor:
+        features = self._at_stride(features, labels.shape[-2])
+        small = downsample_labels(labels, features.shape[-2:])
+        flat, v = small.flatten(), rows(features).float()
+        valid = (flat >= 0) & (flat < self.num_classes)
+        p = self.prediction(self.projection(v, valid), valid)
+        z, z_labels = self.bank.slots.flatten(0, 1), self.bank.slot_labels
+        p_scores = self.attention_p(p, flat) if self.config.attention else torch.ones_like(p[:, 0])
+        if self.config.attention and self.config.bank_weights == "attention":
+            z_scores = self.attention_z(z, z_labels)
+        else:
+            z_scores = torch.ones_like(z[:, 0])
+
+        def against_bank(some: slice) -> Tensor:
+            return contrastive_loss(p[some], flat[some], p_scores[some], z, z_labels, z_scores, self.num_classes)
+
+        if not self.config.separate:
+            return against_bank(slice(None))
+        split = labelled * small[0].numel()
+        return against_bank(slice(0, split)) + against_bank(slice(split, None))

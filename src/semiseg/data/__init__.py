@@ -1,0 +1,25 @@
+"""Data sets: a plain dict of names. Each opener takes (root, split, **options) and gives one image set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .base import DatasetInfo, ImageSet
+from .camvid import open_camvid
+from .folder import open_folder
+
+
+def _toy_streets(root: str | None, split: str, **options: Any) -> ImageSet:
+    from .toy_streets import open_toy_streets  # the renderer is loaded only where it draws
+
+    return open_toy_streets(root, split, **options)
+
+
+DATASETS: dict[str, Callable[..., ImageSet]] = {
+    "folder": open_folder,
+    "camvid": open_camvid,
+    "toy_streets": _toy_streets,
+}
+
+__all__ = ["DATASETS", "DatasetInfo", "ImageSet"]

@@ -1,0 +1,60 @@
+"""What a data set is to the rest of the house: a description and one image set a split."""
+
+from __future__ import annotations
+
+import colorsys
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+Colour = tuple[int, int, int]
+
+
+def palette(count: int) -> tuple[Colour, ...]:
+    """``count`` distinct RGB colours, the same on every call: hues a golden angle apart, in three brightnesses."""
+    colours = []
+    for i in range(count):
+        red, green, blue = colorsys.hsv_to_rgb(i * 0.618034 % 1, (0.85, 0.55, 0.95)[i % 3], (0.9, 0.75, 0.55)[i % 3])
+        colours.append((round(255 * red), round(255 * green), round(255 * blue)))
+    return tuple(colours)
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """Classes of a data set: names and RGB colours by class id, and the label value that is ignored."""
+
+    name: str
+    classes: tuple[str, ...]
+    colours: tuple[Colour, ...]
+    ignore_index: int = 255
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+
+class ImageSet(ABC):
+    """One split of a data set. ``names`` is sorted and unique; reading is safe from several threads."""
+
+    info: DatasetInfo
+    names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @abstractmethod
+    def image(self, i: int) -> np.ndarray:
+        """Image i, uint8 (H, W, 3) RGB."""
+
+    @abstractmethod
+    def label(self, i: int) -> np.ndarray | None:
+        """Mask of image i, uint8 (H, W) with classes 0…C-1 and 255 where ignored; None where there is none.
+
+        Raises:
+            SemisegError: the mask cannot be read, or holds values that are no class.
+        """
+
+    @abstractmethod
+    def has_label(self, i: int) -> bool:
+        """Whether image i has a mask, without decoding it."""

@@ -1,0 +1,73 @@
+"""CamVid (Brostow et al., 2009) in the SegNet arrangement, as downloaded: PNG or JPEG images, 11 classes and void."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..errors import SemisegError, UsageError
+from .base import DatasetInfo, ImageSet
+from .folder import read_rgb
+
+VOID = 11
+INFO = DatasetInfo(
+    name="CamVid",
+    classes=("sky", "building", "pole", "road", "pavement", "tree", "sign-symbol", "fence", "car", "pedestrian",
+             "bicyclist"),
+    colours=((128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0),
+             (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192)),
+)  # fmt: skip
+SPLITS = ("train", "val", "test")
+SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+class CamVid(ImageSet):
+    """``root/SPLIT`` with images and ``root/SPLITannot`` with index masks of the same stem."""
+
+    info = INFO
+
+    def __init__(self, root: Path, split: str) -> None:
+        images, masks = root / split, root / f"{split}annot"
+        files = {p.stem: p for p in sorted(images.iterdir()) if p.suffix.lower() in SUFFIXES} if images.is_dir() else {}
+        if not files:
+            there = ", ".join(sorted(p.name for p in root.iterdir())[:8]) if root.is_dir() else "no such folder"
+            raise SemisegError(
+                f"no CamVid images in {images}: expected {split}/ and {split}annot/ with files of the same stem; "
+                f"{root} holds: {there}"
+            )
+        self.names = sorted(files)
+        self.files, self.masks = files, {name: masks / f"{name}.png" for name in self.names}
+
+    def image(self, i: int) -> np.ndarray:
+        return read_rgb(self.files[self.names[i]])
+
+    def has_label(self, i: int) -> bool:
+        return self.masks[self.names[i]].is_file()
+
+    def label(self, i: int) -> np.ndarray | None:
+        path = self.masks[self.names[i]]
+        if not path.is_file():
+            return None
+        with Image.open(path) as mask:
+            values = np.array(mask)
+        if values.ndim != 2 or values.max() > VOID:
+            raise SemisegError(f"{path}: mask values above {VOID}, or colours; expected the 11 classes and void of SegNet")
+        values = values.astype(np.uint8)
+        values[values == VOID] = self.info.ignore_index
+        return values
+
+
+def open_camvid(root: str | Path | None, split: str) -> CamVid:
+    """Open one split (train, val or test) of CamVid.
+
+    Raises:
+        UsageError: no root, or another split.
+        SemisegError: the folder is not laid out as expected; the message names what was found.
+    """
+    if root is None:
+        raise UsageError("data.root is missing: give the folder that holds CamVid's train/ and trainannot/")
+    if split not in SPLITS:
+        raise UsageError(f"CamVid has no split {split!r}; choose one of {', '.join(SPLITS)}")
+    return CamVid(Path(root), split)

@@ -1,0 +1,117 @@
+"""What breaks a training run later, found before step 0."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ..errors import SemisegError
+from .base import ImageSet
+
+QUICK = 20  # images that a quick check reads beside the labelled masks
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know before training, and its mend."""
+
+    level: Literal["error", "warning", "info"]
+    where: str
+    message: str
+    mend: str
+
+
+def check_data(
+    train: ImageSet, val: ImageSet, labelled: Sequence[str], crop: tuple[int, int], *, quick: bool = False
+) -> list[Finding]:
+    """Read the data as training will and report what is wrong, errors first.
+
+    Args:
+        train, val: the two splits.
+        labelled: names of the training images that keep their masks.
+        crop: (height, width) of the training crop in pixels.
+        quick: read the labelled masks and the first 20 other images only.
+    """
+    found: list[Finding] = []
+    chosen = set(labelled)
+    if not chosen:
+        found.append(Finding("error", "train", "no labelled image", "add masks for a few images"))
+    elif len(chosen) == 1:
+        found.append(Finding("warning", "train", "a single labelled image", "label more: one image teaches few looks"))
+    if len(chosen) == len(train):
+        found.append(Finding("info", "train", "no unlabelled image", "only supervised training has a use for that"))
+    if not any(val.has_label(i) for i in range(len(val))):
+        found.append(Finding("error", "val", "no validation image with a mask", "add masks to the validation images"))
+
+    seen: dict[bytes, str] = {}
+    shown = np.zeros(train.info.num_classes, bool)
+    small: list[str] = []
+    for images, split in ((train, "train"), (val, "val")):
+        extra = 0
+        for i, name in enumerate(images.names):
+            needed = split == "train" and name in chosen
+            if quick and not needed:
+                if extra >= QUICK:
+                    continue
+                extra += 1
+            picture = _read(images, i, split, found)
+            if picture is None:
+                continue
+            height, width = picture.shape[:2]
+            if split == "train" and (height < crop[0] or width < crop[1]):
+                small.append(name)
+            if not quick:
+                digest = hashlib.sha1(picture.tobytes(), usedforsecurity=False).digest()
+                if split == "train":
+                    seen[digest] = name
+                elif digest in seen:
+                    found.append(Finding("warning", f"val/{name}", f"the same picture as train/{seen[digest]}",
+                                         "remove one: the figures would flatter"))  # fmt: skip
+            if needed or split == "val":
+                present = _check_mask(images, i, (height, width), split, found)
+                if needed and present is not None:
+                    shown[present] = True
+    if small:
+        found.append(Finding("warning", f"train/{small[0]}", f"{len(small)} images are smaller than the crop {crop}",
+                             "their border is padded and ignored; or choose a smaller data.crop"))  # fmt: skip
+    absent = [name for name, there in zip(train.info.classes, shown, strict=True) if not there]
+    if absent and chosen:
+        found.append(Finding("warning", "train", f"no labelled image shows: {', '.join(absent)}",
+                             "label an image that does, or expect IoU 0 for it"))  # fmt: skip
+    order = {"error": 0, "warning": 1, "info": 2}
+    return sorted(found, key=lambda finding: order[finding.level])
+
+
+def _read(images: ImageSet, i: int, split: str, found: list[Finding]) -> np.ndarray | None:
+    try:
+        return images.image(i)
+    except SemisegError as error:
+        found.append(Finding("error", f"{split}/{images.names[i]}", str(error), "replace or remove the file"))
+        return None
+
+
+def _check_mask(
+    images: ImageSet, i: int, size: tuple[int, int], split: str, found: list[Finding]
+) -> np.ndarray | None:
+    """Classes that the mask shows, or None when it cannot be used."""
+    where = f"{split}/{images.names[i]}"
+    try:
+        label = images.label(i)
+    except SemisegError as error:
+        found.append(Finding("error", where, str(error), "correct the mask"))
+        return None
+    if label is None:
+        return None
+    if label.shape != size:
+        found.append(Finding("error", where, f"mask of {label.shape}, image of {size} (height, width)",
+                             "make the mask as large as its image"))  # fmt: skip
+        return None
+    present = np.unique(label)
+    present = present[present != images.info.ignore_index]
+    if not len(present):
+        found.append(Finding("warning", where, "every pixel of the mask is ignored", "it teaches nothing; label it"))
+    return present

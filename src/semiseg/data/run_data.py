@@ -1,0 +1,74 @@
+"""The data of a run: training and validation images, and which training images keep their masks."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..config import DataConfig, suggest
+from ..errors import SemisegError, UsageError
+from . import DATASETS
+from .base import ImageSet
+from .splits import parse_labelled, read_list, seeded_split
+
+
+@dataclass(frozen=True)
+class RunData:
+    """Image sets and the split of the training images, as indices into ``train``."""
+
+    train: ImageSet
+    val: ImageSet
+    labelled: list[int]
+    unlabelled: list[int]
+
+    @property
+    def labelled_names(self) -> list[str]:
+        return [self.train.names[i] for i in self.labelled]
+
+
+def open_split(config: DataConfig, split: str) -> ImageSet:
+    """Open one split of the configured data set.
+
+    Raises:
+        UsageError: no data set of that name.
+        SemisegError: the folder is not there or not laid out as expected.
+    """
+    if config.dataset not in DATASETS:
+        hint = suggest(config.dataset, list(DATASETS))
+        raise UsageError(f"no data set {config.dataset!r}{hint}; there are: {', '.join(DATASETS)}")
+    return DATASETS[config.dataset](_root(config), split, **config.options)
+
+
+def _root(config: DataConfig) -> str | None:
+    if config.root is not None or config.dataset == "toy_streets":
+        return config.root
+    if base := os.environ.get("SEMISEG_DATA"):
+        return str(Path(base) / config.dataset)
+    raise UsageError(
+        f"data.root is missing: give data.root=FOLDER, or set SEMISEG_DATA to the folder above {config.dataset}/"
+    )
+
+
+def open_run_data(config: DataConfig) -> RunData:
+    """Open train and val and choose the labelled images (seeded split of the sorted list, or a list file).
+
+    Where every image stays labelled there is nothing left for X_u: it is then the labelled images themselves, so that
+    the fully labelled column of Tables 2 and 3 runs with the same code.
+    """
+    train, val = open_split(config, "train"), open_split(config, "val")
+    with_mask = [name for i, name in enumerate(train.names) if train.has_label(i)]
+    if not with_mask:
+        raise SemisegError("no training image has a mask; add masks for a few images (same file stem as the image)")
+    if config.labelled_list is not None:
+        names = read_list(Path(config.labelled_list), train.names)
+        missing = sorted(set(names) - set(with_mask))
+        if missing:
+            raise SemisegError(f"{config.labelled_list}: {len(missing)} listed images have no mask, e.g. {missing[0]}")
+    else:
+        names = seeded_split(with_mask, parse_labelled(config.labelled, len(with_mask)), config.split_seed)
+    position = {name: i for i, name in enumerate(train.names)}
+    labelled = [position[name] for name in names]
+    chosen = set(labelled)
+    unlabelled = [i for i in range(len(train)) if i not in chosen]
+    return RunData(train, val, labelled, unlabelled or sorted(chosen))

@@ -1,0 +1,91 @@
+"""The contrastive loss between prediction vectors and the memory bank, eqs. 8-11, factorised.
+
+Eq. 8 makes the weights of a class average to 1, so the double sum of eq. 11 falls apart:
+
+    1/(N_P N_Z) Σ_p Σ_z w_p w_z (1 - <p̂, ẑ>) = 1 - < mean_p(w_p p̂), mean_z(w_z ẑ) >,   x̂ = x/‖x‖
+
+Only one weighted mean vector per class is needed on either side: O((N + M)·D), never N×M.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def _bins(labels: Tensor, num_classes: int) -> Tensor:
+    """Labels outside 0…C-1 go to bin C, so that shapes never depend on the data."""
+    return labels.where((labels >= 0) & (labels < num_classes), labels.new_tensor(num_classes))
+
+
+def normalised_weights(scores: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Eq. 8: w = N_c · S_c(p) / Σ_i S_c(p_i), per class; they average to 1 in every class.
+
+    Args:
+        scores: (N,) attention scores in (0, 1).
+        labels: (N,) int64; rows outside 0…C-1 get weight 0.
+        num_classes: C.
+
+    Returns:
+        (N,) weights of the scores' dtype.
+    """
+    bins = _bins(labels, num_classes)
+    sums = scores.new_zeros(num_classes + 1).index_add(0, bins, scores)
+    counts = torch.zeros_like(sums).index_add(0, bins, torch.ones_like(scores))
+    weights = scores * (counts / sums.clamp_min(torch.finfo(scores.dtype).tiny))[bins]
+    return weights * (bins < num_classes)
+
+
+def class_means(vectors: Tensor, labels: Tensor, scores: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+    """mean_p(w_p p̂) of every class: the part of eqs. 8-11 that one side contributes.
+
+    Args:
+        vectors: (N, D) float, not normalised (eq. 9 divides by the length).
+        labels: (N,) int64; rows outside 0…C-1 are left out.
+        scores: (N,) attention scores in (0, 1).
+        num_classes: C.
+
+    Returns:
+        (C, D) weighted means and (C,) bool: which classes have a vector at all.
+    """
+    bins = _bins(labels, num_classes)
+    unit = F.normalize(vectors, dim=1)
+    # w_p/N_P = S_p/ΣS: the division by the class sum comes last, on C rows instead of N.
+    weighted = unit.new_zeros(num_classes + 1, unit.shape[1]).index_add(0, bins, unit * scores[:, None])
+    sums = scores.new_zeros(num_classes + 1).index_add(0, bins, scores)
+    present = torch.zeros_like(sums).index_add(0, bins, torch.ones_like(scores)) > 0
+    means = weighted / sums.clamp_min(torch.finfo(scores.dtype).tiny)[:, None]
+    return means[:num_classes], present[:num_classes]
+
+
+def contrastive_loss(
+    p: Tensor,
+    p_labels: Tensor,
+    p_scores: Tensor,
+    z: Tensor,
+    z_labels: Tensor,
+    z_scores: Tensor,
+    num_classes: int,
+) -> Tensor:
+    """Eqs. 8-11: L = 1/C Σ_c 1/N_P 1/N_Z Σ_p Σ_z w_p w_z (1 - cos(p, z)), factorised exactly.
+
+    Args:
+        p: (N, D) the student's prediction vectors.
+        p_labels: (N,) int64 their classes; rows outside 0…C-1 (ignored pixels) are left out.
+        p_scores: (N,) S_c(p) in (0, 1) (eq. 8).
+        z: (M, D) the bank's projection vectors.
+        z_labels: (M,) int64.
+        z_scores: (M,) S_c(z) in (0, 1); all ones give the authors' constant w_z.
+        num_classes: C; stays the divisor when a class has no p or no z and adds 0.
+
+    Returns:
+        Scalar tensor in [0, 2]; 0 when no class has both sides.
+    """
+    # Sums over tens of thousands of vectors: never below single precision, also within an autocast region.
+    dtype = torch.promote_types(torch.promote_types(p.dtype, p_scores.dtype), torch.float32)
+    with torch.autocast(p.device.type, enabled=False):
+        p_mean, p_present = class_means(p.to(dtype), p_labels, p_scores.to(dtype), num_classes)
+        z_mean, z_present = class_means(z.to(dtype), z_labels, z_scores.to(dtype), num_classes)
+        distances = 1 - (p_mean * z_mean).sum(dim=1)
+        return (distances * (p_present & z_present)).sum() / num_classes

@@ -1,0 +1,29 @@
+"""Direct entropy minimisation, eq. 7."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from torch import Tensor
+
+
+def entropy(logits: Tensor, valid: Tensor | None = None, base: Literal["natural", "classes"] = "natural") -> Tensor:
+    """Eq. 7: L_ent = -1/N Σ_n Σ_c f log f for one view; the mean over the A views is the caller's.
+
+    Args:
+        logits: (B, C, H, W) float, the student's predictions before the softmax.
+        valid: (B, H, W) bool; when given, the mean runs over these pixels only (the authors' code).
+        base: ``"natural"`` logarithm (the paper) or ``"classes"``: divided by ln C, so that 1 is the
+            highest value (the authors' code).
+
+    Returns:
+        Scalar tensor, in nats for ``"natural"``; 0 when no pixel is valid.
+    """
+    log_probabilities = logits.log_softmax(dim=1)
+    per_pixel = -(log_probabilities.exp() * log_probabilities).sum(dim=1)
+    if base == "classes":
+        per_pixel = per_pixel / math.log(logits.shape[1])
+    if valid is None:
+        return per_pixel.mean()
+    return (per_pixel * valid).sum() / valid.sum().clamp_min(1)

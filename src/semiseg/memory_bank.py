@@ -1,0 +1,141 @@
+"""The class-wise memory bank and the feature quality filter (section 3.4, "Memory Bank").
+
+One queue of ψ vectors per class, first in first out, filled from labelled target images only. The whole
+bank is one tensor, and a push is sorting and one scatter: no loop over classes, nothing read back from
+the device.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+
+def feature_quality_filter(probabilities: Tensor, labels: Tensor, threshold: float = 0.95) -> Tensor:
+    """Feature quality filter: the teacher is right *and* confident (section 3.4; φ = 0.95, section 4.2).
+
+    Args:
+        probabilities: (B, C, h, w) the teacher's softmax at the features' resolution.
+        labels: (B, h, w) int64, down-sampled to it; ignored labels never pass.
+        threshold: φ; the confidence must be above it.
+
+    Returns:
+        (B, h, w) bool.
+    """
+    confidence, predicted = probabilities.max(dim=1)
+    return (predicted == labels) & (confidence > threshold)
+
+
+def vectors_per_image(size: int, labelled: int) -> int:
+    """K = max(1, ψ/|X_l|), vectors pushed per image and class (section 4.2)."""
+    return max(1, size // max(labelled, 1))
+
+
+def _rank_in_group(starts: Tensor) -> Tensor:
+    """Position of each row within its group, given (N,) bool that is true where a group starts."""
+    position = torch.arange(len(starts), device=starts.device)
+    return position - torch.where(starts, position, torch.zeros_like(position)).cummax(0).values
+
+
+class MemoryBank(nn.Module):
+    """ψ projection vectors per class in first-in-first-out queues; all state is in ``state_dict()``.
+
+    Args:
+        num_classes: C.
+        dim: D, width of the projection vectors.
+        size: ψ = 256 vectors per class (section 4.2, Table 7).
+    """
+
+    slots: Tensor
+    counts: Tensor
+    heads: Tensor
+
+    def __init__(self, num_classes: int, dim: int, size: int = 256) -> None:
+        super().__init__()
+        self.num_classes, self.dim, self.size = num_classes, dim, size
+        self.register_buffer("slots", torch.zeros(num_classes, size, dim))
+        self.register_buffer("counts", torch.zeros(num_classes, dtype=torch.int64))
+        self.register_buffer("heads", torch.zeros(num_classes, dtype=torch.int64))  # next slot to write
+
+    @torch.no_grad()
+    def push(
+        self,
+        vectors: Tensor,
+        labels: Tensor,
+        scores: Tensor,
+        image_ids: Tensor,
+        per_image: int,
+        keep: Literal["highest", "lowest"] = "highest",
+    ) -> None:
+        """Push the ``per_image`` best vectors of every image and class (section 3.4).
+
+        Args:
+            vectors: (N, D) teacher projections, stored as they are.
+            labels: (N,) int64; rows outside 0…C-1 (ignored, or stopped by the quality filter) are skipped.
+            scores: (N,) ranking scores R_c = S_{c,ξ}(z).
+            image_ids: (N,) int64, which image a row comes from.
+            per_image: K, see :func:`vectors_per_image`.
+            keep: ``"highest"`` scores (the paper) or ``"lowest"`` (the authors' code).
+
+        Of equal scores the earlier row goes first. Vectors enter the queues by ascending image id, then best
+        first. A push of more than ψ vectors of one class keeps the last ψ of them: first in, first out.
+        """
+        labels = labels.where((labels >= 0) & (labels < self.num_classes), self.num_classes)
+        key = scores if keep == "lowest" else -scores
+        order = key.argsort(stable=True)
+        order = order[image_ids[order].argsort(stable=True)]
+        order = order[labels[order].argsort(stable=True)]  # now by class, image, score
+        classes, images = labels[order], image_ids[order]
+
+        new_class = torch.ones_like(classes, dtype=torch.bool)
+        new_class[1:] = classes[1:] != classes[:-1]
+        new_group = new_class.clone()
+        new_group[1:] |= images[1:] != images[:-1]
+        kept = (_rank_in_group(new_group) < per_image) & (classes < self.num_classes)
+
+        pushed = torch.zeros_like(self.counts).index_add(
+            0, classes.clamp_max(self.num_classes - 1), kept.to(torch.int64)
+        )
+        # Order of a kept row among the kept rows of its class = running count minus that of earlier classes.
+        before = torch.cat([pushed.new_zeros(1), pushed.cumsum(0)])[:-1]
+        row_class = classes.clamp_max(self.num_classes - 1)
+        turn = kept.to(torch.int64).cumsum(0) - 1 - before[row_class]
+        kept &= turn >= (pushed - self.size)[row_class]
+        slot = row_class * self.size + (self.heads[row_class] + turn) % self.size
+
+        # Rows that are not kept are written to one spare row behind the bank, so shapes stay fixed.
+        flat = torch.cat([self.slots.flatten(0, 1), self.slots.new_zeros(1, self.dim)])
+        spare = torch.full_like(slot, self.num_classes * self.size)
+        flat[slot.where(kept, spare)] = vectors[order].to(flat.dtype)
+        self.slots.copy_(flat[:-1].view_as(self.slots))
+        self.heads.copy_((self.heads + pushed) % self.size)
+        self.counts.copy_((self.counts + pushed).clamp_max(self.size))
+
+    @property
+    def occupied(self) -> Tensor:
+        """(C, ψ) bool: slots that hold a vector."""
+        return torch.arange(self.size, device=self.counts.device) < self.counts[:, None]
+
+    @property
+    def slot_labels(self) -> Tensor:
+        """(C·ψ,) int64: class of each slot, C where it is empty; fixed shape, beside ``slots``."""
+        classes = torch.arange(self.num_classes, device=self.counts.device)[:, None]
+        return classes.where(self.occupied, self.num_classes).flatten()
+
+    def _oldest_first(self) -> Tensor:
+        """(C, ψ) slot numbers, the oldest vector of each class first."""
+        start = (self.heads - self.counts) % self.size
+        return (start[:, None] + torch.arange(self.size, device=start.device)) % self.size
+
+    @property
+    def vectors(self) -> Tensor:
+        """(M, D): what is stored, by class and the oldest first."""
+        ordered = self.slots.gather(1, self._oldest_first()[..., None].expand(-1, -1, self.dim))
+        return ordered[self.occupied]
+
+    @property
+    def labels(self) -> Tensor:
+        """(M,) int64: classes of :attr:`vectors`."""
+        return torch.arange(self.num_classes, device=self.counts.device).repeat_interleave(self.counts)

@@ -1,0 +1,51 @@
+"""ClassMix (Olsson et al., WACV 2021): pseudo-labels of mixed images, weighted by the confident share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..augment.mixing import classmix_masks, paste
+from ..augment.weak_strong import augment
+from ..losses import weighted_cross_entropy
+from ..networks.segmentation import upsample
+from ..pseudo_labels import pseudo_labels
+from .base import IGNORE, Batch, Method, colour_only, geometry_only
+
+CONFIDENT = 0.968  # Olsson et al., section 3.3
+
+
+class ClassMix(Method):
+    """L = L_sup + λ_pseudo · r · H(f_θ(colour(mix(x_u))), mix(ŷ_u)).
+
+    Half of the classes of each image are pasted on the next; strong colour jitter and blur follow. r is the share of
+    pixels whose teacher confidence is above 0.968.
+    """
+
+    def step(
+        self, labelled: Batch, unlabelled: Batch | None, iteration: int, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        assert unlabelled is not None
+        images, labels = self.weak_view(labelled, iteration, generator)
+        self.counts.update(labels)
+        seen, known, _ = augment(
+            unlabelled.images, torch.zeros_like(unlabelled.labels), None, geometry_only(self.strong), generator
+        )
+        with torch.no_grad():
+            target, confidence = pseudo_labels(upsample(self.teacher(seen).logits, seen.shape[-2:]).float())
+        target = target.where(known != IGNORE, IGNORE)  # the border that a reduced image leaves
+        masks = classmix_masks(target, self.num_classes, generator)
+        mixed, target, confidence = paste(masks, seen, target, confidence)
+        mixed, _, _ = augment(mixed, target, None, colour_only(self.strong), generator)
+
+        logits = self.student(torch.cat([images, mixed])).logits
+        supervised = self.supervised(logits[: len(images)], labels, iteration)
+        threshold = self.config.pseudo.confidence_threshold
+        confident = (confidence > (CONFIDENT if threshold is None else threshold)).float().mean()
+        cross_entropy = weighted_cross_entropy(
+            upsample(logits[len(images) :], mixed.shape[-2:]), target, ignore_index=IGNORE
+        )
+        pseudo = cross_entropy * confident
+        weight = self.config.weights.pseudo * self.warmup_factor(iteration)
+        loss = self.config.weights.supervised * supervised + weight * pseudo
+        return {"loss": loss, "supervised": supervised, "pseudo": pseudo, "confident": confident}

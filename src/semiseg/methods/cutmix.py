@@ -1,0 +1,40 @@
+"""CutMix consistency (French et al., BMVC 2020): the student must agree with mixed teacher predictions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..augment.mixing import cutmix_masks, paste
+from ..augment.weak_strong import augment
+from ..networks.segmentation import upsample
+from .base import Batch, Method, consistency, geometry_only
+
+CONFIDENT = 0.97  # French et al., section 4
+
+
+class CutMix(Method):
+    """L = L_sup + λ_pseudo · r · ‖softmax f_θ(mix(x_u)) - mix(softmax f_ξ(x_u))‖².
+
+    One rectangle of half the area an image; r is the share of pixels whose mixed teacher confidence is above 0.97.
+    """
+
+    def step(
+        self, labelled: Batch, unlabelled: Batch | None, iteration: int, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        assert unlabelled is not None
+        images, labels = self.weak_view(labelled, iteration, generator)
+        self.counts.update(labels)
+        seen, _, _ = augment(unlabelled.images, unlabelled.labels, None, geometry_only(self.strong), generator)
+        masks = cutmix_masks(len(seen), seen.shape[-2], seen.shape[-1], generator).to(seen.device)
+        mixed, target = paste(masks, seen, self.teacher_probabilities(seen))
+
+        logits = self.student(torch.cat([images, mixed])).logits
+        supervised = self.supervised(logits[: len(images)], labels, iteration)
+        prediction = upsample(logits[len(images) :], mixed.shape[-2:]).float().softmax(dim=1)
+        threshold = self.config.pseudo.confidence_threshold
+        confident = target.amax(dim=1) > (CONFIDENT if threshold is None else threshold)
+        pseudo = consistency(prediction, target) * confident.float().mean()
+        weight = self.config.weights.pseudo * self.warmup_factor(iteration)
+        loss = self.config.weights.supervised * supervised + weight * pseudo
+        return {"loss": loss, "supervised": supervised, "pseudo": pseudo, "confident": confident.float().mean()}

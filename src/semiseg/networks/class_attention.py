@@ -1,0 +1,115 @@
+"""Class-specific attention S_c: a small network per class that scores feature vectors (section 3.4, 4.2).
+
+Linear(256) → BatchNorm → LeakyReLU → Linear(1) → Sigmoid for each of C classes, all of them at once: rows are
+sorted by class into blocks of equal size, each block belonging to one class, and one batched matrix product
+serves all blocks. The number of blocks has a bound that does not depend on the labels, so there is no loop over
+classes and nothing is read back from the device.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+BLOCK = 128  # rows a block; small enough that padding is cheap, large enough for the matrix product
+
+
+class ClassAttention(nn.Module):
+    """One scoring network per class, evaluated for all classes in one pass.
+
+    Args:
+        num_classes: C.
+        dim: D, width of the vectors.
+        hidden: width of the hidden layer, 256 (section 4.2).
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, num_classes: int, dim: int = 256, hidden: int = 256) -> None:
+        super().__init__()
+        self.num_classes, self.dim, self.hidden = num_classes, dim, hidden
+        self.momentum, self.eps, self.negative_slope = 0.1, 1e-5, 0.01
+        self.weight1 = nn.Parameter(torch.empty(num_classes, hidden, dim))
+        self.bias1 = nn.Parameter(torch.empty(num_classes, hidden))
+        self.norm_weight = nn.Parameter(torch.ones(num_classes, hidden))
+        self.norm_bias = nn.Parameter(torch.zeros(num_classes, hidden))
+        self.weight2 = nn.Parameter(torch.empty(num_classes, hidden))
+        self.bias2 = nn.Parameter(torch.empty(num_classes))
+        self.register_buffer("running_mean", torch.zeros(num_classes, hidden))
+        self.register_buffer("running_var", torch.ones(num_classes, hidden))
+        for parameter, fan_in in ((self.weight1, dim), (self.bias1, dim), (self.weight2, hidden), (self.bias2, hidden)):
+            nn.init.uniform_(parameter, -1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in))  # nn.Linear's own
+
+    def forward(self, vectors: Tensor, labels: Tensor) -> Tensor:
+        """S_c(v) for each vector and its class c.
+
+        Args:
+            vectors: (N, D) float.
+            labels: (N,) int64; rows outside 0…C-1 score 0 and pass no gradient.
+
+        Returns:
+            (N,) scores in (0, 1). In training the statistics of BatchNorm are those of the class in this call;
+            a class with a single vector uses its running statistics, which stay as they are.
+        """
+        n, c = len(vectors), self.num_classes
+        inside = (labels >= 0) & (labels < c)
+        bins = labels.where(inside, labels.new_tensor(c))
+        ones = torch.ones_like(bins)
+        counts = torch.zeros(c + 1, dtype=torch.int64, device=labels.device).index_add(0, bins, ones)[:c]
+
+        # Class k takes ceil(count/BLOCK) whole blocks, one after the other.
+        blocks_of = (counts + BLOCK - 1) // BLOCK
+        last_block = blocks_of.cumsum(0)
+        blocks = -(-n // BLOCK) + c  # never too few: every class wastes less than one block
+        block_class = torch.searchsorted(last_block, torch.arange(blocks, device=labels.device), right=True)
+        block_class = block_class.clamp_max(c - 1)
+
+        order = bins.argsort(stable=True)
+        first_row = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        row_class = bins[order]
+        rank = torch.arange(n, device=labels.device) - first_row[row_class]
+        start = torch.cat([last_block - blocks_of, last_block.new_full((1,), blocks)]) * BLOCK
+        place = start[row_class] + rank  # ignored rows land behind the last block
+        place = place.clamp_max(blocks * BLOCK)
+
+        padded = vectors.new_zeros(blocks * BLOCK + 1, self.dim).index_copy(
+            0, place.where(inside[order], blocks * BLOCK), vectors[order]
+        )
+        x = padded[:-1].view(blocks, BLOCK, self.dim)
+        hidden = torch.baddbmm(self.bias1[block_class][:, None], x, self.weight1[block_class].transpose(1, 2))
+        filled = torch.zeros(blocks * BLOCK + 1, dtype=torch.bool, device=labels.device)
+        filled[place.where(inside[order], blocks * BLOCK)] = True
+        scale, shift = self._norm(hidden, filled[:-1].view(blocks, BLOCK, 1), block_class, counts)
+        hidden = F.leaky_relu(
+            torch.addcmul(shift[block_class][:, None], hidden, scale[block_class][:, None]),
+            self.negative_slope,
+        )
+        scores = torch.bmm(hidden, self.weight2[block_class][:, :, None])[..., 0] + self.bias2[block_class][:, None]
+        scores = torch.cat([scores.sigmoid().flatten(), scores.new_zeros(1)])
+        back = torch.empty_like(place).index_copy(0, order, place.where(inside[order], blocks * BLOCK))
+        return scores[back]
+
+    def _norm(self, hidden: Tensor, filled: Tensor, block_class: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """BatchNorm of every class as (C, hidden) scale and shift, updating the running statistics."""
+        mean, variance = self.running_mean.to(hidden.dtype), self.running_var.to(hidden.dtype)
+        if self.training:
+            zeros = hidden.new_zeros(self.num_classes, self.hidden)
+            n = counts.to(hidden.dtype)[:, None]
+            weight = filled.to(hidden.dtype)
+            batch_mean = zeros.index_add(0, block_class, (hidden * weight).sum(1)) / n.clamp_min(1)
+            centred = (hidden - batch_mean[block_class][:, None]) * weight
+            batch_variance = zeros.index_add(0, block_class, centred.square().sum(1)) / n.clamp_min(1)
+            enough = n > 1
+            mean = torch.where(enough, batch_mean, mean)
+            variance = torch.where(enough, batch_variance, variance)
+            with torch.no_grad():
+                step = self.momentum * enough.to(hidden.dtype)
+                unbiased = batch_variance * n / (n - 1).clamp_min(1)
+                self.running_mean += step * (batch_mean - self.running_mean)
+                self.running_var += step * (unbiased - self.running_var)
+        scale = (variance + self.eps).rsqrt() * self.norm_weight
+        return scale, self.norm_bias - mean * scale

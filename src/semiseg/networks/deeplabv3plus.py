@@ -1,0 +1,87 @@
+"""DeepLabv3+ (Chen et al. 2018): atrous spatial pyramid pooling and a decoder at stride 4."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def _conv_bn_relu(inputs: int, outputs: int, kernel: int, dilation: int = 1, separable: bool = False) -> nn.Sequential:
+    padding = dilation * (kernel - 1) // 2
+    if separable:
+        convolutions = [
+            nn.Conv2d(inputs, inputs, kernel, padding=padding, dilation=dilation, groups=inputs, bias=False),
+            nn.Conv2d(inputs, outputs, 1, bias=False),
+        ]
+    else:
+        convolutions = [nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation, bias=False)]
+    return nn.Sequential(*convolutions, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+class ASPP(nn.Module):
+    """Atrous spatial pyramid pooling: 1x1, three dilated 3x3 and image pooling, joined by a 1x1.
+
+    Source: DeepLabv3, Chen et al. 2017, "Rethinking atrous convolution", section 3.3. Here the pooled branch
+    carries a bias and no BatchNorm: it has one value per image and channel, whose variance over a few images
+    is noise and over a batch of one does not exist. Its part of the joining 1x1 is a matrix of its own,
+    applied before it is spread over the pixels: the same sum for a fraction of the cost.
+    """
+
+    def __init__(self, inputs: int, outputs: int, dilations: tuple[int, ...], separable: bool) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(
+            [_conv_bn_relu(inputs, outputs, 1)] + [_conv_bn_relu(inputs, outputs, 3, d, separable) for d in dilations]
+        )
+        self.pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(inputs, outputs, 1), nn.ReLU(inplace=True))
+        self.join = nn.Conv2d(outputs * len(self.branches), outputs, 1, bias=False)
+        self.join_pooled = nn.Conv2d(outputs, outputs, 1, bias=False)
+        self.norm = nn.Sequential(nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, h, w) → (B, outputs, h, w)."""
+        pyramid = self.join(torch.cat([branch(x) for branch in self.branches], dim=1))
+        joined: Tensor = self.norm(pyramid + self.join_pooled(self.pooled(x)))
+        return joined
+
+
+class Decoder(nn.Module):
+    """From backbone features to V = f_θ⁻(x) at stride 4 (Chen et al. 2018, section 3.1).
+
+    Args:
+        low_channels: width of the backbone's feature at stride 4.
+        channels: width of the backbone's last feature.
+        output_stride: of the last feature; dilations are 6, 12, 18 at 16 and double at 8.
+        width: of the pyramid and of V; the paper's is 256, less is faster on a CPU.
+        low_width: what the stride-4 feature is reduced to.
+        separable: depthwise-separable 3x3 convolutions (section 3.1), or plain ones.
+    """
+
+    def __init__(
+        self,
+        low_channels: int,
+        channels: int,
+        output_stride: int,
+        width: int = 256,
+        low_width: int = 48,
+        separable: bool = True,
+    ) -> None:
+        super().__init__()
+        dilations = tuple(rate * 16 // output_stride for rate in (6, 12, 18))
+        self.aspp = ASPP(channels, width, dilations, separable)
+        self.reduce_low = _conv_bn_relu(low_channels, low_width, 1)
+        self.refine = nn.Sequential(
+            _conv_bn_relu(width + low_width, width, 3, separable=separable),
+            _conv_bn_relu(width, width, 3, separable=separable),
+        )
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, low: Tensor, last: Tensor) -> Tensor:
+        """low (B, low_channels, H/4, W/4), last (B, channels, H/s, W/s) → V (B, width, H/4, W/4)."""
+        pyramid = F.interpolate(self.aspp(last), size=low.shape[-2:], mode="bilinear", align_corners=False)
+        features: Tensor = self.refine(torch.cat([pyramid, self.reduce_low(low)], dim=1))
+        return features

@@ -1,0 +1,125 @@
+"""Checkpoints: everything a resume needs, written so that a crash never leaves half a file."""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from ..config import Config
+from ..data.base import DatasetInfo
+from ..errors import SemisegError
+from ..networks import SegmentationNetwork, build_network
+
+FORMAT = 1
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write ``state`` beside ``path`` and move it there in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    torch.save(state | {"format": FORMAT}, partial)
+    os.replace(partial, path)
+
+
+def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read a checkpoint without executing code from it.
+
+    Raises:
+        SemisegError: no such file, or not a checkpoint of this program.
+    """
+    if not path.is_file():
+        raise SemisegError(f"no checkpoint {path}; give a run folder with checkpoints/, or train it first")
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        reason = str(error).splitlines()[0]
+        raise SemisegError(f"{path} cannot be read ({reason}); is it a semiseg checkpoint?") from None
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise SemisegError(f"{path} is not a semiseg checkpoint of format {FORMAT}; train or export it again")
+    return state
+
+
+def random_states() -> dict[str, Any]:
+    """State of every global random generator. Augmentation and sampling draw from their own, by iteration."""
+    kind, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 - a data set may use the global one
+    states: dict[str, Any] = {
+        "python": random.getstate(),
+        "numpy": [kind, [int(key) for key in keys], *rest],
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state_all()
+    return states
+
+
+def restore_random_states(states: dict[str, Any]) -> None:
+    """Undo :func:`random_states`. CUDA states are left when the number of devices has changed."""
+    random.setstate(states["python"])
+    kind, keys, *rest = states["numpy"]
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))  # noqa: NPY002
+    torch.set_rng_state(states["torch"].cpu())
+    if torch.cuda.is_available() and len(states.get("cuda", [])) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A trained network ready to predict, with what it was trained on."""
+
+    network: SegmentationNetwork
+    info: DatasetInfo
+    config: Config
+    iteration: int
+    path: Path
+
+
+def load_model(
+    run: str | Path,
+    which: Literal["best", "last"] = "best",
+    teacher: bool = False,
+    device: torch.device | str = "cpu",
+) -> LoadedModel:
+    """Load the student (or the teacher) of a run folder or of a checkpoint file, in eval mode.
+
+    Raises:
+        SemisegError: nothing there, or the method keeps no teacher.
+    """
+    path = Path(run)
+    if path.is_dir():
+        path = path / "checkpoints" / f"{which}.pt"
+    state = load(path, device)
+    config = Config.parse(state["config"], source=str(path))
+    info = DatasetInfo(
+        name=state["info"]["name"],
+        classes=tuple(state["info"]["classes"]),
+        colours=tuple(tuple(colour) for colour in state["info"]["colours"]),
+    )
+    prefix = "teacher." if teacher else "student."
+    weights = {key.removeprefix(prefix): value for key, value in state["method"].items() if key.startswith(prefix)}
+    if not weights:
+        raise SemisegError(f"{path} has no teacher: method {config.method.name!r} keeps none; leave --teacher out")
+    network = build_network_of(config, len(info.classes), pretrained=False)
+    network.load_state_dict(weights)
+    network.to(device).eval()
+    return LoadedModel(network, info, config, state["iteration"], path)
+
+
+def build_network_of(config: Config, num_classes: int, pretrained: bool = True) -> SegmentationNetwork:
+    """The network that a configuration describes; ``pretrained=False`` where a checkpoint follows."""
+    c = config.network
+    return build_network(
+        c.architecture,
+        c.backbone,
+        num_classes,
+        output_stride=c.output_stride,
+        pretrained=c.pretrained if pretrained else "none",
+        batch_norm=c.batch_norm,
+        decoder_channels=c.decoder_channels,
+        aspp=c.aspp,
+    )

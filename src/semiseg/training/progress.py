@@ -1,0 +1,93 @@
+"""What a run says while it goes: a bar in a terminal, plain lines elsewhere; metrics.jsonl and TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class MetricsLog:
+    """``metrics.jsonl`` (one object a line, ``kind`` train or validation) and TensorBoard event files."""
+
+    def __init__(self, run_dir: Path, start: int, tensorboard: bool) -> None:
+        self.path = run_dir / "metrics.jsonl"
+        # A killed run wrote lines past its last checkpoint; the resumed one writes them again.
+        kept = [row for row in read_metrics(run_dir) if row["iteration"] <= start]
+        self.path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        self.file = self.path.open("a", buffering=1)
+        self.writer: Any = None
+        if tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.writer = SummaryWriter(str(run_dir / "tensorboard"), purge_step=start)
+
+    def write(self, kind: str, iteration: int, values: dict[str, Any]) -> None:
+        """Append one line; numbers also go to TensorBoard as ``kind/name``."""
+        self.file.write(json.dumps({"kind": kind, "iteration": iteration, **values}) + "\n")
+        if self.writer is not None:
+            for name, value in values.items():
+                if isinstance(value, (int, float)):
+                    self.writer.add_scalar(f"{kind}/{name}", value, iteration)
+
+    def close(self) -> None:
+        self.file.close()
+        if self.writer is not None:
+            self.writer.close()
+
+
+def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
+    """Lines of a run's ``metrics.jsonl``; a last line cut off by a crash is dropped."""
+    path = run_dir / "metrics.jsonl"
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+class ProgressBar:
+    """Losses, images/s, time left and the last mIoU: a live bar in a terminal, a line every 30 s elsewhere."""
+
+    def __init__(self, total: int, start: int, title: str, shown: bool = True) -> None:
+        self.total, self.start, self.title = total, start, title
+        self.began = self.printed = time.monotonic()
+        self.miou: float | None = None
+        self.bar: Progress | None = None
+        self.shown = shown
+        if shown and sys.stderr.isatty():
+            self.bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[text]}"),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+            )
+            self.task = self.bar.add_task(title, total=total, completed=start, text="")
+            self.bar.start()
+
+    def advance(self, iteration: int, losses: dict[str, float], images_per_second: float) -> None:
+        """Show the state after ``iteration`` steps."""
+        terms = " ".join(f"{name} {losses[name]:.3f}" for name in losses if name != "bank_filled")
+        best = "" if self.miou is None else f" mIoU {self.miou:.1f}"
+        text = f"{terms} {images_per_second:.1f} img/s{best}"
+        if self.bar is not None:
+            self.bar.update(self.task, completed=iteration, text=text)
+        elif self.shown and (time.monotonic() - self.printed > 30 or iteration == self.total):
+            self.printed = time.monotonic()
+            left = (self.printed - self.began) / max(1, iteration - self.start) * (self.total - iteration)
+            print(
+                f"{self.title} {iteration}/{self.total} {text}, {left / 60:.0f} min left", file=sys.stderr, flush=True
+            )
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
