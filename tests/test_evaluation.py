@@ -1,84 +1,15 @@
 import json
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
-from semiseg.data.base import DatasetInfo
-from torch import Tensor, nn
+from fake_networks import INFO, Colours, FakeOutput, Images, Strided, painted
+from torch import Tensor
 from torchmetrics.classification import MulticlassConfusionMatrix, MulticlassJaccardIndex
 
+from semiseg.data.base import DatasetInfo
 from semiseg.errors import SemisegError, UsageError
-from semiseg.evaluation import (
-    EvaluationResult,
-    confusion_matrix,
-    device_counts,
-    evaluate_network,
-    iou_from_confusion,
-    predict_classes,
-    sliding_window_logits,
-    whole_image_logits,
-)
-
-INFO = DatasetInfo("dots", ("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
-
-
-class FakeOutput(NamedTuple):
-    logits: Tensor
-    features: Tensor
-
-
-class Colours(nn.Module):
-    """The logits are the image's three channels: red, green and blue pixels are classes 0, 1 and 2."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(()))
-        self.frozen = nn.BatchNorm2d(3).eval()
-        self.batch_sizes: list[int] = []
-
-    def forward(self, images: Tensor) -> FakeOutput:
-        assert not self.training and not torch.is_grad_enabled()
-        assert images.min() >= 0 and images.max() <= 1
-        self.batch_sizes.append(len(images))
-        return FakeOutput(images * self.scale, images)
-
-
-class Strided(nn.Module):
-    """A network whose logits are half the size and depend on the neighbourhood."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.conv = nn.Conv2d(3, 4, 3, stride=2, padding=1)
-
-    def forward(self, images: Tensor) -> FakeOutput:
-        return FakeOutput(self.conv(images), images)
-
-
-class Images:
-    def __init__(self, pairs: list[tuple[np.ndarray, np.ndarray | None]], info: DatasetInfo = INFO) -> None:
-        self.info, self.pairs = info, pairs
-        self.names = [f"picture{i}" for i in range(len(pairs))]
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def image(self, i: int) -> np.ndarray:
-        return self.pairs[i][0]
-
-    def label(self, i: int) -> np.ndarray | None:
-        return self.pairs[i][1]
-
-    def has_label(self, i: int) -> bool:
-        return self.pairs[i][1] is not None
-
-
-def painted(classes: np.ndarray) -> np.ndarray:
-    return (np.eye(3, dtype=np.uint8) * 255)[classes]
-
-
-# ---- confusion matrix
+from semiseg.evaluation import EvaluationResult, confusion_matrix, device_counts, evaluate_network, iou_from_confusion
 
 
 def test_confusion_by_hand() -> None:
@@ -183,69 +114,6 @@ def test_result_as_json_has_null_for_nan() -> None:
 # ---- whole image and sliding window
 
 
-def test_whole_image_logits_are_bilinear_at_the_asked_size() -> None:
-    images = torch.rand(2, 3, 9, 13)
-    network = Strided()
-    with torch.no_grad():
-        logits = whole_image_logits(network, images)
-        raw = network(images).logits
-        assert raw.shape == (2, 4, 5, 7) and logits.shape == (2, 4, 9, 13)
-        expected = torch.nn.functional.interpolate(raw, size=(9, 13), mode="bilinear", align_corners=False)
-        assert torch.equal(logits, expected)
-        assert whole_image_logits(network, images, (20, 31)).shape == (2, 4, 20, 31)
-
-
-@pytest.mark.parametrize("size", [(8, 8), (17, 29), (8, 30), (5, 7), (3, 40), (1, 1)])
-@pytest.mark.parametrize("stride", [None, (8, 8), (3, 5), (1, 8)])
-def test_sliding_equals_whole_image_for_a_pointwise_network(
-    size: tuple[int, int], stride: tuple[int, int] | None
-) -> None:
-    network = Colours().eval()
-    images = torch.rand(2, 3, *size)
-    with torch.no_grad():
-        logits = sliding_window_logits(network, images, (8, 8), stride)
-        assert torch.allclose(logits, whole_image_logits(network, images), atol=1e-6)
-
-
-def test_sliding_equals_whole_image_when_one_window_covers_it() -> None:
-    images = torch.rand(1, 3, 11, 14)
-    with torch.no_grad():
-        network = Strided()
-        assert torch.equal(sliding_window_logits(network, images, (11, 14)), whole_image_logits(network, images))
-
-
-def test_overlapping_windows_are_averaged_and_the_last_is_shifted_back() -> None:
-    class Counting(nn.Module):
-        calls = 0
-
-        def forward(self, images: Tensor) -> FakeOutput:
-            assert images.shape[-2:] == (1, 4)
-            self.calls += 1
-            return FakeOutput(torch.full_like(images[:, :1], float(self.calls)), images)
-
-    network = Counting()
-    logits = sliding_window_logits(network, torch.zeros(1, 3, 1, 7), (1, 4), (1, 2))
-    # Windows start at 0, 2 and (shifted back from 4) 3.
-    assert logits[0, 0, 0].tolist() == pytest.approx([1, 1, 1.5, 2, 2.5, 2.5, 3])
-    assert network.calls == 3
-
-
-@pytest.mark.parametrize("stride", [(9, 4), (0, 4), (4, -1)])
-def test_stride_that_leaves_gaps_is_refused(stride: tuple[int, int]) -> None:
-    with pytest.raises(UsageError, match="gaps"):
-        sliding_window_logits(Colours(), torch.zeros(1, 3, 20, 20), (8, 8), stride)
-
-
-def test_mode_errors() -> None:
-    with pytest.raises(UsageError, match="whole, sliding"):
-        predict_classes(Colours(), torch.zeros(1, 3, 4, 4), mode="tiles")
-    with pytest.raises(UsageError, match="needs a window"):
-        predict_classes(Colours(), torch.zeros(1, 3, 4, 4), mode="sliding")
-
-
-# ---- evaluating a network
-
-
 def random_set(sizes: list[tuple[int, int]], seed: int = 0) -> Images:
     rng = np.random.default_rng(seed)
     pairs: list[tuple[np.ndarray, np.ndarray | None]] = []
@@ -311,8 +179,8 @@ def test_errors_name_what_is_wrong_with_the_set() -> None:
     image = np.zeros((2, 2, 3), np.uint8)
     with pytest.raises(SemisegError, match="none of the 1 images of dots has a label"):
         evaluate_network(Colours(), Images([(image, None)]))
+    good, bad = np.zeros((2, 2), np.uint8), np.full((2, 2), 3, np.uint8)
     with pytest.raises(SemisegError, match="picture1: label 3 is outside"):
-        good, bad = np.zeros((2, 2), np.uint8), np.full((2, 2), 3, np.uint8)
         evaluate_network(Colours(), Images([(image, good), (image, bad)]))
     with pytest.raises(SemisegError, match="is ignored"):
         evaluate_network(Colours(), Images([(image, np.full((2, 2), 255, np.uint8))]))

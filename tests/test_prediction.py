@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from semiseg.data.base import DatasetInfo
 from torch import Tensor, nn
 
+from semiseg.data.base import DatasetInfo
 from semiseg.errors import SemisegError, UsageError
 from semiseg.prediction import find_images, predict_array, predict_files, read_image
 

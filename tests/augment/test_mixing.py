@@ -125,9 +125,7 @@ def test_pasted_pixels_labels_and_confidence_come_from_one_place(
     for b in range(batch):
         giver = (b - 1) % batch
         expected = [
-            origin[giver if masks[giver, y, x] else b, y, x].item()
-            for y in range(height)
-            for x in range(width)
+            origin[giver if masks[giver, y, x] else b, y, x].item() for y in range(height) for x in range(width)
         ]
         assert where[b].flatten().tolist() == expected
 

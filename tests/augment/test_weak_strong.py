@@ -25,9 +25,7 @@ from semiseg.augment.weak_strong import (
 )
 from semiseg.errors import UsageError
 
-NOTHING = Strength(
-    flip=0, resize=0, jitter=0, brightness=0, contrast=0, saturation=0, hue=0, blur=0, classmix=0
-)
+NOTHING = Strength(flip=0, resize=0, jitter=0, brightness=0, contrast=0, saturation=0, hue=0, blur=0, classmix=0)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -153,9 +151,7 @@ def test_resize_by_hand() -> None:
     assert twice[1].tolist() == [[[1, 1, 2, 2]] * 4]
     torch.testing.assert_close(twice[2], torch.tensor([0.3, 0.3, 0.5, 0.5]).expand(1, 4, 4))
 
-    half = apply_draws(
-        ramp, labels, confidence, replace(resize, resize_range=(0.5, 0.5)), fixed(flip=0), fill=0.9
-    )
+    half = apply_draws(ramp, labels, confidence, replace(resize, resize_range=(0.5, 0.5)), fixed(flip=0), fill=0.9)
     torch.testing.assert_close(half[0][0, 1, 1], torch.tensor([0.9, 0.5, 0.1, 0.9]))
     assert half[1].tolist() == [[[255] * 4, [255, 3, 1, 255], [255, 3, 1, 255], [255] * 4]]
     assert (half[0][0, :, [0, 3]] == 0.9).all() and (half[2][half[1] == 255] == 0).all()
@@ -212,12 +208,8 @@ def test_probabilities() -> None:
         return changed, (moved != labels).flatten(1).any(1).float().mean().item()
 
     for strength in (WEAK, STRONG):
-        assert share(replace(strength, resize=0, jitter=0, blur=0))[0] == pytest.approx(
-            strength.flip, abs=0.045
-        )
-        assert share(replace(strength, flip=0, jitter=0, blur=0))[0] == pytest.approx(
-            strength.resize, abs=0.045
-        )
+        assert share(replace(strength, resize=0, jitter=0, blur=0))[0] == pytest.approx(strength.flip, abs=0.045)
+        assert share(replace(strength, flip=0, jitter=0, blur=0))[0] == pytest.approx(strength.resize, abs=0.045)
         colour = replace(strength, flip=0, resize=0, blur=0)
         assert share(colour) == pytest.approx((strength.jitter, 0), abs=0.045)
         blurred = replace(strength, flip=0, resize=0, jitter=0)
@@ -306,9 +298,7 @@ def test_blur_by_hand() -> None:
     offsets = torch.arange(-4, 5, dtype=torch.float64)
     bell = torch.exp(-(offsets**2) / 2)
     bell /= bell.sum()
-    torch.testing.assert_close(
-        gaussian_blur(image, torch.ones(1, dtype=torch.float64))[0, 0], bell[:, None] * bell
-    )
+    torch.testing.assert_close(gaussian_blur(image, torch.ones(1, dtype=torch.float64))[0, 0], bell[:, None] * bell)
     constant = torch.full((1, 3, 2, 2), 0.3)  # smaller than the kernel
     torch.testing.assert_close(gaussian_blur(constant, torch.tensor([1.15])), constant)
 

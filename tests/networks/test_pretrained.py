@@ -154,8 +154,41 @@ def test_lite0_recognises_streets():
     network = build_network("deeplabv2", "efficientnet_lite0", 3, 32, "imagenet").eval()
     package = torch.load(pretrained._lite0_file(), weights_only=True)
     street = torch.tensor(
-        [407, 408, 436, 468, 475, 479, 511, 555, 569, 581, 609, 627, 654, 656, 661, 670, 675]
-        + [705, 717, 734, 751, 757, 779, 803, 817, 829, 864, 867, 870, 874, 880, 919, 920]
+        [
+            407,
+            408,
+            436,
+            468,
+            475,
+            479,
+            511,
+            555,
+            569,
+            581,
+            609,
+            627,
+            654,
+            656,
+            661,
+            670,
+            675,
+            705,
+            717,
+            734,
+            751,
+            757,
+            779,
+            803,
+            817,
+            829,
+            864,
+            867,
+            870,
+            874,
+            880,
+            919,
+            920,
+        ]
     )  # ImageNet's vehicles and things of the street: cab, minivan, tram, traffic light, street sign, …
     squares = [Image.open(path).convert("RGB").crop((60, 0, 420, 360)).resize((224, 224)) for path in frames]
     images = torch.from_numpy(np.stack([np.asarray(square) for square in squares])).permute(0, 3, 1, 2) / 255

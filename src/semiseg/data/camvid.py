@@ -53,7 +53,9 @@ class CamVid(ImageSet):
         with Image.open(path) as mask:
             values = np.array(mask)
         if values.ndim != 2 or values.max() > VOID:
-            raise SemisegError(f"{path}: mask values above {VOID}, or colours; expected the 11 classes and void of SegNet")
+            raise SemisegError(
+                f"{path}: values above {VOID}, or colours; expected SegNet's 11 classes and void as indices"
+            )
         values = values.astype(np.uint8)
         values[values == VOID] = self.info.ignore_index
         return values

@@ -94,9 +94,7 @@ def _read(images: ImageSet, i: int, split: str, found: list[Finding]) -> np.ndar
         return None
 
 
-def _check_mask(
-    images: ImageSet, i: int, size: tuple[int, int], split: str, found: list[Finding]
-) -> np.ndarray | None:
+def _check_mask(images: ImageSet, i: int, size: tuple[int, int], split: str, found: list[Finding]) -> np.ndarray | None:
     """Classes that the mask shows, or None when it cannot be used."""
     where = f"{split}/{images.names[i]}"
     try:

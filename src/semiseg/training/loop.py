@@ -121,6 +121,7 @@ class Run:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=t.precision == "fp16")
         self.iteration = 0
         self.best_miou, self.best_iteration, self.stale = -math.inf, 0, 0
+        self.results: dict[str, EvaluationResult] = {}  # of this process: last and best student
         if resume:
             self._load(checkpoint.load(self.last, self.device))
         self.run_dir.mkdir(parents=True, exist_ok=True)
@@ -227,10 +228,12 @@ class Run:
     def _validate(self, log: MetricsLog) -> float:
         result = validate(self.method.student, self.data.val, self.config, self.device)
         self.method.train()
+        self.results["last"] = result
         miou = 100 * result.miou
-        log.write("validation", self.iteration, {"miou": miou, **result.to_json(), "mIoU_percent": miou})
+        log.write("validation", self.iteration, result.to_json() | {"miou": miou})
         if miou > self.best_miou:
             self.best_miou, self.best_iteration, self.stale = miou, self.iteration, 0
+            self.results["best"] = result
             checkpoint.save(self.best, self._state(model_only=True))
         else:
             self.stale += 1
@@ -311,12 +314,14 @@ class Run:
 
     def _finish(self, seconds: float) -> RunResult:
         """Write ``evaluation.json``: last and best student, and the teacher where there is one."""
-        results: dict[str, EvaluationResult] = {}
-        results["last"] = validate(self.method.student, self.data.val, self.config, self.device)
+        results = self.results
+        if "last" not in results:  # a run that was already finished
+            results["last"] = validate(self.method.student, self.data.val, self.config, self.device)
+        if "best" not in results:  # found before a resume
+            best = checkpoint.load_model(self.best, device=self.device)
+            results["best"] = validate(best.network, self.data.val, self.config, self.device)
         if self.method.needs_teacher:
             results["last_teacher"] = validate(self.method.teacher, self.data.val, self.config, self.device)
-        best = checkpoint.load_model(self.best, device=self.device)
-        results["best"] = validate(best.network, self.data.val, self.config, self.device)
         summary = {name: result.to_json() for name, result in results.items()} | {
             "best_iteration": self.best_iteration,
             "iterations": self.iteration,

@@ -1,0 +1,69 @@
+"""Networks and image sets whose predictions are known by construction."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from semiseg.data.base import DatasetInfo
+
+INFO = DatasetInfo("dots", ("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
+
+
+class FakeOutput(NamedTuple):
+    logits: Tensor
+    features: Tensor
+
+
+class Colours(nn.Module):
+    """The logits are the image's three channels: red, green and blue pixels are classes 0, 1 and 2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+        self.frozen = nn.BatchNorm2d(3).eval()
+        self.batch_sizes: list[int] = []
+
+    def forward(self, images: Tensor) -> FakeOutput:
+        assert not self.training and not torch.is_grad_enabled()
+        assert images.min() >= 0 and images.max() <= 1
+        self.batch_sizes.append(len(images))
+        return FakeOutput(images * self.scale, images)
+
+
+class Strided(nn.Module):
+    """A network whose logits are half the size and depend on the neighbourhood."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(3, 4, 3, stride=2, padding=1)
+
+    def forward(self, images: Tensor) -> FakeOutput:
+        return FakeOutput(self.conv(images), images)
+
+
+class Images:
+    def __init__(self, pairs: list[tuple[np.ndarray, np.ndarray | None]], info: DatasetInfo = INFO) -> None:
+        self.info, self.pairs = info, pairs
+        self.names = [f"picture{i}" for i in range(len(pairs))]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def image(self, i: int) -> np.ndarray:
+        return self.pairs[i][0]
+
+    def label(self, i: int) -> np.ndarray | None:
+        return self.pairs[i][1]
+
+    def has_label(self, i: int) -> bool:
+        return self.pairs[i][1] is not None
+
+
+def painted(classes: np.ndarray) -> np.ndarray:
+    return (np.eye(3, dtype=np.uint8) * 255)[classes]
+
+
+# ---- confusion matrix
