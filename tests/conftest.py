@@ -1,0 +1,55 @@
+"""A tiny folder data set and a configuration that trains on it in seconds."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from semiseg import Config
+
+CLASS_COLOURS = np.array([[200, 40, 40], [40, 180, 60], [50, 60, 200]], np.uint8)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    # Small tensors gain nothing from threads, and bit-equality is asked for at a fixed number of them.
+    torch.set_num_threads(1)
+
+
+def write_picture(folder: Path, name: str, seed: int, mask: bool, size: tuple[int, int] = (64, 64)) -> None:
+    """Three noisy stripes in the classes' colours, and their mask."""
+    rng = np.random.default_rng(seed)
+    columns = np.sort(rng.integers(8, size[1] - 8, 2))
+    label = np.digitize(np.arange(size[1]), columns)[None].repeat(size[0], 0).astype(np.uint8)
+    label = rng.permutation(3).astype(np.uint8)[label]
+    image = CLASS_COLOURS[label].astype(int) + rng.integers(-30, 30, (*size, 3))
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    (folder / "masks").mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(folder / "images" / f"{name}.png")
+    if mask:
+        Image.fromarray(label).save(folder / "masks" / f"{name}.png")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """12 images of 64x64 pixels, three classes; 5 have masks, of which one becomes the validation set."""
+    root = tmp_path / "photos"
+    for i in range(12):
+        write_picture(root, f"photo{i:02d}", i, mask=i < 5)
+    return root
+
+
+def tiny(root: Path, run_dir: Path, **changes: Any) -> Config:
+    """ResNet-18 from random weights, 4 steps of 2 crops of 32 pixels."""
+    words = [
+        "data.dataset=folder", f"data.root={root}", f"run_dir={run_dir}", "data.crop=32", "data.workers=0",
+        "network.architecture=deeplabv3plus", "network.backbone=resnet18", "network.pretrained=none",
+        "network.output_stride=16", "network.decoder_channels=16", "method.warmup=0.25",
+        "method.contrastive.quality_threshold=0.1", "method.contrastive.bank_size=8", "method.contrastive.dim=16",
+        "training.iterations=4", "training.batch_size=2", "training.learning_rate=0.01", "training.log_every=1",
+        "training.validate_every=4", "training.checkpoint_every=2", "training.device=cpu", "training.tensorboard=false",
+    ]  # fmt: skip
+    return Config.parse({}, [*words, *(f"{key.replace('__', '.')}={value}" for key, value in changes.items())])

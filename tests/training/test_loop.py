@@ -1,0 +1,178 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from conftest import tiny
+
+import semiseg
+from semiseg.errors import SemisegError, UsageError
+from semiseg.methods.memory_bank import MemoryBankMethod
+from semiseg.training import checkpoint
+from semiseg.training.loop import Run, iteration_generator, learning_rate_factor, resolve_device
+from semiseg.training.progress import read_metrics
+
+
+def same(a: Any, b: Any) -> bool:
+    """Bit-equal, through dicts and lists."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+    return bool(a == b)
+
+
+def last(run_dir: Path) -> dict[str, Any]:
+    state = checkpoint.load(run_dir / "checkpoints" / "last.pt")
+    return {key: state[key] for key in ("iteration", "method", "optimiser", "best")}
+
+
+def losses(run_dir: Path) -> list[dict[str, Any]]:
+    timed = ("images_per_second", "data_wait")
+    return [{k: v for k, v in row.items() if k not in timed} for row in read_metrics(run_dir)]
+
+
+def test_a_run_leaves_everything_the_design_names(folder: Path, tmp_path: Path) -> None:
+    result = semiseg.train(tiny(folder, tmp_path / "run", training__tensorboard="true"), progress=False)
+    made = {str(p.relative_to(tmp_path / "run")) for p in (tmp_path / "run").rglob("*") if p.is_file()}
+    assert {"config.yaml", "metrics.jsonl", "labelled.txt", "evaluation.json"} <= made
+    assert {"checkpoints/last.pt", "checkpoints/best.pt"} <= made
+    assert any(name.startswith("tensorboard/") for name in made)
+    summary = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert summary["last"]["miou"] * 100 == pytest.approx(result.last_miou)
+    assert {"last", "best", "last_teacher", "best_iteration", "iterations", "labelled"} <= set(summary)
+    assert summary["labelled"] == 4 and summary["iterations"] == 4
+    assert len((tmp_path / "run" / "labelled.txt").read_text().split()) == 4
+    assert semiseg.Config.load(tmp_path / "run" / "config.yaml").training.iterations == 4
+    assert [row["iteration"] for row in read_metrics(tmp_path / "run") if row["kind"] == "train"] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("method", ["supervised", "memory_bank"])
+def test_stopped_and_resumed_is_bit_equal(
+    folder: Path, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    semiseg.train(tiny(folder, tmp_path / "whole", method__name=method), progress=False)
+    run = Run(tiny(folder, tmp_path / "broken", method__name=method))
+    step = run.method.step
+
+    def fails(labelled: Any, unlabelled: Any, iteration: int, generator: torch.Generator) -> Any:
+        if iteration == 3:
+            raise RuntimeError("power cut")
+        return step(labelled, unlabelled, iteration, generator)
+
+    monkeypatch.setattr(run.method, "step", fails)
+    with pytest.raises(RuntimeError, match="power cut"):
+        run.train(progress=False)
+    assert last(tmp_path / "broken")["iteration"] == 2
+    torch.rand(7)  # the global generator stands elsewhere now
+    semiseg.train(tiny(folder, tmp_path / "broken", method__name=method, data__workers=1), resume=True, progress=False)
+    assert same(last(tmp_path / "whole"), last(tmp_path / "broken"))
+    assert losses(tmp_path / "whole") == losses(tmp_path / "broken")
+
+
+def test_killed_and_resumed_is_bit_equal(folder: Path, tmp_path: Path) -> None:
+    """The real thing: SIGKILL, in another process, at whatever point it has reached."""
+    whole = tiny(folder, tmp_path / "whole", training__iterations=12, training__validate_every=12)
+    semiseg.train(whole, progress=False)
+    killed = tiny(folder, tmp_path / "killed", training__iterations=12, training__validate_every=12)
+    path = tmp_path / "killed.yaml"
+    path.write_text(yaml.safe_dump(killed.model_dump(mode="json")))
+    command = [sys.executable, "-m", "semiseg", "train", str(path), "--quiet"]
+    process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "killed" / "checkpoints" / "last.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert last(tmp_path / "killed")["iteration"] < 12
+    semiseg.train(killed, resume=True, progress=False)
+    assert same(last(tmp_path / "whole"), last(tmp_path / "killed"))
+
+
+def test_nothing_is_written_over(folder: Path, tmp_path: Path) -> None:
+    config = tiny(folder, tmp_path / "run", method__name="supervised")
+    semiseg.train(config, progress=False)
+    before = last(tmp_path / "run")
+    with pytest.raises(UsageError, match="already holds a run; add --resume"):
+        semiseg.train(config, progress=False)
+    with pytest.raises(UsageError, match=r"training.learning_rate \(0.01 then, 0.5 now\)"):
+        semiseg.train(
+            tiny(folder, tmp_path / "run", method__name="supervised", training__learning_rate=0.5), resume=True
+        )
+    assert same(before, last(tmp_path / "run"))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("mine")
+    with pytest.raises(UsageError, match="not empty"):
+        semiseg.train(tiny(folder, tmp_path / "other"))
+
+
+def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = MemoryBankMethod.step
+
+    def broken(self: MemoryBankMethod, labelled: Any, unlabelled: Any, iteration: int, g: torch.Generator) -> Any:
+        terms = step(self, labelled, unlabelled, iteration, g)
+        return (
+            terms
+            if iteration < 3
+            else terms | {"loss": terms["loss"] * torch.nan, "pseudo": terms["pseudo"] * torch.nan}
+        )
+
+    monkeypatch.setattr(MemoryBankMethod, "step", broken)
+    with pytest.raises(SemisegError, match=r"loss, pseudo became NaN.*iteration 4.*last\.pt.*learning_rate"):
+        semiseg.train(tiny(folder, tmp_path / "run"), progress=False)
+    state = last(tmp_path / "run")
+    assert state["iteration"] == 2
+    assert all(torch.isfinite(v).all() for v in state["method"].values() if v.is_floating_point())
+
+
+def test_mask_values_outside_the_classes_stop_before_the_first_step(folder: Path, tmp_path: Path) -> None:
+    (folder / "dataset.yaml").write_text("classes: [a, b]\n")
+    with pytest.raises(SemisegError, match=r"photo\d\d.*values 2 outside the classes"):
+        semiseg.train(tiny(folder, tmp_path / "run"), progress=False)
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"training__accumulation": 2, "training__gradient_clip": 1},
+        {"training__plateau_patience": 1, "training__validate_every": 1},
+        {"training__batch_norm_refresh": 2},
+        {"evaluation__mode": "sliding", "data__resize": "[48, 48]"},
+        {"data__labelled": 2, "data__split_seed": 3, "training__unlabelled_ratio": 2},
+    ],
+)
+def test_options_run(folder: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    result = semiseg.train(tiny(folder, tmp_path / "run", **changes), progress=False)
+    assert 0 <= result.last_miou <= result.best_miou <= 100
+
+
+def test_poly_schedule_by_hand() -> None:
+    assert learning_rate_factor(0, 100, 0.9) == 1
+    assert learning_rate_factor(50, 100, 0.9) == pytest.approx(0.535887, abs=1e-6)
+    assert learning_rate_factor(0, 100, 1.0, warmup=0.1) == pytest.approx(0.1)
+    assert learning_rate_factor(20, 100, 1.0, warmup=0.1) == pytest.approx(0.8)
+
+
+def test_augmentation_generator_is_a_function_of_seed_and_step() -> None:
+    def draw(seed: int, step: int) -> float:
+        return torch.rand((), generator=iteration_generator(seed, step)).item()
+
+    assert draw(1, 5) == draw(1, 5)
+    assert len({draw(seed, step) for seed in range(3) for step in range(3)}) == 9
+
+
+def test_unknown_device() -> None:
+    with pytest.raises(UsageError, match="is no device"):
+        resolve_device("gpu9")
