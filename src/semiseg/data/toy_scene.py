@@ -77,13 +77,13 @@ def render(rng: np.random.Generator, size: tuple[int, int], look: str) -> tuple[
     """One scene: image uint8 (H, W, 3) and label uint8 (H, W), for ``size`` = (height, width)."""
     canvas = Canvas(size, STYLES[look], rng)
     w, h = canvas.width, canvas.height
-    horizon = h * rng.uniform(0.32, 0.52)
-    vanish = w * rng.uniform(0.3, 0.7)
+    horizon = h * rng.uniform(0.25, 0.6)
+    vanish = w * rng.uniform(0.2, 0.8)
     _sky(canvas, horizon)
     _ground(canvas, horizon, vanish)
     for _ in range(rng.integers(2, 6)):
         _tree(canvas, horizon, vanish)
-    things = [(_car, rng.integers(1, 5)), (_person, rng.integers(0, 5)), (_sign, rng.integers(0, 4))]
+    things = [(_car, rng.integers(0, 4)), (_person, rng.integers(0, 3)), (_sign, rng.integers(0, 3))]
     queue = [(float(rng.uniform(0.12, 1.0)), thing) for thing, count in things for _ in range(int(count))]
     for near, thing in sorted(queue, key=lambda entry: entry[0]):  # far things first, so near ones hide them
         thing(canvas, horizon, vanish, near)
@@ -110,12 +110,15 @@ def _sky(c: Canvas, horizon: float) -> None:
 
 def _ground(c: Canvas, horizon: float, vanish: float) -> None:
     w, h, rng = c.width, c.height, c.rng
-    pavement = c.colour(*[(0.1, 0.08, 0.6), (0.6, 0.04, 0.5), (0.06, 0.25, 0.55)][rng.choice(3)])
+    # Slabs, asphalt, brick, sand, grass: the same greys and browns as walls, roads and cars.
+    grounds = [(0.1, 0.08, 0.65), (0.6, 0.04, 0.35), (0.04, 0.4, 0.5), (0.12, 0.35, 0.75), (0.28, 0.35, 0.4)]
+    pavement = c.colour(*grounds[rng.choice(len(grounds))])
     c.box(0, horizon, w, h, PAVEMENT, pavement)
     for side in (-1, 1):
         _buildings(c, horizon, vanish, side)
     left, right = w * rng.uniform(-0.3, 0.3), w * rng.uniform(0.7, 1.3)
-    road = c.colour(0.6, 0.05, float(rng.uniform(0.22, 0.6)))
+    roads = [(0.6, 0.05, float(rng.uniform(0.2, 0.65))), (0.08, 0.2, 0.6), (0.02, 0.3, 0.4)]
+    road = c.colour(*roads[rng.choice(3, p=[0.6, 0.2, 0.2])])
     narrow = w * rng.uniform(0.01, 0.05)
     c.polygon([(vanish - narrow, horizon), (vanish + narrow, horizon), (right, h), (left, h)], ROAD, road)
     c.road = (left, right)
@@ -208,8 +211,8 @@ def _person(c: Canvas, horizon: float, vanish: float, near: float) -> None:
     t = 0.25 + 0.6 * near
     x = vanish + rng.choice([-1, 1]) * w * rng.uniform(0.12, 0.55) * t
     foot = horizon + (h - horizon) * rng.uniform(0.25, 0.7) * t
-    tall = h * 0.4 * t * rng.uniform(0.8, 1.1)
-    wide = tall * 0.13
+    tall = h * 0.6 * t * rng.uniform(0.8, 1.1)
+    wide = tall * 0.17
     skin = c.colour(0.06, 0.4, float(rng.uniform(0.3, 0.85)))
     coat = c.colour(float(rng.random()), 0.45, float(rng.uniform(0.15, 0.8)))
     legs = c.colour(0.62, 0.25, float(rng.uniform(0.1, 0.5)))
@@ -224,7 +227,7 @@ def _sign(c: Canvas, horizon: float, vanish: float, near: float) -> None:
     t = 0.25 + 0.65 * near
     x = vanish + rng.choice([-1, 1]) * w * rng.uniform(0.2, 0.5) * t
     foot = horizon + (h - horizon) * 0.35 * t
-    tall, half = h * 0.55 * t * rng.uniform(0.8, 1.1), w * 0.035 * t
+    tall, half = h * 0.6 * t * rng.uniform(0.8, 1.1), w * 0.065 * t
     c.box(x - half * 0.2, foot - tall, x + half * 0.2, foot, SIGN, c.colour(0.6, 0.03, 0.55))
     y = foot - tall
     face = c.colour(*[(0.0, 0.75, 0.7), (0.61, 0.7, 0.6), (0.14, 0.7, 0.85), (0.35, 0.5, 0.4)][rng.choice(4)])
@@ -252,10 +255,10 @@ def _through_camera(c: Canvas, horizon: float) -> Image.Image:
         dark = ((x > start) & (x < start + rng.uniform(0.15, 0.6)) & (label != SKY))[..., None]
         pixels = np.where(dark, pixels * rng.uniform(0.45, 0.8), pixels)
     depth = np.clip(1 - (np.arange(h)[:, None, None] - horizon) / (h - horizon), 0, 1)
-    haze = rng.uniform(0, 0.55) * rng.random() * depth * (label != SKY)[..., None]
+    haze = rng.uniform(0, 0.75) * rng.random() * depth * (label != SKY)[..., None]
     veil = np.array([0.75, 0.78, 0.82]) * rng.uniform(0.7, 1.15)
     pixels = pixels * (1 - haze) + veil * haze
-    light = rng.uniform(0.55, 1.2) * (1 + rng.normal(0, 0.07, 3))
+    light = rng.uniform(0.3, 1.25) * (1 + rng.normal(0, 0.12, 3))
     pixels = np.clip(pixels * light, 0, 1) ** rng.uniform(0.8, 1.35)
     seen = Image.fromarray((pixels * 255).astype(np.uint8))
     return seen.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.2, 1.4))))

@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from semiseg.data.check import Finding, check_data
+from semiseg.data.folder import open_folder
+
+
+def findings(root: Path, crop: int = 32, labelled: list[str] | None = None, **options: bool) -> list[Finding]:
+    train, val = open_folder(root, "train"), open_folder(root, "val")
+    with_mask = [name for i, name in enumerate(train.names) if train.has_label(i)]
+    return check_data(train, val, with_mask if labelled is None else labelled, (crop, crop), **options)
+
+
+def messages(found: list[Finding]) -> list[tuple[str, str]]:
+    return [(f.level, f.message) for f in found]
+
+
+def masks_of(root: Path) -> list[Path]:
+    names = open_folder(root, "train").names
+    return [p for p in sorted((root / "masks").iterdir()) if p.stem in names]
+
+
+def test_a_good_folder_has_no_findings(folder: Path) -> None:
+    assert findings(folder) == []
+
+
+def test_errors_come_first_and_name_the_file(folder: Path) -> None:
+    first, second, *_ = masks_of(folder)
+    Image.fromarray(np.zeros((10, 10), np.uint8)).save(first)
+    (folder / "dataset.yaml").write_text("classes: [a, b, c]\n")
+    Image.fromarray(np.full((64, 64), 9, np.uint8)).save(second)
+    unlabelled = next(n for n in open_folder(folder, "train").names if not (folder / "masks" / f"{n}.png").exists())
+    (folder / "images" / f"{unlabelled}.png").write_bytes(b"junk")
+    for quick in (False, True):
+        found = findings(folder, crop=200, quick=quick)
+        errors = {f.where: f.message for f in found if f.level == "error"}
+        assert "mask of (10, 10), image of (64, 64)" in errors[f"train/{first.stem}"]
+        assert "values 9" in errors[f"train/{second.stem}"]
+        assert "cannot be read" in errors[f"train/{unlabelled}"]
+        assert [f.level for f in found] == sorted((f.level for f in found), key=["error", "warning", "info"].index)
+        assert any("smaller than the crop" in f.message for f in found)
+
+
+def test_duplicates_between_train_and_val(folder: Path) -> None:
+    train, val = open_folder(folder, "train").names, open_folder(folder, "val").names
+    (folder / "images" / f"{train[0]}.png").write_bytes((folder / "images" / f"{val[0]}.png").read_bytes())
+    assert ("warning", f"the same picture as train/{train[0]}") in messages(findings(folder))
+
+
+@pytest.mark.parametrize(
+    ("labelled", "level", "message"), [([], "error", "no labelled image"), (None, "warning", "a single labelled image")]
+)
+def test_too_few_labels(folder: Path, labelled: list[str] | None, level: str, message: str) -> None:
+    one = [masks_of(folder)[0].stem] if labelled is None else labelled
+    assert (level, message) in messages(findings(folder, labelled=one))
+
+
+def test_absent_classes_and_masks_without_a_label(folder: Path) -> None:
+    first = masks_of(folder)[0]
+    Image.fromarray(np.full((64, 64), 255, np.uint8)).save(first)
+    (folder / "dataset.yaml").write_text("classes: [a, b, c, unicorn]\n")
+    found = messages(findings(folder))
+    assert ("warning", "every pixel of the mask is ignored") in found
+    assert ("warning", "no labelled image shows: unicorn") in found
+
+
+def test_no_validation_and_no_unlabelled_images(folder: Path) -> None:
+    train = open_folder(folder, "train")
+    val = open_folder(folder, "val")
+    val.masks.clear()
+    found = messages(check_data(train, val, train.names, (32, 32)))
+    assert ("error", "no validation image with a mask") in found
+    assert ("info", "no unlabelled image") in found

@@ -1,0 +1,79 @@
+import numpy as np
+import torch
+
+from semiseg.data.base import DatasetInfo, ImageSet
+from semiseg.data.loading import CropDataset, ResizedImages, batches, resize_image, resize_label
+
+
+class Numbered(ImageSet):
+    """Image i is i everywhere in red; green and blue are row and column; the label is the row."""
+
+    info = DatasetInfo("numbered", tuple("abc"), ((0, 0, 0),) * 3)
+
+    def __init__(self, count: int, size: tuple[int, int]) -> None:
+        self.names, self.size, self.reads = [f"{i:03d}" for i in range(count)], size, 0
+
+    def image(self, i: int) -> np.ndarray:
+        self.reads += 1
+        rows, columns = np.indices(self.size)
+        return np.stack([np.full(self.size, i), rows, columns], -1).astype(np.uint8)
+
+    def label(self, i: int) -> np.ndarray:
+        return np.indices(self.size)[0].astype(np.uint8)
+
+    def has_label(self, i: int) -> bool:
+        return True
+
+
+def test_crop_is_a_function_of_the_position_and_moves_the_label_along() -> None:
+    images = Numbered(5, (40, 50))
+    data = CropDataset(images, [4, 2, 0], (16, 24), seed=1, stream="labelled")
+    items = [data[p] for p in range(30)]
+    for position in (7, 3, 29):
+        again = CropDataset(images, [4, 2, 0], (16, 24), seed=1, stream="labelled")[position]
+        assert torch.equal(again["image"], items[position]["image"])
+    for item in items:
+        assert item["image"].shape == (3, 16, 24) and item["image"].dtype == torch.uint8
+        assert item["label"].dtype == torch.int64
+        assert torch.equal(item["image"][1].long(), item["label"])  # row for row
+        assert (item["image"][0] == item["index"]).all()
+    assert {item["index"] for item in items[:3]} == {0, 2, 4}
+    assert len({(int(i["image"][1, 0, 0]), int(i["image"][2, 0, 0])) for i in items}) > 15
+
+
+def test_small_images_are_padded_and_hidden_labels_are_ignored() -> None:
+    item = CropDataset(Numbered(1, (10, 12)), [0], 16, seed=0, stream="a")[0]
+    assert (item["label"][10:] == 255).all() and (item["label"][:, 12:] == 255).all()
+    assert (item["label"][:10, :12] != 255).all() and (item["image"][:, 10:] == 0).all()
+    hidden = CropDataset(Numbered(1, (16, 16)), [0], 16, seed=0, stream="a", use_labels=False)[0]
+    assert (hidden["label"] == 255).all()
+
+
+def test_cache_reads_each_image_once() -> None:
+    images = Numbered(3, (20, 20))
+    data = CropDataset(images, [0, 1, 2], 8, seed=0, stream="a", cache=True)
+    first = [data[p]["image"].clone() for p in range(9)]
+    assert images.reads == 3
+    assert all(torch.equal(data[p]["image"], first[p]) for p in range(9))
+
+
+def test_batches_of_a_resumed_loader_and_of_two_ranks() -> None:
+    data = CropDataset(Numbered(7, (20, 20)), range(7), 8, seed=0, stream="a")
+    whole = [b["image"] for b in batches(data, 4, 0, 5)]
+    assert len(whole) == 5
+    resumed = [b["image"] for b in batches(data, 4, 3, 5, workers=1)]
+    assert all(torch.equal(a, b) for a, b in zip(whole[3:], resumed, strict=True))
+    halves = [[b["image"] for b in batches(data, 2, 0, 5, rank=rank, world=2)] for rank in range(2)]
+    for joint, even, odd in zip(whole, *halves, strict=True):
+        assert torch.equal(joint[0::2], even) and torch.equal(joint[1::2], odd)
+
+
+def test_resizing() -> None:
+    image = np.zeros((4, 6, 3), np.uint8)
+    image[:, 3:] = 200
+    small = resize_image(image, (2, 2))
+    assert small.shape == (2, 2, 3) and (small[:, 0] < 60).all() and (small[:, 1] > 140).all()
+    assert resize_image(image, (4, 6)) is image
+    assert resize_label(np.array([[1, 255], [255, 2]], np.uint8), (4, 4)).tolist()[0] == [1, 1, 255, 255]
+    wrapped = ResizedImages(Numbered(2, (20, 30)), (10, 15))
+    assert wrapped.image(1).shape == (10, 15, 3) and wrapped.label(1).shape == (20, 30)

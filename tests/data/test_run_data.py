@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import pytest
+
+from semiseg.config import DataConfig
+from semiseg.data.run_data import open_run_data
+from semiseg.errors import SemisegError, UsageError
+
+
+def test_split_of_the_training_images(folder: Path) -> None:
+    data = open_run_data(DataConfig(root=str(folder), labelled=2, split_seed=1))
+    assert len(data.labelled) == 2 and len(data.unlabelled) == 9
+    assert set(data.labelled) | set(data.unlabelled) == set(range(11))
+    assert all(data.train.has_label(i) for i in data.labelled)
+    other = open_run_data(DataConfig(root=str(folder), labelled=2, split_seed=2))
+    assert data.labelled_names == open_run_data(DataConfig(root=str(folder), labelled=2, split_seed=1)).labelled_names
+    assert data.labelled_names != other.labelled_names
+
+
+def test_fully_labelled_sets_use_their_labelled_images_as_unlabelled() -> None:
+    data = open_run_data(DataConfig(dataset="toy_streets", options={"train": 5, "val": 2}))
+    assert sorted(data.labelled) == data.unlabelled == [0, 1, 2, 3, 4]
+
+
+def test_list_file_instead_of_a_seed(folder: Path, tmp_path: Path) -> None:
+    data = open_run_data(DataConfig(root=str(folder)))
+    path = tmp_path / "list.txt"
+    path.write_text("\n".join(data.labelled_names[:2]))
+    assert (
+        open_run_data(DataConfig(root=str(folder), labelled_list=str(path))).labelled_names == data.labelled_names[:2]
+    )
+    path.write_text(data.train.names[-1])
+    with pytest.raises(SemisegError, match="have no mask"):
+        open_run_data(DataConfig(root=str(folder), labelled_list=str(path)))
+
+
+def test_roots(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.delenv("SEMISEG_DATA", raising=False)
+    with pytest.raises(UsageError, match=r"data\.root=FOLDER, or set SEMISEG_DATA"):
+        open_run_data(DataConfig(dataset="camvid"))
+    monkeypatch.setenv("SEMISEG_DATA", str(folder.parent))
+    folder.rename(folder.parent / "folder")
+    assert len(open_run_data(DataConfig(dataset="folder")).train) == 11
+    with pytest.raises(UsageError, match="did you mean 'camvid'"):
+        open_run_data(DataConfig(dataset="camvit"))

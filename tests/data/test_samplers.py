@@ -1,0 +1,24 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from semiseg.data.samplers import PositionSampler, position_to_index
+
+
+@given(count=st.integers(1, 40), seed=st.integers(0, 5), epoch=st.integers(0, 4))
+def test_every_epoch_is_a_permutation(count: int, seed: int, epoch: int) -> None:
+    seen = [position_to_index(epoch * count + k, count, seed, "labelled") for k in range(count)]
+    assert sorted(seen) == list(range(count))
+
+
+def test_epochs_seeds_and_streams_are_shuffled_apart() -> None:
+    def order(start: int, seed: int, stream: str) -> tuple[int, ...]:
+        return tuple(position_to_index(start + k, 30, seed, stream) for k in range(30))
+
+    assert len({order(0, 0, "a"), order(30, 0, "a"), order(0, 1, "a"), order(0, 0, "b")}) == 4
+    assert order(30, 0, "a") == order(30, 0, "a")  # a resume asks again
+
+
+@given(start=st.integers(0, 20), length=st.integers(0, 40), world=st.integers(1, 5))
+def test_ranks_share_the_positions_without_overlap(start: int, length: int, world: int) -> None:
+    parts = [list(PositionSampler(start, start + length, rank, world)) for rank in range(world)]
+    assert sorted(p for part in parts for p in part) == list(range(start, start + length))

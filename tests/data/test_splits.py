@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import pytest
+
+from semiseg.data.splits import parse_labelled, read_list, seeded_split, write_list
+from semiseg.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("text", "total", "count"),
+    [("1/30", 367, 12), ("1/8", 367, 46), ("12", 367, 12), (12, 367, 12), (0.1, 50, 5), ("all", 9, 9), ("1/30", 3, 1),
+     ("1/1", 7, 7), ("1.0", 7, 7), (1, 7, 1)],
+)  # fmt: skip
+def test_counts_and_fractions(text: object, total: int, count: int) -> None:
+    assert parse_labelled(text, total) == count  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("text", "message"), [("0", "above 0"), ("-3", "above 0"), ("many", "count"), ("1/0", "count"),
+                                               ("12", "only 5 images"), ("3/2", "only 5 images")])  # fmt: skip
+def test_wrong_counts(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse_labelled(text, 5)
+
+
+def test_split_ignores_the_order_of_the_listing_and_grows_by_appending() -> None:
+    names = [f"n{i:03d}" for i in range(50)]
+    assert seeded_split(names, 12, 3) == seeded_split(names[::-1], 12, 3)
+    assert seeded_split(names, 20, 3)[:12] == seeded_split(names, 12, 3)
+    assert len({tuple(seeded_split(names, 12, seed)) for seed in range(5)}) == 5
+    assert len(set(seeded_split(names, 50, 1))) == 50
+
+
+def test_lists_read_back_and_tolerate_published_forms(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    write_list(path, ["b", "a"])
+    assert read_list(path, ["a", "b", "c"]) == ["b", "a"]
+    path.write_text("# labelled\nimages/a.png\n\nb.jpg  # rainy\n")
+    assert read_list(path, ["a", "b", "c"]) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("a\nx\ny\n", "2 names .* x, y"), ("# none\n", "lists no image"), ("a\na\n", "a twice")]
+)
+def test_wrong_lists(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "list.txt").write_text(text)
+    with pytest.raises(UsageError, match=message):
+        read_list(tmp_path / "list.txt", ["a", "b"])
+    with pytest.raises(UsageError, match="no list file"):
+        read_list(tmp_path / "none.txt", ["a"])
