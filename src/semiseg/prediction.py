@@ -197,7 +197,7 @@ def _refuse_clashes(images: Sequence[Path], targets: Sequence[tuple[Path, Path |
     if existing and not overwrite:
         more = f" and {len(existing) - 3} more" if len(existing) > 3 else ""
         raise SemisegError(
-            f"output files exist: {', '.join(existing[:3])}{more}; choose another output folder, or allow it (overwrite=True, --overwrite)"
+            f"output files exist: {', '.join(existing[:3])}{more}; choose another folder or --overwrite them"
         )
 
 

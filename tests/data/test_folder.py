@@ -54,7 +54,7 @@ def test_palette_masks_give_indices_not_colours(tmp_path: Path) -> None:
     put(tmp_path / "images" / "b.png", picture())
     for name in "ab":
         mask = Image.fromarray(np.array([[0, 1], [2, 255]], np.uint8).repeat(3, 0).repeat(4, 1))
-        mask.putpalette([v for colour in palette(3) for v in colour])
+        mask.putpalette([v for colour in palette(256) for v in colour])
         (tmp_path / "masks").mkdir(exist_ok=True)
         mask.save(tmp_path / "masks" / f"{name}.png")
         with Image.open(tmp_path / "masks" / f"{name}.png") as stored:
@@ -71,7 +71,7 @@ def test_colour_masks_by_the_colours_of_dataset_yaml_or_a_clear_error(tmp_path: 
     colours[3:, :2] = (1, 2, 3)
     for name in "ab":
         put(tmp_path / "masks" / f"{name}.png", colours)
-    with pytest.raises(SemisegError, match="colour image.*dataset.yaml"):
+    with pytest.raises(SemisegError, match=r"colour image.*dataset\.yaml"):
         open_folder(tmp_path, "train")
     (tmp_path / "dataset.yaml").write_text("classes: [x, y]\ncolours: [[10, 20, 30], [1, 2, 3]]\n")
     label = open_folder(tmp_path, "train").label(0)
