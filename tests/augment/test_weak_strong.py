@@ -158,6 +158,42 @@ def test_resize_by_hand() -> None:
     torch.testing.assert_close(half[2][0, 1, 1:3], torch.tensor([0.7, 0.3]))
 
 
+def test_edges_repeat_and_axes_have_their_own_offset() -> None:
+    """At twice the size: the top of the image and its right side; edge pixels are not blended with anything."""
+    columns = torch.tensor([0.2, 0.4, 0.6, 0.8])
+    image = torch.stack([columns.expand(4, 4), columns[:, None].expand(4, 4), torch.ones(4, 4)])[None]
+    strength = replace(NOTHING, resize=1, resize_range=(2, 2))
+    view = apply_draws(image, torch.zeros(1, 4, 4, dtype=torch.int64), None, strength, fixed(offset_y=0, offset_x=1))
+    torch.testing.assert_close(view[0][0, 0, 0], torch.tensor([0.55, 0.65, 0.75, 0.8]))
+    torch.testing.assert_close(view[0][0, 1, :, 0], torch.tensor([0.2, 0.25, 0.35, 0.45]))
+    torch.testing.assert_close(view[0][0, 2], torch.ones(4, 4))
+
+
+def test_each_change_has_its_own_draw() -> None:
+    """With one draw below every probability and the others above, exactly one kind of change happens."""
+    image = torch.linspace(0.2, 0.6, 48).view(1, 3, 4, 4) + torch.tensor([0.0, 0.2]).repeat(8).view(4, 4)
+    labels = torch.arange(16).view(1, 4, 4)
+    strength = replace(STRONG, flip=0.5, resize=0.5, jitter=0.5, blur=0.5, resize_range=(1.5, 1.5))
+    one = torch.ones(1)
+    expected = {
+        "flip": image.flip(-1),
+        "jitter": jitter(image, 1.3 * one, 0.7 * one, 1.15 * one, -0.1 * one),
+        "blur": gaussian_blur(image, one),
+    }
+    others = {"brightness": 1.0, "contrast": 0.0, "saturation": 1.0, "hue": 0.0, "sigma": 0.85}
+    for name in ("flip", "resize", "jitter", "blur"):
+        draws = fixed(**{**dict.fromkeys(("flip", "resize", "jitter", "blur"), 0.9), **others, name: 0.1})
+        view, moved, _ = apply_draws(image, labels, None, strength, draws)
+        if name == "resize":
+            assert not torch.equal(moved, labels) and not torch.equal(moved, labels.flip(-1))
+        else:
+            torch.testing.assert_close(view, expected[name])
+            assert torch.equal(moved, labels.flip(-1) if name == "flip" else labels)
+    seen = draw(500, seeded())
+    correlation = torch.corrcoef(torch.stack(list(seen))) - torch.eye(len(seen))
+    assert correlation.abs().max() < 0.2
+
+
 def test_image_label_and_confidence_move_together() -> None:
     """Red shows the label and green the confidence, in blocks of 8 pixels: they agree inside the blocks."""
     batch, blocks, side = 32, 6, 8

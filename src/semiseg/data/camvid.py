@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from ..errors import SemisegError, UsageError
 from .base import DatasetInfo, ImageSet
-from .folder import read_rgb
+from .folder import contents, files_by_stem, read_mask, read_rgb
 
 VOID = 11
 INFO = DatasetInfo(
@@ -20,7 +20,6 @@ INFO = DatasetInfo(
              (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192)),
 )  # fmt: skip
 SPLITS = ("train", "val", "test")
-SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 class CamVid(ImageSet):
@@ -30,12 +29,11 @@ class CamVid(ImageSet):
 
     def __init__(self, root: Path, split: str) -> None:
         images, masks = root / split, root / f"{split}annot"
-        files = {p.stem: p for p in sorted(images.iterdir()) if p.suffix.lower() in SUFFIXES} if images.is_dir() else {}
+        files = files_by_stem(images)
         if not files:
-            there = ", ".join(sorted(p.name for p in root.iterdir())[:8]) if root.is_dir() else "no such folder"
             raise SemisegError(
                 f"no CamVid images in {images}: expected {split}/ and {split}annot/ with files of the same stem; "
-                f"{root} holds: {there}"
+                f"{root} holds: {contents(root)}"
             )
         self.names = sorted(files)
         self.files, self.masks = files, {name: masks / f"{name}.png" for name in self.names}
@@ -50,24 +48,27 @@ class CamVid(ImageSet):
         path = self.masks[self.names[i]]
         if not path.is_file():
             return None
-        with Image.open(path) as mask:
-            values = np.array(mask)
-        if values.ndim != 2 or values.max() > VOID:
+        values = read_mask(path)
+        if values.ndim == 3:
+            raise SemisegError(f"{path} is a colour image; take SegNet's masks, which hold class indices")
+        wrong = values[(values < 0) | (values > VOID)]
+        if wrong.size:
+            shown = ", ".join(str(v) for v in np.unique(wrong)[:5])
             raise SemisegError(
-                f"{path}: values above {VOID}, or colours; expected SegNet's 11 classes and void as indices"
+                f"{path} holds values {shown} outside 0…{VOID} (11 classes and void); take SegNet's masks"
             )
-        values = values.astype(np.uint8)
-        values[values == VOID] = self.info.ignore_index
-        return values
+        return np.where(values == VOID, self.info.ignore_index, values).astype(np.uint8)
 
 
-def open_camvid(root: str | Path | None, split: str) -> CamVid:
+def open_camvid(root: str | Path | None, split: str, **unknown: Any) -> CamVid:
     """Open one split (train, val or test) of CamVid.
 
     Raises:
-        UsageError: no root, or another split.
+        UsageError: no root, an option, or another split.
         SemisegError: the folder is not laid out as expected; the message names what was found.
     """
+    if unknown:
+        raise UsageError(f"CamVid has no option {sorted(unknown)[0]!r}; leave data.options empty")
     if root is None:
         raise UsageError("data.root is missing: give the folder that holds CamVid's train/ and trainannot/")
     if split not in SPLITS:

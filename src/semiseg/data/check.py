@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Literal
 
 import numpy as np
@@ -26,7 +27,13 @@ class Finding:
 
 
 def check_data(
-    train: ImageSet, val: ImageSet, labelled: Sequence[str], crop: tuple[int, int], *, quick: bool = False
+    train: ImageSet,
+    val: ImageSet,
+    labelled: Sequence[str],
+    crop: tuple[int, int],
+    *,
+    resize: tuple[int, int] | None = None,
+    quick: bool = False,
 ) -> list[Finding]:
     """Read the data as training will and report what is wrong, errors first.
 
@@ -34,7 +41,8 @@ def check_data(
         train, val: the two splits.
         labelled: names of the training images that keep their masks.
         crop: (height, width) of the training crop in pixels.
-        quick: read the labelled masks and the first 20 other images only.
+        resize: (height, width) that images are brought to before cropping, or None.
+        quick: read the labelled masks and the first 20 other images of a split only, and look for no duplicates.
     """
     found: list[Finding] = []
     chosen = set(labelled)
@@ -42,7 +50,11 @@ def check_data(
         found.append(Finding("error", "train", "no labelled image", "add masks for a few images"))
     elif len(chosen) == 1:
         found.append(Finding("warning", "train", "a single labelled image", "label more: one image teaches few looks"))
-    if len(chosen) == len(train):
+    with_mask = {name for i, name in enumerate(train.names) if train.has_label(i)}
+    for name in sorted(chosen - with_mask):
+        found.append(Finding("error", f"train/{name}", "chosen as labelled, but has no mask", "add its mask, or choose "
+                             "another image"))  # fmt: skip
+    if chosen.issuperset(train.names):
         found.append(Finding("info", "train", "no unlabelled image", "only supervised training has a use for that"))
     if not any(val.has_label(i) for i in range(len(val))):
         found.append(Finding("error", "val", "no validation image with a mask", "add masks to the validation images"))
@@ -62,7 +74,8 @@ def check_data(
             if picture is None:
                 continue
             height, width = picture.shape[:2]
-            if split == "train" and (height < crop[0] or width < crop[1]):
+            seen_as = resize or (height, width)
+            if split == "train" and (seen_as[0] < crop[0] or seen_as[1] < crop[1]):
                 small.append(name)
             if not quick:
                 digest = hashlib.sha1(picture.tobytes(), usedforsecurity=False).digest()
@@ -80,7 +93,7 @@ def check_data(
                              "their border is padded and ignored; or choose a smaller data.crop"))  # fmt: skip
     absent = [name for name, there in zip(train.info.classes, shown, strict=True) if not there]
     if absent and chosen:
-        found.append(Finding("warning", "train", f"no labelled image shows: {', '.join(absent)}",
+        found.append(Finding("warning", "train", f"no labelled image shows: {shorten(', '.join(absent), 120)}",
                              "label an image that does, or expect IoU 0 for it"))  # fmt: skip
     order = {"error": 0, "warning": 1, "info": 2}
     return sorted(found, key=lambda finding: order[finding.level])

@@ -14,7 +14,9 @@ from .base import Colour, DatasetInfo, ImageSet, palette
 from .samplers import generator
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+LOSSY = (".jpg", ".jpeg", ".webp")
 IGNORE = 255
+LARGEST = 65535  # of the values a mask may hold (16-bit PNG)
 LAYOUT = "expected images/ and masks/ (same file stem), or images/{train,val} and masks/{train,val}"
 
 
@@ -32,10 +34,17 @@ def read_rgb(path: Path) -> np.ndarray:
 
 
 def read_mask(path: Path) -> np.ndarray:
-    """A mask file as stored: uint8 or int (H, W) indices, palette files included, or uint8 (H, W, 3) colours."""
+    """A mask file as stored: uint8 or int (H, W) indices, palette files included, or uint8 (H, W, 3) colours.
+
+    Raises:
+        SemisegError: the file cannot be read.
+    """
     try:
         with Image.open(path) as mask:
-            values = np.array(mask if mask.mode in ("L", "P", "1", "I", "I;16") else mask.convert("RGB"))
+            if mask.mode in ("LA", "PA"):  # the index is the first channel, the second only opacity
+                values = np.array(mask)[..., 0]
+            else:
+                values = np.array(mask if mask.mode in ("L", "P", "1", "I", "I;16") else mask.convert("RGB"))
     except Exception as error:
         raise SemisegError(f"{path} cannot be read as a mask ({error}); replace or remove it") from None
     return values.astype(np.uint8) if values.dtype == bool else values
@@ -57,6 +66,21 @@ def files_by_stem(folder: Path) -> dict[str, Path]:
     return found
 
 
+def contents(folder: Path) -> str:
+    """The first names in a folder, for messages."""
+    if not folder.is_dir():
+        return "no such folder"
+    return ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
+
+
+def _masks_by_stem(folder: Path) -> dict[str, Path]:
+    masks = files_by_stem(folder)
+    for path in masks.values():
+        if path.suffix.lower() in LOSSY:
+            raise SemisegError(f"{path}: this format changes class indices; save masks as PNG")
+    return masks
+
+
 class Folder(ImageSet):
     """Images and index masks by stem.
 
@@ -65,7 +89,7 @@ class Folder(ImageSet):
         images: image files by stem.
         masks: mask files by stem; images without an entry are unlabelled.
         ignored: further mask values that mean "ignore".
-        by_colour: masks may be RGB in the classes' colours.
+        by_colour: masks may be RGB in the classes' colours; black that is no class's is ignored.
     """
 
     def __init__(
@@ -78,7 +102,7 @@ class Folder(ImageSet):
     ) -> None:
         self.info, self.files, self.masks, self.by_colour = info, images, masks, by_colour
         self.names = sorted(images)
-        self.table = np.full(65536, -1, np.int16)
+        self.table = np.full(LARGEST + 2, -1, np.int16)  # the last row: any other value
         self.table[: info.num_classes] = np.arange(info.num_classes)
         self.table[[IGNORE, *ignored]] = IGNORE
 
@@ -95,7 +119,10 @@ class Folder(ImageSet):
         values = read_mask(path)
         if values.ndim == 3:
             return self._from_colours(values, path)
-        known = self.table[values]
+        rows = values
+        if values.dtype.kind == "i":  # 32-bit files may hold what the table does not reach
+            rows = np.where((values < 0) | (values > LARGEST), LARGEST + 1, values)
+        known = self.table[rows]
         if (known < 0).any():
             wrong = ", ".join(str(v) for v in np.unique(values[known < 0])[:5])
             raise SemisegError(
@@ -123,42 +150,46 @@ class Folder(ImageSet):
         return label
 
 
-def open_folder(root: str | Path | None, split: str) -> Folder:
+def open_folder(root: str | Path | None, split: str, **unknown: Any) -> Folder:
     """Open ``train`` or ``val`` of a folder.
 
     ``images/`` and ``masks/``, or ``images/{train,val}`` and ``masks/{train,val}``. In the flat layout the validation
-    set is a fifth of the images with masks (at least one), by a seeded permutation of their sorted list; they leave
-    the training set. ``dataset.yaml`` beside them may hold ``name``, ``classes`` (a list), ``colours`` (a list of RGB
-    triples) and ``ignore`` (a mask value or a list); without ``classes`` they are counted from the masks' values.
+    set is the last fifth of the images with masks (at least one), by a seeded permutation of their sorted list; they
+    leave the training set, which holds the other images, with and without masks. ``dataset.yaml`` beside them may
+    hold ``name``, ``classes`` (a list, or a mapping from id to name), ``colours`` (a list of RGB triples) and
+    ``ignore`` (a mask value or a list); without ``classes`` they are counted from the masks' values.
 
     Raises:
-        UsageError: no root, or a split other than train and val.
+        UsageError: no root, an option, or a split other than train and val.
         SemisegError: nothing that looks like such a folder; the message says what was expected and found.
     """
+    if unknown:
+        raise UsageError(f"a folder has no option {sorted(unknown)[0]!r}; leave data.options empty")
     if root is None:
         raise UsageError("data.root is missing: give the folder that holds images/ and masks/")
     if split not in ("train", "val"):
         raise UsageError(f"a folder has no split {split!r}; choose train or val")
     base = Path(root)
     if not (base / "images").is_dir():
-        there = ", ".join(sorted(p.name for p in base.iterdir())[:8]) if base.is_dir() else "no such folder"
-        raise SemisegError(f"no images/ in {base}: {LAYOUT}; found: {there or 'nothing'}")
-    divided = (base / "images" / "train").is_dir()
-    if divided:
+        raise SemisegError(f"no images/ in {base}: {LAYOUT}; found: {contents(base)}")
+    if any((base / "images" / s).is_dir() for s in ("train", "val")):
         parts = {s: files_by_stem(base / "images" / s) for s in ("train", "val")}
-        masks = {s: files_by_stem(base / "masks" / s) for s in ("train", "val")}
+        masks = {s: _masks_by_stem(base / "masks" / s) for s in ("train", "val")}
     else:
-        images, all_masks = files_by_stem(base / "images"), files_by_stem(base / "masks")
+        images, all_masks = files_by_stem(base / "images"), _masks_by_stem(base / "masks")
         labelled = sorted(set(images) & set(all_masks))
         order = generator(0, "folder validation").permutation(len(labelled))
-        val = {labelled[i] for i in order[: max(1, round(len(labelled) / 5))]}
+        val = {labelled[i] for i in order[-max(1, round(len(labelled) / 5)) :]}
         parts = {
             "train": {n: p for n, p in images.items() if n not in val},
             "val": {n: p for n, p in images.items() if n in val},
         }
         masks = {"train": all_masks, "val": all_masks}
     if not parts[split]:
-        raise SemisegError(f"no {split} images in {base}: {LAYOUT}")
+        raise SemisegError(
+            f"no {split} images in {base}: {LAYOUT}; images/ holds: {contents(base / 'images')}; "
+            f"masks/ holds: {contents(base / 'masks')}"
+        )
     every = {path for s in ("train", "val") for stem, path in masks[s].items() if stem in parts[s]}
     info, ignored, by_colour = _describe(base, sorted(every))
     chosen = {stem: path for stem, path in masks[split].items() if stem in parts[split]}
@@ -166,31 +197,77 @@ def open_folder(root: str | Path | None, split: str) -> Folder:
 
 
 def _describe(base: Path, masks: list[Path]) -> tuple[DatasetInfo, tuple[int, ...], bool]:
+    """Description from dataset.yaml, or from the masks' values; further ignored values; whether colours are given."""
     path = base / "dataset.yaml"
-    given: dict[str, Any] = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
+    try:
+        given: Any = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SemisegError(f"{path} is not YAML ({' '.join(str(error).split())}); correct it") from None
     if not isinstance(given, dict) or set(given) - {"name", "classes", "colours", "ignore"}:
         raise SemisegError(f"{path} may hold name, classes, colours and ignore only; see the guide")
     ignore = given.get("ignore", [])
-    ignored = tuple(int(v) for v in (ignore if isinstance(ignore, list) else [ignore]))
-    classes = given.get("classes")
-    if isinstance(classes, dict):
-        classes = [str(classes[k]) for k in sorted(classes)]
-    if classes is None:
-        highest = max((int(v) for m in masks for v in _values(m) if v not in (IGNORE, *ignored)), default=-1)
-        if highest < 0:
-            raise SemisegError(f"no mask in {base}: give masks/ for a few images, with the same file stem")
-        classes = [f"class_{i}" for i in range(highest + 1)]
-    colours: tuple[Colour, ...] = palette(len(classes))
-    if "colours" in given:
-        colours = tuple((int(c[0]), int(c[1]), int(c[2])) for c in given["colours"])
-        if len(colours) != len(classes):
-            raise SemisegError(f"{path}: {len(colours)} colours for {len(classes)} classes; give one each")
-    names = tuple(str(c) for c in classes)
-    return DatasetInfo(str(given.get("name", base.name)), names, colours), ignored, "colours" in given
+    ignored = ignore if isinstance(ignore, list) else [ignore]
+    if not all(type(v) is int and 0 <= v <= LARGEST for v in ignored):
+        raise SemisegError(f"{path}: ignore: {ignore} is not a mask value from 0 to {LARGEST} or a list of them")
+    colours = _colours(given["colours"], path) if "colours" in given else None
+    if "classes" in given:
+        classes = _class_names(given["classes"], path)
+    else:
+        classes = [f"class_{i}" for i in range(len(colours) if colours else _count(base, masks, ignored))]
+    if colours is not None and len(colours) != len(classes):
+        raise SemisegError(f"{path}: {len(colours)} colours for {len(classes)} classes; give one each")
+    name = str(given.get("name", base.resolve().name))
+    info = DatasetInfo(name, tuple(classes), colours or palette(len(classes)))
+    return info, tuple(ignored), colours is not None
 
 
-def _values(path: Path) -> list[int]:
-    values = read_mask(path)
-    if values.ndim == 3:
-        raise SemisegError(f"{path} is a colour image; name classes and colours in dataset.yaml (classes:, colours:)")
-    return [int(v) for v in np.unique(values)]
+def _class_names(given: Any, path: Path) -> list[str]:
+    if isinstance(given, dict):
+        if set(given) != set(range(len(given))):
+            raise SemisegError(f"{path}: the ids in classes: must be 0, 1, … without gaps; name those between too")
+        given = [given[i] for i in range(len(given))]
+    if not isinstance(given, list) or not 2 <= len(given) <= IGNORE:
+        raise SemisegError(f"{path}: classes: must be a list of 2 to {IGNORE} names, or a mapping from id to name")
+    names = [str(name) for name in given]
+    if len(set(names)) < len(names):
+        raise SemisegError(f"{path}: classes: names one class twice; give each its own name")
+    return names
+
+
+def _colours(given: Any, path: Path) -> tuple[Colour, ...]:
+    try:
+        colours = tuple((int(red), int(green), int(blue)) for red, green, blue in given)
+    except (TypeError, ValueError):
+        colours = ()
+    if not colours or not all(0 <= v <= 255 for colour in colours for v in colour):
+        raise SemisegError(f"{path}: colours: must be a list of [red, green, blue], each from 0 to 255")
+    if len(set(colours)) < len(colours):
+        raise SemisegError(f"{path}: colours: gives two classes the same colour; make them differ")
+    return colours
+
+
+def _count(base: Path, masks: list[Path], ignored: list[int]) -> int:
+    """Number of classes: the highest value in the masks that is not ignored, plus one."""
+    if not masks:
+        raise SemisegError(f"no mask in {base}: give masks/ for a few images, with the same file stem")
+    highest, highest_in = -1, masks[0]
+    for path in masks:
+        values = read_mask(path)
+        if values.ndim == 3:
+            raise SemisegError(
+                f"{path} is a colour image, not class indices; name classes and colours in dataset.yaml "
+                "(classes:, colours:)"
+            )
+        # Counting bytes is linear, where np.unique sorts every pixel.
+        found = np.flatnonzero(np.bincount(values.ravel())) if values.dtype == np.uint8 else np.unique(values)
+        largest = max((int(v) for v in found if v not in (IGNORE, *ignored)), default=-1)
+        if largest > highest:
+            highest, highest_in = largest, path
+    if highest >= IGNORE:
+        raise SemisegError(f"{highest_in} holds the value {highest}; number the classes 0 to at most {IGNORE - 1}")
+    if highest < 1:
+        raise SemisegError(
+            f"the masks in {base} show a single class ({IGNORE} means ignored); number the classes 0, 1, …, or name "
+            "them in dataset.yaml (classes:)"
+        )
+    return highest + 1

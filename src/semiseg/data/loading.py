@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
+from ..errors import SemisegError, UsageError
 from .base import ImageSet
 from .samplers import PositionSampler, generator, position_to_index
 
@@ -57,8 +58,11 @@ class CropDataset(Dataset[dict[str, Any]]):
         seed: the run's.
         stream: name of the sequence; streams are independent.
         resize: (height, width) before cropping, or None.
-        cache: keep decoded (and resized) images in memory.
+        cache: keep images in memory once decoded (and resized), as uint8; each worker process keeps its own.
         use_labels: False gives labels of 255 only and reads no mask.
+
+    Raises:
+        UsageError: no indices.
     """
 
     def __init__(
@@ -74,6 +78,8 @@ class CropDataset(Dataset[dict[str, Any]]):
         use_labels: bool = True,
     ) -> None:
         self.images, self.indices, self.seed, self.stream = images, list(indices), seed, stream
+        if not self.indices:
+            raise UsageError(f"no {stream} image to crop from; choose at least one")
         self.crop = (crop, crop) if isinstance(crop, int) else crop
         self.resize, self.use_labels = resize, use_labels
         self.cache: dict[int, tuple[np.ndarray, np.ndarray]] | None = {} if cache else None
@@ -85,6 +91,9 @@ class CropDataset(Dataset[dict[str, Any]]):
         """Crop at ``position``: image uint8 (3, h, w), label int64 (h, w) and the image's index in the set.
 
         Images smaller than the crop are padded at the bottom and right: 0 in the image, 255 in the label.
+
+        Raises:
+            SemisegError: a file cannot be read, or a mask does not fit its image.
         """
         index = self.indices[position_to_index(position, len(self.indices), self.seed, self.stream)]
         image, label = self._read(index)
@@ -110,6 +119,11 @@ class CropDataset(Dataset[dict[str, Any]]):
         label = self.images.label(index) if self.use_labels else None
         if label is None:
             label = np.full(image.shape[:2], IGNORE, np.uint8)
+        if label.shape != image.shape[:2]:
+            raise SemisegError(
+                f"{self.images.names[index]}: mask of {label.shape}, image of {image.shape[:2]} (height, width); "
+                "make the mask as large as its image"
+            )
         if self.resize is not None:
             image, label = resize_image(image, self.resize), resize_label(label, self.resize)
         if self.cache is not None:
@@ -142,5 +156,7 @@ def batches(
         num_workers=workers,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
+        # Its own, or starting to load would draw from the global state and a resumed run would differ.
+        generator=torch.Generator().manual_seed(dataset.seed),
         drop_last=True,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
@@ -9,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from ..errors import UsageError
+from .folder import SUFFIXES
 
 
 def parse_labelled(labelled: str | int | float, total: int) -> int:
@@ -43,9 +46,10 @@ def seeded_split(names: Sequence[str], labelled: int, seed: int) -> list[str]:
 
 
 def read_list(path: Path, names: Sequence[str]) -> list[str]:
-    """Image names from a text file, one a line; blank lines and lines from ``#`` on are skipped.
+    """Image names from a text file, one a line; blank lines and what follows a ``#`` (after a space) are skipped.
 
-    A folder before the name and a file suffix are tolerated, as published lists have them.
+    A folder before the name and an image suffix are tolerated, as published lists have them, where only one image
+    bears that name.
 
     Raises:
         UsageError: no such file, an empty list, a name twice, or names that the data set does not have.
@@ -53,15 +57,16 @@ def read_list(path: Path, names: Sequence[str]) -> list[str]:
     if not path.is_file():
         raise UsageError(f"no list file {path}; give a text file with one image name a line")
     known = set(names)
-    by_stem = {PurePosixPath(name).stem: name for name in names}
+    sharing = Counter(_bare(name) for name in names)
+    by_bare = {_bare(name): name for name in names if sharing[_bare(name)] == 1}
     found, unknown = [], []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        word = line.split("#")[0].strip()
+    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+        word = re.split(r"(?:^|\s)#", line)[0].strip()
         if not word:
             continue
         if word in known:
             found.append(word)
-        elif (name := by_stem.get(PurePosixPath(word).stem)) is not None:
+        elif (name := by_bare.get(_bare(word))) is not None:
             found.append(name)
         else:
             unknown.append(word)
@@ -74,6 +79,12 @@ def read_list(path: Path, names: Sequence[str]) -> list[str]:
         twice = next(name for name in found if found.count(name) > 1)
         raise UsageError(f"{path} lists {twice} twice; keep one line of it")
     return found
+
+
+def _bare(name: str) -> str:
+    """Without folder and image suffix; other dots belong to the name."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    return path.stem if path.suffix.lower() in SUFFIXES else path.name
 
 
 def write_list(path: Path, names: Sequence[str]) -> None:

@@ -1,0 +1,35 @@
+"""Pages that are made from the code are up to date, and links lead somewhere."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+
+
+def test_configuration_page_is_current() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "make_configuration.py"))
+    assert made["PATH"].read_text(encoding="utf-8") == made["table"](), "run python docs/make_configuration.py"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_relative_links_exist(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_equations_page_names_files_and_keys_that_exist() -> None:
+    from semiseg.config import fields
+
+    text = (ROOT / "docs" / "equations.md").read_text(encoding="utf-8")
+    for name in re.findall(r"`([a-z_/0-9]+\.py)", text):
+        assert (ROOT / "src" / "semiseg" / name).exists(), name
+    for file, function in re.findall(r"`([a-z_/0-9]+\.py): ([\w.]+)`", text):
+        source = (ROOT / "src" / "semiseg" / file).read_text(encoding="utf-8")
+        assert re.search(rf"(def|class) {function.split('.')[0]}\b", source), (file, function)
+    keys = fields()
+    for key in re.findall(r"`((?:method|network|training)\.[a-z_.]+[a-z_])`", text):
+        assert any(k == key or k.startswith(key + ".") for k in keys), key
