@@ -316,7 +316,8 @@ class Config(Section):
     @classmethod
     def _apply_profile(cls, values: Any) -> Any:
         """Fill in the authors' deviations below what is given by hand."""
-        if isinstance(values, dict) and (values.get("method") or {}).get("profile") == "reference":
+        method = values.get("method") if isinstance(values, dict) else None
+        if isinstance(method, dict) and method.get("profile") == "reference":
             values = _copy(values)
             for key, value in REFERENCE.items():
                 _set(values, f"method.{key}", value, overwrite=False)
@@ -350,16 +351,14 @@ class Config(Section):
     def parse(cls, values: dict[str, Any], overrides: list[str] | tuple[str, ...] = (), source: str = "") -> Config:
         """Check plain ``values`` with ``overrides`` applied; every mistake in one message."""
         values = _copy(values)
-        for word in overrides:
-            key, equals, text = word.partition("=")
-            if not equals:
-                raise UsageError(f"{word!r} is not section.key=value; write e.g. training.iterations=1000")
-            _check_key(key)
-            _set(values, key, yaml.safe_load(text) if text else None)
+        problems = [problem for word in overrides if (problem := _apply_word(values, word))]
         try:
-            return cls.model_validate(values)
+            config = cls.model_validate(values)
         except ValidationError as error:
-            raise UsageError(_one_line(error, source)) from None
+            problems.append(_one_line(error, source))
+        if problems:
+            raise UsageError("; ".join(problems))
+        return config
 
     def save(self, path: Path) -> None:
         """Write the complete configuration as YAML, readable by :meth:`load`."""
@@ -384,10 +383,19 @@ def suggest(word: str, valid: list[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _check_key(key: str) -> None:
+def _apply_word(values: dict[str, Any], word: str) -> str | None:
+    """Set what ``section.key=value`` says, or say what is wrong with the word."""
+    key, equals, text = word.partition("=")
+    if not equals:
+        return f"{word!r} is not section.key=value; write e.g. training.iterations=1000"
     valid = list(fields())
     if key not in valid and not key.startswith("data.options."):
-        raise UsageError(f"unknown key {key!r}{suggest(key, valid) or '; see docs/configuration.md for all keys'}")
+        return f"unknown key {key!r}{suggest(key, valid) or '; see docs/configuration.md for all keys'}"
+    try:
+        _set(values, key, yaml.safe_load(text) if text else None)
+    except yaml.YAMLError:
+        return f"{word!r}: the value is not valid YAML; quote it, e.g. {key}='\"text\"'"
+    return None
 
 
 def _read(source: str | Path) -> dict[str, Any]:
@@ -418,8 +426,10 @@ def _set(values: dict[str, Any], key: str, value: Any, overwrite: bool = True) -
     *sections, last = key.split(".")
     for section in sections:
         inner = values.get(section)
-        if not isinstance(inner, dict):
+        if inner is None:
             inner = values[section] = {}
+        elif not isinstance(inner, dict):
+            return  # the check of the whole configuration names it
         values = inner
     if overwrite or last not in values:
         values[last] = value

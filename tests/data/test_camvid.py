@@ -49,7 +49,7 @@ def test_wrong_copies(miniature: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no split"):
         open_camvid(miniature, "training")
     Image.fromarray(np.full((6, 8), 12, np.uint8)).save(miniature / "valannot" / "0016E5_00390.png")
-    with pytest.raises(SemisegError, match="values above 11"):
+    with pytest.raises(SemisegError, match=r"0016E5_00390\.png holds values 12 outside 0…11"):
         open_camvid(miniature, "val").label(1)
 
 
@@ -61,3 +61,23 @@ def test_the_real_copy() -> None:
     assert train.image(0).shape == (360, 480, 3)
     label = train.label(0)
     assert label is not None and label.shape == (360, 480) and set(np.unique(label)) <= {*range(11), 255}
+
+
+def test_masks_that_cannot_be_used_are_named(miniature: Path) -> None:
+    mask = miniature / "trainannot" / "0016E5_00390.png"
+    train = open_camvid(miniature, "train")
+    mask.write_bytes(b"junk")
+    with pytest.raises(SemisegError, match=r"0016E5_00390\.png cannot be read as a mask"):
+        train.label(1)
+    Image.fromarray(np.zeros((6, 8, 3), np.uint8)).save(mask)
+    with pytest.raises(SemisegError, match="colour image"):
+        train.label(1)
+    with pytest.raises(UsageError, match="CamVid has no option 'look'"):
+        open_camvid(miniature, "train", look="game")
+
+
+def test_the_test_split_opens_where_it_is_there(miniature: Path) -> None:
+    (miniature / "val").rename(miniature / "test")
+    (miniature / "valannot").rename(miniature / "testannot")
+    test = open_camvid(miniature, "test")
+    assert len(test) == 2 and test.has_label(0)

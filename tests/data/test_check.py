@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from semiseg.data.check import Finding, check_data
-from semiseg.data.folder import open_folder
+from semiseg.data.folder import Folder, open_folder
 
 
 def findings(root: Path, crop: int = 32, labelled: list[str] | None = None, **options: bool) -> list[Finding]:
@@ -74,3 +74,48 @@ def test_no_validation_and_no_unlabelled_images(folder: Path) -> None:
     found = messages(check_data(train, val, train.names, (32, 32)))
     assert ("error", "no validation image with a mask") in found
     assert ("info", "no unlabelled image") in found
+
+
+def test_images_chosen_without_a_mask(folder: Path) -> None:
+    train = open_folder(folder, "train")
+    bare = next(name for i, name in enumerate(train.names) if not train.has_label(i))
+    found = findings(folder, labelled=[masks_of(folder)[0].stem, masks_of(folder)[1].stem, bare, "nowhere"])
+    errors = {f.where for f in found if f.message == "chosen as labelled, but has no mask"}
+    assert errors == {f"train/{bare}", "train/nowhere"}
+
+
+def test_the_crop_is_compared_with_the_resized_images(folder: Path) -> None:
+    train, val = open_folder(folder, "train"), open_folder(folder, "val")
+    names = [mask.stem for mask in masks_of(folder)]
+
+    def small(crop: tuple[int, int], resize: tuple[int, int] | None) -> bool:
+        return any("smaller than the crop" in f.message for f in check_data(train, val, names, crop, resize=resize))
+
+    assert not small((64, 64), None) and small((64, 65), None)
+    assert not small((64, 65), (64, 65)) and small((64, 64), (63, 64))
+
+
+def test_a_damaged_validation_mask_is_a_finding_and_does_not_stop_the_check(folder: Path) -> None:
+    (folder / "dataset.yaml").write_text("classes: [a, b, c]\n")
+    name = open_folder(folder, "val").names[0]
+    (folder / "masks" / f"{name}.png").write_bytes(b"junk")
+    errors = [f for f in findings(folder) if f.level == "error"]
+    assert [f.where for f in errors] == [f"val/{name}"] and "cannot be read as a mask" in errors[0].message
+
+
+def test_quick_reads_labelled_images_and_twenty_others(folder: Path) -> None:
+    class Counting(Folder):
+        def image(self, i: int) -> np.ndarray:
+            read.append(self.names[i])
+            return super().image(i)
+
+    read: list[str] = []
+    small = open_folder(folder, "train")
+    source = small.files[small.names[0]]
+    files = {f"z{i:03d}": source for i in range(40)} | {"zz_last": source}
+    train = Counting(small.info, files, {"zz_last": masks_of(folder)[0]})
+    check_data(train, open_folder(folder, "val"), ["zz_last"], (32, 32), quick=True)
+    assert read == [*(f"z{i:03d}" for i in range(20)), "zz_last"]
+    read.clear()
+    check_data(train, open_folder(folder, "val"), ["zz_last"], (32, 32))
+    assert len(read) == 41

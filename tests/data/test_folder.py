@@ -1,7 +1,9 @@
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from semiseg.data.base import palette
@@ -110,3 +112,101 @@ def test_wrong_layouts_say_what_was_expected_and_found(tmp_path: Path) -> None:
 def test_palette_colours_are_distinct_and_stable() -> None:
     assert len(set(palette(60))) == 60
     assert palette(5) == palette(60)[:5]
+
+
+def flat(root: Path, values: list[np.ndarray], **settings: object) -> Path:
+    """A flat folder with one image a mask, and dataset.yaml from ``settings`` where there are any."""
+    for i, mask in enumerate(values):
+        put(root / "images" / f"{i}.png", picture())
+        put(root / "masks" / f"{i}.png", mask)
+    if settings:
+        (root / "dataset.yaml").write_text(yaml.safe_dump(settings))
+    return root
+
+
+def test_flat_validation_is_the_last_fifth_of_a_permutation(tmp_path: Path) -> None:
+    root = flat(tmp_path, [np.ones((6, 8), np.uint8)] * 10)
+    order = np.random.default_rng(np.random.SeedSequence([0, zlib.crc32(b"folder validation")])).permutation(10)
+    assert open_folder(root, "val").names == sorted(str(i) for i in order[-2:])
+
+
+def test_classes_by_id_and_several_ignored_values(tmp_path: Path) -> None:
+    mask = np.array([[0, 1], [7, 300]], np.uint16)
+    root = flat(tmp_path, [mask, mask], classes={1: "plant", 0: "soil"}, ignore=[7, 300])
+    train = open_folder(root, "train")
+    assert train.info.classes == ("soil", "plant")
+    label = train.label(0)
+    assert label is not None and label.dtype == np.uint8 and label.tolist() == [[0, 1], [255, 255]]
+
+
+@pytest.mark.parametrize("value", [-1, 70_000])
+def test_values_beyond_sixteen_bits_are_outside_the_classes(tmp_path: Path, value: int) -> None:
+    mask = Image.fromarray(np.full((2, 2), value, np.int32))
+    root = flat(tmp_path, [np.zeros((2, 2), np.uint8)], classes=["a", "b"])
+    mask.save(root / "masks" / "0.tif")
+    (root / "masks" / "0.png").unlink()
+    with pytest.raises(SemisegError, match=f"0.tif holds values {value} outside"):
+        open_folder(root, "val").label(0)
+
+
+def test_opacity_is_no_class(tmp_path: Path) -> None:
+    indices = np.array([[0, 1], [1, 0]], np.uint8)
+    root = flat(tmp_path, [indices], classes=["a", "b"])
+    Image.merge("LA", [Image.fromarray(indices), Image.new("L", (2, 2), 255)]).save(root / "masks" / "0.png")
+    label = open_folder(root, "val").label(0)
+    assert label is not None and label.tolist() == indices.tolist()
+
+
+def test_colours_alone_count_the_classes(tmp_path: Path) -> None:
+    root = flat(tmp_path, [np.full((2, 2, 3), 9, np.uint8)], colours=[[1, 2, 3], [9, 9, 9]])
+    val = open_folder(root, "val")
+    assert val.info.classes == ("class_0", "class_1") and (val.label(0) == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"classes": {0: "a", 2: "b"}}, "without gaps"),
+        ({"classes": "road"}, "must be a list"),
+        ({"classes": ["a", "a"]}, "one class twice"),
+        ({"classes": [f"c{i}" for i in range(256)]}, "2 to 255 names"),
+        ({"classes": ["a", "b"], "ignore": "void"}, "ignore: void is not a mask value"),
+        ({"classes": ["a", "b"], "ignore": [70_000]}, "ignore: .70000. is not a mask value"),
+        ({"classes": ["a", "b"], "colours": [[1, 2], [3, 4]]}, "must be a list of .red, green, blue."),
+        ({"classes": ["a", "b"], "colours": [[1, 2, 300], [3, 4, 5]]}, "each from 0 to 255"),
+        ({"classes": ["a", "b"], "colours": [[1, 2, 3], [1, 2, 3]]}, "the same colour"),
+        ({"classes": ["a", "b"], "colours": [[1, 2, 3]]}, "1 colours for 2 classes"),
+        ({"colors": [[1, 2, 3]]}, "may hold name, classes, colours and ignore only"),
+    ],
+)
+def test_wrong_descriptions(tmp_path: Path, settings: dict[str, object], message: str) -> None:
+    root = flat(tmp_path, [np.ones((2, 2), np.uint8)], **settings)
+    with pytest.raises(SemisegError, match=rf"dataset\.yaml.*{message}"):
+        open_folder(root, "val")
+
+
+def test_a_description_that_is_not_yaml(tmp_path: Path) -> None:
+    root = flat(tmp_path, [np.ones((2, 2), np.uint8)])
+    (root / "dataset.yaml").write_text("classes: [a, b")
+    with pytest.raises(SemisegError, match=r"dataset\.yaml is not YAML") as caught:
+        open_folder(root, "val")
+    assert "\n" not in str(caught.value)
+
+
+def test_masks_whose_classes_cannot_be_counted(tmp_path: Path) -> None:
+    with pytest.raises(SemisegError, match=r"show a single class \(255 means ignored\)"):
+        open_folder(flat(tmp_path / "binary", [np.array([[0, 255]], np.uint8)]), "val")
+    with pytest.raises(SemisegError, match=r"1\.png holds the value 900; number the classes 0 to at most 254"):
+        open_folder(flat(tmp_path / "deep", [np.array([[0]], np.uint8), np.array([[900]], np.uint16)]), "val")
+
+
+def test_lossy_masks_options_and_an_empty_split_are_errors(tmp_path: Path) -> None:
+    root = flat(tmp_path, [np.ones((2, 2), np.uint8)])
+    with pytest.raises(UsageError, match="no option 'look'"):
+        open_folder(root, "train", look="game")
+    with pytest.raises(SemisegError, match=r"no train images in .*images/ holds: 0\.png"):
+        open_folder(root, "train")  # its only image became the validation set
+    put(root / "images" / "1.png", picture())
+    put(root / "masks" / "1.jpg", np.ones((2, 2), np.uint8))
+    with pytest.raises(SemisegError, match=r"1\.jpg: this format changes class indices; save masks as PNG"):
+        open_folder(root, "train")

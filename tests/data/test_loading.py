@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 import torch
 
 from semiseg.data.base import DatasetInfo, ImageSet
 from semiseg.data.loading import CropDataset, ResizedImages, batches, resize_image, resize_label
+from semiseg.errors import SemisegError, UsageError
 
 
 class Numbered(ImageSet):
@@ -77,3 +79,42 @@ def test_resizing() -> None:
     assert resize_label(np.array([[1, 255], [255, 2]], np.uint8), (4, 4)).tolist()[0] == [1, 1, 255, 255]
     wrapped = ResizedImages(Numbered(2, (20, 30)), (10, 15))
     assert wrapped.image(1).shape == (10, 15, 3) and wrapped.label(1).shape == (20, 30)
+
+
+def test_crops_of_resized_images() -> None:
+    images = Numbered(2, (20, 30))
+    item = CropDataset(images, [1], (10, 15), seed=0, stream="a", resize=(10, 15))[0]
+    assert np.array_equal(item["image"].numpy().transpose(1, 2, 0), resize_image(images.image(1), (10, 15)))
+    assert np.array_equal(item["label"].numpy(), resize_label(images.label(1), (10, 15)))
+
+
+def test_every_place_can_be_cropped() -> None:
+    data = CropDataset(Numbered(1, (6, 7)), [0], 5, seed=0, stream="a")
+    corners = {(int(i["image"][1, 0, 0]), int(i["image"][2, 0, 0])) for i in (data[p] for p in range(200))}
+    assert corners == {(top, left) for top in range(2) for left in range(3)}
+
+
+def test_streams_and_seeds_crop_apart() -> None:
+    def corners(seed: int, stream: str) -> tuple[tuple[int, int], ...]:
+        data = CropDataset(Numbered(1, (40, 40)), [0], 8, seed=seed, stream=stream)
+        return tuple((int(data[p]["image"][1, 0, 0]), int(data[p]["image"][2, 0, 0])) for p in range(8))
+
+    assert len({corners(0, "labelled"), corners(0, "unlabelled"), corners(1, "labelled")}) == 3
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_loading_leaves_the_global_random_state_alone(workers: int) -> None:
+    before = torch.random.get_rng_state()
+    list(batches(CropDataset(Numbered(3, (20, 20)), range(3), 8, seed=0, stream="a"), 2, 0, 2, workers))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_masks_that_do_not_fit_and_empty_lists() -> None:
+    class Misfit(Numbered):
+        def label(self, i: int) -> np.ndarray:
+            return np.zeros((20, 19), np.uint8)
+
+    with pytest.raises(SemisegError, match=r"000: mask of \(20, 19\), image of \(20, 20\)"):
+        CropDataset(Misfit(1, (20, 20)), [0], 8, seed=0, stream="a", resize=(10, 10))[0]
+    with pytest.raises(UsageError, match="no labelled image"):
+        CropDataset(Numbered(1, (20, 20)), [], 8, seed=0, stream="labelled")

@@ -1,7 +1,10 @@
+import zlib
+
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semiseg.data.samplers import PositionSampler, position_to_index
+from semiseg.data.samplers import PositionSampler, _permutation, position_to_index
 
 
 @given(count=st.integers(1, 40), seed=st.integers(0, 5), epoch=st.integers(0, 4))
@@ -22,3 +25,18 @@ def test_epochs_seeds_and_streams_are_shuffled_apart() -> None:
 def test_ranks_share_the_positions_without_overlap(start: int, length: int, world: int) -> None:
     parts = [list(PositionSampler(start, start + length, rank, world)) for rank in range(world)]
     assert sorted(p for part in parts for p in part) == list(range(start, start + length))
+
+
+@given(count=st.integers(1, 30), seed=st.integers(0, 5), start=st.integers(0, 100))
+def test_a_new_process_continues_at_any_position(count: int, seed: int, start: int) -> None:
+    """Against NumPy's own stream, with nothing remembered: the order must not hang on a cache or a hash seed."""
+    _permutation.cache_clear()
+    for position in range(start, start + 3):
+        words = [seed, zlib.crc32(b"unlabelled"), 0, position // count]
+        order = np.random.default_rng(np.random.SeedSequence(words)).permutation(count)
+        assert position_to_index(position, count, seed, "unlabelled") == order[position % count]
+
+
+def test_positions_of_a_rank_and_their_number() -> None:
+    sampler = PositionSampler(6, 13, rank=1, world=3)
+    assert list(sampler) == [7, 10] and len(sampler) == 2

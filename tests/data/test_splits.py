@@ -47,3 +47,20 @@ def test_wrong_lists(tmp_path: Path, text: str, message: str) -> None:
         read_list(tmp_path / "list.txt", ["a", "b"])
     with pytest.raises(UsageError, match="no list file"):
         read_list(tmp_path / "none.txt", ["a"])
+
+
+def test_names_keep_their_dots_and_hashes(tmp_path: Path) -> None:
+    path, names = tmp_path / "list.txt", ["street.1", "street.2", "night#3"]
+    write_list(path, names)
+    assert read_list(path, names) == names
+    path.write_bytes(b"\xef\xbb\xbfimages\\street.2.PNG\r\n")  # as Windows writes it
+    assert read_list(path, names) == ["street.2"]
+
+
+def test_a_bare_name_of_two_images_is_not_guessed(tmp_path: Path) -> None:
+    path, names = tmp_path / "list.txt", ["bern/1", "ulm/1", "ulm/2"]
+    path.write_text("2.png\nulm/1\n")
+    assert read_list(path, names) == ["ulm/2", "ulm/1"]
+    path.write_text("1.png\n")
+    with pytest.raises(UsageError, match=r"1 names are not in the data set, e\.g\. 1\.png"):
+        read_list(path, names)
