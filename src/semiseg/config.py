@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .errors import UsageError
 
@@ -107,6 +107,11 @@ class PseudoLabelConfig(Section):
     Olsson et al.); None: these."""
     warmup: Literal["off", "ramp"] = "off"
     """During warm-up λ_pseudo is 0 (section 4.2) or ramps up as exp(-5(1 - i/n)²) (authors' code)."""
+
+    @field_validator("warmup", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, value: Any) -> Any:
+        return "off" if value is False else value  # YAML 1.1 reads a bare off as false
 
 
 class ContrastiveConfig(Section):
@@ -394,7 +399,7 @@ def _apply_word(values: dict[str, Any], word: str) -> str | None:
     try:
         _set(values, key, yaml.safe_load(text) if text else None)
     except yaml.YAMLError:
-        return f"{word!r}: the value is not valid YAML; quote it, e.g. {key}='\"text\"'"
+        return f"{word!r}: the value is not valid YAML; close its brackets, or put quotes around text"
     return None
 
 

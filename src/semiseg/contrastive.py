@@ -102,7 +102,7 @@ class ContrastiveModule(nn.Module):
             small = small.where(good, -1)
         flat = small.flatten()
         if self.config.teacher_features:
-            z = self.teacher_projection(rows(features).float(), flat >= 0)
+            z = self.teacher_projection(rows(features).float(), (flat >= 0) & (flat < self.num_classes))
         else:
             z = _without_updates(self.projection, rows(features).float())
         if self.config.attention:

@@ -159,7 +159,7 @@ def test_resize_by_hand() -> None:
 
 
 def test_edges_repeat_and_axes_have_their_own_offset() -> None:
-    """At twice the size: the top of the image and its right side; edge pixels are not blended with anything."""
+    """At twice the size: the top and the right side; edge pixels are not blended with anything."""
     columns = torch.tensor([0.2, 0.4, 0.6, 0.8])
     image = torch.stack([columns.expand(4, 4), columns[:, None].expand(4, 4), torch.ones(4, 4)])[None]
     strength = replace(NOTHING, resize=1, resize_range=(2, 2))

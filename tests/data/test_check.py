@@ -101,6 +101,8 @@ def test_a_damaged_validation_mask_is_a_finding_and_does_not_stop_the_check(fold
     (folder / "masks" / f"{name}.png").write_bytes(b"junk")
     errors = [f for f in findings(folder) if f.level == "error"]
     assert [f.where for f in errors] == [f"val/{name}"] and "cannot be read as a mask" in errors[0].message
+    # The single label is noticed before the files are read; the error is told first all the same.
+    assert [f.level for f in findings(folder, labelled=[masks_of(folder)[0].stem])][:2] == ["error", "warning"]
 
 
 def test_quick_reads_labelled_images_and_twenty_others(folder: Path) -> None:

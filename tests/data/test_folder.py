@@ -120,7 +120,7 @@ def flat(root: Path, values: list[np.ndarray], **settings: object) -> Path:
         put(root / "images" / f"{i}.png", picture())
         put(root / "masks" / f"{i}.png", mask)
     if settings:
-        (root / "dataset.yaml").write_text(yaml.safe_dump(settings))
+        (root / "dataset.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     return root
 
 

@@ -68,6 +68,8 @@ def test_batches_of_a_resumed_loader_and_of_two_ranks() -> None:
     halves = [[b["image"] for b in batches(data, 2, 0, 5, rank=rank, world=2)] for rank in range(2)]
     for joint, even, odd in zip(whole, *halves, strict=True):
         assert torch.equal(joint[0::2], even) and torch.equal(joint[1::2], odd)
+    later = [b["image"] for b in batches(data, 2, 3, 5, rank=1, world=2)]
+    assert all(torch.equal(a, b) for a, b in zip(halves[1][3:], later, strict=True))
 
 
 def test_resizing() -> None:

@@ -53,8 +53,8 @@ def test_names_keep_their_dots_and_hashes(tmp_path: Path) -> None:
     path, names = tmp_path / "list.txt", ["street.1", "street.2", "night#3"]
     write_list(path, names)
     assert read_list(path, names) == names
-    path.write_bytes(b"\xef\xbb\xbfimages\\street.2.PNG\r\n")  # as Windows writes it
-    assert read_list(path, names) == ["street.2"]
+    path.write_bytes(b"\xef\xbb\xbfstreet.1\r\nimages\\street.2.PNG\r\n")  # as Windows writes it
+    assert read_list(path, names) == ["street.1", "street.2"]
 
 
 def test_a_bare_name_of_two_images_is_not_guessed(tmp_path: Path) -> None:

@@ -238,7 +238,8 @@ class Run:
         else:
             self.stale += 1
             patience = self.config.training.plateau_patience
-            if patience is not None and self.stale >= patience:
+            ends = self.iteration == self.config.training.iterations  # last.pt must stay what was measured
+            if patience is not None and self.stale >= patience and not ends:
                 self.method.load_state_dict(checkpoint.load(self.best, self.device)["method"])
                 self.stale = 0
         return miou

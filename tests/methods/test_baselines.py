@@ -1,0 +1,139 @@
+"""Mean Teacher, CutMix and ClassMix by hand, from what went through student and teacher."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import oracles
+import pytest
+import torch
+from conftest import tiny
+from torch import Tensor
+
+from semiseg.methods import METHODS, Batch, Method
+from semiseg.methods.base import colour_only, geometry_only
+from semiseg.networks.segmentation import upsample
+from semiseg.training.checkpoint import build_network_of
+
+SIZE = 32
+BASELINES = ("mean_teacher", "cutmix", "classmix")
+
+
+def build(name: str, **changes: object) -> Method:
+    torch.manual_seed(0)
+    config = tiny(Path("."), Path("."), method__name=name, method__augment__weak="none", **changes)
+    return METHODS[name](config, build_network_of(config, 3), 4).train()
+
+
+def batches() -> tuple[Batch, Batch]:
+    g = torch.Generator().manual_seed(0)
+    images = torch.rand(5, 3, SIZE, SIZE, generator=g)
+    labels = torch.randint(0, 3, (5, SIZE, SIZE), generator=g)
+    return Batch(images[:2], labels[:2]), Batch(images[2:], labels[2:])
+
+
+def watched(method: Method, iteration: int = 3) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, Tensor]]]:
+    """The terms of a step, and images and full-size logits of student ("s") and teacher ("t")."""
+    seen: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def keep(name: str) -> Callable[..., None]:
+        def hook(module: Any, inputs: tuple[Tensor, ...], output: Any) -> None:
+            seen[name] = inputs[0].detach(), upsample(output.logits, (SIZE, SIZE)).detach()
+
+        return hook
+
+    hooks = [m.register_forward_hook(keep(n)) for n, m in (("s", method.student), ("t", method.teacher))]
+    terms = method.step(*batches(), iteration, torch.Generator().manual_seed(4))
+    for hook in hooks:
+        hook.remove()
+    return terms, seen
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_the_loss_is_both_terms_weighted_and_the_warmup_leaves_one_out(name: str) -> None:
+    options: dict[str, object] = {"method__weights__pseudo": 3, "method__pseudo__confidence_threshold": 0}
+    for iteration, weight in ((0, 0.0), (1, 3.0)):
+        terms, _ = watched(build(name, **options), iteration)
+        assert terms["pseudo"] > 0
+        torch.testing.assert_close(terms["loss"], terms["supervised"] + weight * terms["pseudo"])
+
+
+def test_mean_teacher_is_the_squared_distance_under_one_geometry() -> None:
+    terms, seen = watched(build("mean_teacher"))
+    (student_images, student), (teacher_images, teacher) = seen["s"], seen["t"]
+    assert student_images.shape[0] == 5 and teacher_images.shape[0] == 3
+    assert not torch.equal(student_images[2:], teacher_images), "the student's colours are perturbed"
+    distance = (student[2:].softmax(1) - teacher.softmax(1)).square()
+    torch.testing.assert_close(terms["pseudo"].detach(), distance.sum() / (3 * SIZE * SIZE))
+
+
+def test_cutmix_pastes_a_neighbour_on_image_and_prediction_alike() -> None:
+    threshold = 0.4
+    terms, seen = watched(build("cutmix", method__pseudo__confidence_threshold=threshold))
+    (student_images, student), (teacher_images, teacher) = seen["s"], seen["t"]
+    mixed, given = student_images[2:], teacher_images.roll(1, 0)
+    pasted = (mixed == given).all(1)
+    assert ((mixed == teacher_images).all(1) | pasted).all(), "every pixel is the image's or its neighbour's"
+    assert pasted.float().mean((1, 2)).tolist() == pytest.approx([0.5] * 3, abs=0.03)
+    target = torch.where(pasted[:, None], teacher.softmax(1).roll(1, 0), teacher.softmax(1))
+    confident = (target.amax(1) > threshold).float().mean()
+    assert 0 < confident < 1
+    torch.testing.assert_close(terms["confident"], confident)
+    distance = (student[2:].softmax(1) - target).square().sum(1).mean()
+    torch.testing.assert_close(terms["pseudo"].detach(), distance * confident)
+
+
+def test_classmix_is_cross_entropy_with_mixed_pseudo_labels_times_the_confident_share() -> None:
+    threshold = 0.4
+    method = build("classmix", method__pseudo__confidence_threshold=threshold)
+    method.strong = type(method.strong)(0, 0, 0, 0, 0, 0, 0, 0, 0)  # pictures stay comparable
+    terms, seen = watched(method)
+    (student_images, student), (teacher_images, teacher) = seen["s"], seen["t"]
+    assert torch.equal(teacher_images, batches()[1].images)
+    mixed, given = student_images[2:], teacher_images.roll(1, 0)
+    pasted = (mixed == given).all(1)
+    assert ((mixed == teacher_images).all(1) | pasted).all()
+    sure, y = teacher.softmax(1).max(1)
+    for b in range(3):  # whole classes of the giver, half of those it shows
+        classes = y[b - 1].unique()
+        chosen = [c for c in classes.tolist() if pasted[b][y[b - 1] == c].all()]
+        assert len(chosen) == (len(classes) + 1) // 2
+        assert pasted[b].sum() == sum(int((y[b - 1] == c).sum()) for c in chosen)
+    target, sure = (torch.where(pasted, t.roll(1, 0), t) for t in (y, sure))
+    confident = (sure > threshold).float().mean()
+    assert 0 < confident < 1
+    torch.testing.assert_close(terms["confident"], confident)
+    by_hand, _ = oracles.cross_entropy(student[2:], target)
+    assert terms["pseudo"].item() == pytest.approx(by_hand * confident.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["cutmix", "classmix"])
+def test_published_thresholds_stand_where_none_is_given(name: str) -> None:
+    published = {"cutmix": 0.97, "classmix": 0.968}[name]
+    results = []
+    for value in ("", published, 0.3):
+        method = build(name, method__pseudo__confidence_threshold=value)
+        with torch.no_grad():
+            method.teacher.classifier.weight.mul_(40)  # confidences on both sides of the threshold
+        results.append(method.step(*batches(), 3, torch.Generator().manual_seed(4))["confident"].item())
+    assert results[0] == results[1] != results[2]
+    assert 0 < results[0] < 1
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_draws_come_from_the_given_generator_alone(name: str) -> None:
+    results = []
+    for seed in (1, 2):
+        method = build(name)
+        torch.manual_seed(seed)
+        state = torch.get_rng_state()
+        results.append(method.step(*batches(), 3, torch.Generator().manual_seed(7))["loss"].item())
+        assert torch.equal(torch.get_rng_state(), state)
+    assert results[0] == results[1]
+
+
+def test_geometry_and_colour_part_a_strength_without_a_rest() -> None:
+    strong = build("mean_teacher").strong
+    geometry, colour = geometry_only(strong), colour_only(strong)
+    assert (geometry.flip, geometry.resize, geometry.jitter, geometry.blur, geometry.classmix) == (0.5, 0.8, 0, 0, 0)
+    assert (colour.flip, colour.resize, colour.jitter, colour.blur, colour.classmix) == (0, 0, 0.8, 0.2, 0)
