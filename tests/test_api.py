@@ -64,10 +64,11 @@ def test_evaluation_counts_what_prediction_writes(
     assert result.classes == ("class_0", "class_1", "class_2")
 
 
-@pytest.mark.parametrize("changes", [{"data__resize": "[40, 56]"}, {"evaluation__mode": "sliding", "evaluation__window": "[48, 48]"}])
-def test_prediction_follows_the_resizing_and_the_window_of_the_run(
-    tmp_path: Path, changes: dict[str, object]
-) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [{"data__resize": "[40, 56]"}, {"evaluation__mode": "sliding", "evaluation__window": "[48, 48]"}],
+)
+def test_prediction_follows_the_resizing_and_the_window_of_the_run(tmp_path: Path, changes: dict[str, object]) -> None:
     photos, run = train_on(tmp_path, method__name="supervised", **changes)
     counts = confusion(run, photos, "train", tmp_path / "out", "last")
     assert semiseg.evaluate(run, "train").confusion.tolist() == counts.tolist()
@@ -105,7 +106,7 @@ def test_predict_shares_progress_and_overwriting(trained: tuple[Path, Path], tmp
     (tmp_path / "images" / "broken.jpg").write_bytes(b"no picture")
     seen: list[tuple[int, int]] = []
     written, failed = semiseg.predict(
-        run, tmp_path / "images", tmp_path / "out", overlay=False, progress=lambda done, total: seen.append((done, total))
+        run, tmp_path / "images", tmp_path / "out", overlay=False, progress=lambda *counts: seen.append(counts)
     )
     assert seen == [(1, 2), (2, 2)]
     assert [f.path.name for f in failed] == ["broken.jpg"] and "cannot be read" in failed[0].reason

@@ -42,6 +42,10 @@ def command(group: typer.Typer, name: str) -> Callable[[Callable[..., None]], Ca
             except SemisegError as error:
                 print(f"semiseg: {error}", file=sys.stderr)
                 raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
+            except OSError as error:  # a full disk, a folder that cannot be written
+                print(f"semiseg: {error.strerror or error}: {error.filename or 'output'}; mend that and try again",
+                      file=sys.stderr)  # fmt: skip
+                raise typer.Exit(1) from None
             except KeyboardInterrupt:
                 print("semiseg: interrupted; `--resume` goes on from the last checkpoint", file=sys.stderr)
                 raise typer.Exit(130) from None
@@ -111,8 +115,6 @@ def predict(
     overwrite: Annotated[bool, typer.Option(help="Replace existing results.")] = False,
 ) -> None:
     """Segment images. Example: semiseg predict runs/toy photos/ --output predictions/"""
-    from rich.progress import track  # noqa: F401 - rich is loaded only where it draws
-
     from .api import predict as run_prediction
 
     written, failed = run_prediction(
@@ -160,7 +162,8 @@ def data_check(
         config = Config.load(source, overrides or [])
     data = open_run_data(config.data)
     crop = config.data.crop
-    findings = check_data(data.train, data.val, data.labelled_names, (crop, crop) if isinstance(crop, int) else crop)
+    shape = (crop, crop) if isinstance(crop, int) else crop
+    findings = check_data(data.train, data.val, data.labelled_names, shape, resize=config.data.resize)
     errors = sum(finding.level == "error" for finding in findings)
     if as_json:
         print(json.dumps({"errors": errors, "findings": [vars(finding) for finding in findings]}, default=str))
@@ -195,6 +198,7 @@ def data_split(
     if output.exists():
         raise UsageError(f"{output} exists; choose another --output")
     data = open_run_data(config.data)
+    output.parent.mkdir(parents=True, exist_ok=True)
     write_list(output, data.labelled_names)
     print(f"{len(data.labelled)} of {len(data.train)} images listed in {output}")
 

@@ -416,7 +416,7 @@ def _read(source: str | Path) -> dict[str, Any]:
         raise UsageError(f"no file {path}; give a preset name or a YAML file")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise UsageError(f"{path} must hold sections such as 'training:', not a single value")

@@ -83,9 +83,9 @@ def test_every_term_is_its_equation(changes: dict[str, object]) -> None:
     assert torch.equal(step.student_images, torch.cat([labelled.images, *(view[0] for view in step.views)]))
 
     confidence, y_u = step.teacher_logits[2:].softmax(1).max(1)  # eq. 5
-    counted = torch.cat([labelled.labels.flatten(), y_u.flatten()]).bincount(minlength=3)
-    assert method.counts.counts.tolist() == counted.tolist()
-    alpha = class_weights(counted.double()) if config.class_balance.enabled else None
+    pixels = torch.cat([labelled.labels.flatten(), y_u.flatten()]).bincount(minlength=3)
+    assert method.counts.counts.tolist() == pixels.tolist()
+    alpha = class_weights(pixels.double()) if config.class_balance.enabled else None
     torch.testing.assert_close(step.terms["confidence"], confidence.mean())
 
     l_sup, _ = oracles.cross_entropy(
@@ -98,9 +98,10 @@ def test_every_term_is_its_equation(changes: dict[str, object]) -> None:
         _, y, sure = step.views[a]
         pseudo.append(oracles.cross_entropy(logits, y, alpha, sure**config.pseudo.sharpness)[0])
         valid = (y != 255) if config.loss.entropy_valid_only else None
-        entropy.append((oracles.entropy(logits, valid, config.loss.entropy_base)[0], 1 if valid is None else valid.sum()))
+        counted = 1.0 if valid is None else float(valid.sum())
+        entropy.append((oracles.entropy(logits, valid, config.loss.entropy_base)[0], counted))
     assert step.terms["pseudo"].item() == pytest.approx(sum(pseudo) / views, rel=1e-4)
-    by_hand = sum(float(h * n) for h, n in entropy) / sum(float(n) for _, n in entropy)
+    by_hand = sum(h * n for h, n in entropy) / sum(n for _, n in entropy)
     assert step.terms["entropy"].item() == pytest.approx(by_hand, rel=1e-4)
     w = config.weights
     total = (w.supervised * l_sup + w.pseudo * sum(pseudo) / views + w.entropy * by_hand

@@ -25,9 +25,7 @@ def falling(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop.Run, "_validate", validate)
 
 
-def test_a_reload_goes_back_to_the_best_weights(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_reload_goes_back_to_the_best_weights(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     falling(monkeypatch)
     config = tiny(folder, tmp_path / "run", method__name="supervised", training__plateau_patience=1,
                   training__validate_every=1, training__iterations=3)  # fmt: skip

@@ -307,7 +307,9 @@ class Run:
     def _check_data(self) -> None:
         crop = self.config.data.crop
         shape = (crop, crop) if isinstance(crop, int) else crop
-        findings = check_data(self.data.train, self.data.val, self.data.labelled_names, shape, quick=True)
+        findings = check_data(
+            self.data.train, self.data.val, self.data.labelled_names, shape, resize=self.config.data.resize, quick=True
+        )
         errors = [f for f in findings if f.level == "error"]
         if errors:
             more = f" ({len(errors) - 1} more; `semiseg data check` lists them)" if len(errors) > 1 else ""

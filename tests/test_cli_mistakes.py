@@ -1,0 +1,44 @@
+"""What the file system refuses is one line and an exit code, not a traceback."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from semiseg.cli import app
+
+
+def call(*words: object) -> tuple[int, str]:
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.stderr
+
+
+@pytest.mark.parametrize("run_dir", ["a_file", "a_file/run"])
+def test_a_run_folder_that_cannot_be(folder: Path, tmp_path: Path, run_dir: str) -> None:
+    (tmp_path / "a_file").write_text("mine")
+    words = [f"data.root={folder}", "data.crop=32", "network.pretrained=none", "network.backbone=resnet18"]
+    code, err = call("train", "folder", *words, f"run_dir={tmp_path / run_dir}")
+    assert code == 1 and "a_file" in err and len(err.strip().splitlines()) == 1
+    assert (tmp_path / "a_file").read_text() == "mine"
+
+
+def test_a_split_makes_the_folder_it_is_written_to(folder: Path, tmp_path: Path) -> None:
+    code, _ = call("data", "split", folder, "--labelled", 2, "--output", tmp_path / "lists" / "two.txt")
+    assert code == 0
+    assert len((tmp_path / "lists" / "two.txt").read_text().split()) == 2
+
+
+def test_every_wrong_word_in_one_line() -> None:
+    code, err = call("train", "toy_streets", "training.seeed=1", "data.crop=[1", "training.iterations=0")
+    assert code == 2 and len(err.strip().splitlines()) == 1
+    assert "training.seed" in err and "data.crop" in err and "training.iterations" in err
+
+
+def test_an_interrupted_run_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*words: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("semiseg.training.loop.train", interrupted)
+    code, err = call("train", "toy_streets")
+    assert code == 130 and "--resume" in err
