@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import fcntl
 import json
 import os
 import platform
@@ -75,13 +76,20 @@ def run_once(path: Path, key: dict[str, Any], preset: str, overrides: list[str],
         "machine": machine(),
         "versions": versions(),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps([*read_results(path), row], indent=1))
-    partial.replace(path)
+    _append(path, row)
     shutil.rmtree(run_dir)
     print(json.dumps({k: row[k] for k in (*key, "miou_last", "miou_best", "miou_last_teacher", "seconds")}), flush=True)
     return row
+
+
+def _append(path: Path, row: dict[str, Any]) -> None:
+    """Add a row under a lock, since two processes may share a result file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (path.parent / f".{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps([*read_results(path), row], indent=1))
+        partial.replace(path)
 
 
 def mean_sd(values: Iterable[float]) -> str:

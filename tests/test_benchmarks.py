@@ -1,0 +1,36 @@
+"""The experiment scripts: a finished run is saved at once and skipped the next time; tables give mean and spread."""
+
+import json
+from pathlib import Path
+
+import camvid
+import experiment
+import yaml
+from conftest import tiny
+
+
+def test_run_is_saved_and_skipped(folder: Path, tmp_path: Path) -> None:
+    preset = tmp_path / "own.yaml"
+    preset.write_text(yaml.safe_dump(tiny(folder, tmp_path / "unused").model_dump(mode="json")))
+    results, key = tmp_path / "results" / "own.json", {"method": "supervised", "labelled": 2, "split_seed": 1}
+    words = ["method.name=supervised", "data.labelled=2", "data.split_seed=1"]
+    row = experiment.run_once(results, key, str(preset), words, tmp_path / "work")
+    (saved,) = json.loads(results.read_text())
+    assert saved == row
+    wanted = {"method", "labelled", "split_seed", "miou_last", "miou_best", "iou_last", "iterations", "seconds",
+              "command", "date", "machine", "versions"}  # fmt: skip
+    assert wanted <= set(saved) and len(saved["iou_last"]) == 3 and saved["iterations"] == 4
+    assert experiment.run_once(results, key, "no such preset", [], tmp_path / "work") == row
+
+
+def test_table_of_mean_and_spread() -> None:
+    common = {"method": "a", "miou_last_teacher": None, "seconds": 10.0}
+    rows = [common | {"miou_last": m, "miou_best": m + 1} for m in (40, 44)]
+    assert experiment.table(rows, ("method",)).splitlines()[-1] == "| a | 2 | 42.0 ± 2.8 | 43.0 ± 2.8 | – | 10 |"
+
+
+def test_camvid_matrix_is_the_one_the_docs_name() -> None:
+    jobs = camvid.jobs((1, 2, 3))
+    assert len(jobs) == 3 * (5 + 3) + 1
+    assert len({json.dumps(key) for key, _ in jobs}) == len(jobs)
+    assert len(camvid.TERMS) == 8
