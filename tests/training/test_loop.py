@@ -136,6 +136,16 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(
     assert all(torch.isfinite(v).all() for v in state["method"].values() if v.is_floating_point())
 
 
+def test_a_bad_gradient_on_a_step_that_saves_never_reaches_the_checkpoint(folder: Path, tmp_path: Path) -> None:
+    run = Run(tiny(folder, tmp_path / "run", method__name="supervised"))
+    weight = next(run.method.student.parameters())
+    hook = weight.register_hook(lambda gradient: gradient * (torch.nan if run.iteration == 3 else 1))
+    with pytest.raises(SemisegError, match="weights became NaN or infinite by iteration 4"):
+        run.train(progress=False)
+    hook.remove()
+    assert last(tmp_path / "run")["iteration"] == 2
+
+
 def test_mask_values_outside_the_classes_stop_before_the_first_step(folder: Path, tmp_path: Path) -> None:
     (folder / "dataset.yaml").write_text("classes: [a, b]\n")
     with pytest.raises(SemisegError, match=r"photo\d\d.*values 2 outside the classes"):

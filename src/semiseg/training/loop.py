@@ -169,7 +169,7 @@ class Run:
                 validates, saves = done % t.validate_every == 0 or ends, done % t.checkpoint_every == 0 or ends
                 if done % t.log_every == 0 or validates or saves:
                     means = {name: value.item() / since for name, value in sums.items()}
-                    self._check_finite(means)
+                    self._check_finite(means, weights=saves or validates)
                     seconds = time.monotonic() - marked
                     speed = since * t.batch_size / seconds
                     rate = self.optimiser.param_groups[0]["lr"]
@@ -216,8 +216,13 @@ class Run:
         precision = self.config.training.precision
         return nullcontext() if precision == "fp32" else torch.autocast(self.device.type, types[precision])
 
-    def _check_finite(self, means: dict[str, float]) -> None:
+    def _check_finite(self, means: dict[str, float], weights: bool) -> None:
+        """Stop on a loss that is no number, and before a save on weights that a bad gradient has spoilt."""
         bad = [name for name, value in means.items() if not math.isfinite(value)]
+        if weights and not bad:
+            parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
+            if not torch.stack([p.detach().isfinite().all() for p in parameters]).all():
+                bad = ["weights"]
         if bad:
             kept = f"the last good checkpoint is {self.last}" if self.last.exists() else "no checkpoint was saved yet"
             raise SemisegError(
