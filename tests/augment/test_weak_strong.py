@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from semiseg.augment.colour import gaussian_blur, jitter
 from semiseg.augment.weak_strong import (
     BLUR_SIGMA,
     STRONG,
@@ -19,8 +20,6 @@ from semiseg.augment.weak_strong import (
     apply_draws,
     augment,
     draw,
-    gaussian_blur,
-    jitter,
     source_coordinates,
 )
 from semiseg.errors import UsageError
