@@ -18,6 +18,22 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_default=True, use_attribute_docstrings=True)
 
 
+class SourceConfig(Section):
+    """X_d, a labelled set from another domain (section 4.3.2); its classes must be those of the target."""
+
+    dataset: str | None = None
+    """Kind of data set, e.g. gta5; none: no domain adaptation."""
+    root: str | None = None
+    """Folder of the data set as downloaded."""
+    resize: tuple[Count, Count] | None = None
+    """(height, width) in pixels before cropping; None: as they are."""
+    options: dict[str, Any] = {}
+    """Further arguments of the data set, e.g. look: game for toy streets."""
+    sampling: Literal["even", "alternating", "late"] = "even"
+    """Every labelled batch half from X_l and half from X_d (section 4.3.2); whole batches of each in turn (authors'
+    early code); or X_d in every second of the last 100 iterations only (authors' later code, an inverted test)."""
+
+
 class DataConfig(Section):
     dataset: str = "folder"
     """Kind of data set: folder, camvid or toy_streets."""
@@ -40,6 +56,7 @@ class DataConfig(Section):
     """Keep decoded images in memory: for small sets."""
     options: dict[str, Any] = {}
     """Further arguments of the data set, e.g. look: game for toy streets."""
+    source: SourceConfig = SourceConfig()
 
 
 class NetworkConfig(Section):
@@ -188,6 +205,7 @@ REFERENCE: dict[str, Any] = {
     "augment.classmix_after_warmup": True,
 }
 REFERENCE_ELSEWHERE: dict[str, Any] = {
+    "data.source.sampling": "alternating",
     "network.aspp": "reference",
     "network.batch_norm": "frozen_affine",
     "training.lr_multipliers.backbone": 3.0,
@@ -234,11 +252,13 @@ class TrainingConfig(Section):
     """Labelled crops a step (section 4.2: 5 for DeepLabv2 on Cityscapes)."""
     unlabelled_ratio: Positive = 1.0
     """Unlabelled crops per labelled one, before the views (authors' code: 2 to 5)."""
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    """sgd (section 4.2), or adamw: decoupled weight decay, fewer steps to a useful network on short schedules."""
     learning_rate: Positive = 2e-4
-    """SGD learning rate: 2e-4 DeepLabv2, 4e-4 DeepLabv3+ (section 4.2)."""
+    """Learning rate: 2e-4 DeepLabv2, 4e-4 DeepLabv3+ with SGD (section 4.2)."""
     lr_multipliers: LearningRateMultipliers = LearningRateMultipliers()
     momentum: Probability = 0.9
-    """SGD momentum (section 4.2)."""
+    """SGD momentum (section 4.2); β1 of AdamW."""
     weight_decay: NotNegative = 5e-4
     """L2 penalty (authors' configurations)."""
     poly_power: NotNegative = 0.9

@@ -17,8 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from ..config import Config, fields
+from ..config_sections import TrainingConfig
 from ..data.check import check_data
-from ..data.loading import CropDataset, batches
+from ..data.domains import TwoDomains
+from ..data.loading import CropDataset, PositionedCrops, batches
 from ..data.run_data import open_run_data
 from ..data.splits import write_list
 from ..errors import SemisegError, UsageError
@@ -30,8 +32,8 @@ from .validation import validate
 
 # What may change between a run and its continuation without changing the result.
 FREE_ON_RESUME = {
-    "name", "title", "table", "paper_miou", "needs", "run_dir", "data.root", "data.workers", "data.cache",
-    "training.device", "training.log_every", "training.checkpoint_every", "training.tensorboard",
+    "name", "title", "table", "paper_miou", "needs", "run_dir", "data.root", "data.source.root", "data.workers",
+    "data.cache", "training.device", "training.log_every", "training.checkpoint_every", "training.tensorboard",
 }  # fmt: skip
 
 
@@ -91,6 +93,14 @@ def iteration_generator(seed: int, step: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
 
 
+def make_optimiser(groups: list[dict[str, Any]], t: TrainingConfig) -> torch.optim.Optimizer:
+    """SGD (section 4.2), or AdamW; every group brings its own rate."""
+    if t.optimizer == "adamw":
+        betas = (t.momentum, 0.999)
+        return torch.optim.AdamW(groups, lr=t.learning_rate, betas=betas, weight_decay=t.weight_decay)
+    return torch.optim.SGD(groups, lr=t.learning_rate, momentum=t.momentum, weight_decay=t.weight_decay)
+
+
 class Run:
     """One training run: data, method, optimiser and where they stand."""
 
@@ -117,7 +127,7 @@ class Run:
             for name, parameters in self.method.trainable_parameters().items()
             if parameters
         ]
-        self.optimiser = torch.optim.SGD(groups, lr=t.learning_rate, momentum=t.momentum, weight_decay=t.weight_decay)
+        self.optimiser = make_optimiser(groups, t)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=t.precision == "fp16")
         self.iteration = 0
         self.best_miou, self.best_iteration, self.stale = -math.inf, 0, 0
@@ -194,22 +204,35 @@ class Run:
     def _loaders(self, start: int) -> tuple[Iterator[dict[str, Any]], Iterator[dict[str, Any]] | None]:
         c, t = self.config.data, self.config.training
 
-        def loader(indices: list[int], stream: str, size: int, labels: bool) -> Iterator[dict[str, Any]]:
-            crops = CropDataset(
+        first, last = start * t.accumulation, t.iterations * t.accumulation
+
+        def crops(indices: list[int], stream: str, labels: bool) -> CropDataset:
+            return CropDataset(
                 self.data.train, indices, c.crop, t.seed, stream, resize=c.resize, cache=c.cache, use_labels=labels
             )
-            first, last = start * t.accumulation, t.iterations * t.accumulation
-            return iter(batches(crops, size, first, last, c.workers, pin_memory=self.device.type == "cuda"))
 
-        labelled = loader(self.data.labelled, "labelled", t.batch_size, True)
+        def loader(dataset: PositionedCrops, size: int) -> Iterator[dict[str, Any]]:
+            return iter(batches(dataset, size, first, last, c.workers, pin_memory=self.device.type == "cuda"))
+
+        target = crops(self.data.labelled, "labelled", True)
+        if self.data.source is None:
+            labelled = loader(target, t.batch_size)
+        else:
+            source = CropDataset(
+                self.data.source, range(len(self.data.source)), c.crop, t.seed, "source", resize=c.source.resize,
+                cache=c.cache,
+            )  # fmt: skip
+            labelled = loader(TwoDomains(target, source, c.source.sampling, t.batch_size, last), t.batch_size)
         if not self.method.needs_unlabelled:
             return labelled, None
         size = max(1, round(t.batch_size * t.unlabelled_ratio))
-        return labelled, loader(self.data.unlabelled, "unlabelled", size, False)
+        return labelled, loader(crops(self.data.unlabelled, "unlabelled", False), size)
 
     def _to_device(self, batch: dict[str, Any]) -> Batch:
         images = batch["image"].to(self.device, non_blocking=True).to(torch.float32).div_(255)
-        return Batch(images.contiguous(memory_format=self.layout), batch["label"].to(self.device, non_blocking=True))
+        target = batch["target"].to(self.device, non_blocking=True) if "target" in batch else None
+        labels = batch["label"].to(self.device, non_blocking=True)
+        return Batch(images.contiguous(memory_format=self.layout), labels, target)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         types = {"bf16": torch.bfloat16, "fp16": torch.float16}
