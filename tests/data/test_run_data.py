@@ -43,3 +43,15 @@ def test_roots(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     assert len(open_run_data(DataConfig(dataset="folder")).train) == 11
     with pytest.raises(UsageError, match="did you mean 'camvid'"):
         open_run_data(DataConfig(dataset="camvit"))
+
+
+def test_source_domain_is_opened_and_must_share_the_classes(folder: Path) -> None:
+    toy = {"dataset": "toy_streets", "options": {"train": 5, "val": 2}}
+    data = open_run_data(DataConfig(**toy, source={"dataset": "toy_streets", "options": {"look": "game", "train": 3}}))
+    assert data.source is not None and len(data.source) == 3 and data.source.names[0].startswith("game")
+    with pytest.raises(UsageError, match="share the target's classes"):
+        open_run_data(DataConfig(**toy, source={"dataset": "folder", "root": str(folder)}))
+    with pytest.raises(UsageError, match=r"no data set 'toy_street'; did you mean 'toy_streets'"):
+        open_run_data(DataConfig(**toy, source={"dataset": "toy_street"}))
+    with pytest.raises(UsageError, match=r"data\.source\.root is missing"):
+        open_run_data(DataConfig(**toy, source={"dataset": "camvid"}))

@@ -169,3 +169,33 @@ def test_reference_profile_takes_steps() -> None:
         assert torch.isfinite(terms["loss"])
         method.after_step(iteration)
     assert method.teacher.training  # batch statistics
+
+
+def test_the_bank_takes_features_of_target_pixels_only() -> None:
+    labelled, unlabelled = batches()
+    seen = {}
+    for name, target in (("target", [True, True]), ("mixed", [True, False]), ("source", [False, False])):
+        method = build("memory_bank", method__contrastive__quality_filter=False, method__augment__weak="none")
+        losses = method.step(labelled._replace(target=torch.tensor(target)), unlabelled, 3, generator())
+        assert all(torch.isfinite(v) for v in losses.values())
+        seen[name] = int(method.contrast.bank.counts.sum())
+        if name == "target":
+            same = build("memory_bank", method__contrastive__quality_filter=False, method__augment__weak="none")
+            plain = same.step(labelled, unlabelled, 3, generator())
+            assert plain["loss"].item() == losses["loss"].item()
+    assert seen["source"] == 0 < seen["mixed"] < seen["target"]
+
+
+def test_classmix_between_domains_keeps_count_of_whose_pixels_they_are() -> None:
+    method = build("memory_bank", method__augment__weak="reference")
+    labelled, _ = batches()
+    # Source crops hold class 2 only, target crops 0 and 1 only: no 2 may be offered to the bank.
+    labels = torch.stack([labelled.labels[0] % 2, torch.full_like(labelled.labels[1], 2)])
+    batch = Batch(labelled.images, labels, torch.tensor([True, False]))
+    mixed = 0
+    for seed in range(20):
+        _, y, own = method.weak_view(batch, 3, torch.Generator().manual_seed(seed))
+        assert not (own == 2).any()
+        assert torch.equal(own[own != 255], y[own != 255])
+        mixed += int((y[0] == 2).any())
+    assert mixed > 0

@@ -48,7 +48,13 @@ class ResizedImages(ImageSet):
         return self.images.has_label(i)
 
 
-class CropDataset(Dataset[dict[str, Any]]):
+class PositionedCrops(Dataset[dict[str, Any]]):
+    """Crops addressed by position in a run with this ``seed``: the same position is the same crop in every process."""
+
+    seed: int
+
+
+class CropDataset(PositionedCrops):
     """Random crops, addressed by position in the run: the same position is the same crop, in whatever process.
 
     Args:
@@ -132,7 +138,7 @@ class CropDataset(Dataset[dict[str, Any]]):
 
 
 def batches(
-    dataset: CropDataset,
+    dataset: PositionedCrops,
     batch_size: int,
     start: int,
     stop: int,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..config import DataConfig, suggest
+from ..config_sections import SourceConfig
 from ..errors import SemisegError, UsageError
 from . import DATASETS
 from .base import ImageSet
@@ -15,39 +16,51 @@ from .splits import parse_labelled, read_list, seeded_split
 
 @dataclass(frozen=True)
 class RunData:
-    """Image sets and the split of the training images, as indices into ``train``."""
+    """Image sets, the split of the training images as indices into ``train``, and X_d where there is one."""
 
     train: ImageSet
     val: ImageSet
     labelled: list[int]
     unlabelled: list[int]
+    source: ImageSet | None = None
 
     @property
     def labelled_names(self) -> list[str]:
         return [self.train.names[i] for i in self.labelled]
 
 
-def open_split(config: DataConfig, split: str) -> ImageSet:
-    """Open one split of the configured data set.
+def open_split(config: DataConfig | SourceConfig, split: str) -> ImageSet:
+    """Open one split of the configured data set, or of the source domain.
 
     Raises:
         UsageError: no data set of that name.
         SemisegError: the folder is not there or not laid out as expected.
     """
-    if config.dataset not in DATASETS:
-        hint = suggest(config.dataset, list(DATASETS))
+    if config.dataset is None or config.dataset not in DATASETS:
+        hint = suggest(str(config.dataset), list(DATASETS))
         raise UsageError(f"no data set {config.dataset!r}{hint}; there are: {', '.join(DATASETS)}")
     return DATASETS[config.dataset](_root(config), split, **config.options)
 
 
-def _root(config: DataConfig) -> str | None:
+def _root(config: DataConfig | SourceConfig) -> str | None:
     if config.root is not None or config.dataset == "toy_streets":
         return config.root
     if base := os.environ.get("SEMISEG_DATA"):
-        return str(Path(base) / config.dataset)
-    raise UsageError(
-        f"data.root is missing: give data.root=FOLDER, or set SEMISEG_DATA to the folder above {config.dataset}/"
-    )
+        return str(Path(base) / str(config.dataset))
+    key = "data.source.root" if isinstance(config, SourceConfig) else "data.root"
+    raise UsageError(f"{key} is missing: give {key}=FOLDER, or set SEMISEG_DATA to the folder above {config.dataset}/")
+
+
+def _open_source(config: DataConfig, classes: tuple[str, ...]) -> ImageSet | None:
+    if config.source.dataset is None:
+        return None
+    source = open_split(config.source, "train")
+    if source.info.classes != classes:
+        raise UsageError(
+            f"data.source.dataset={config.source.dataset} has classes {', '.join(source.info.classes[:4])}, …; the "
+            f"target has {', '.join(classes[:4])}, …: the source must share the target's classes"
+        )
+    return source
 
 
 def open_run_data(config: DataConfig) -> RunData:
@@ -71,4 +84,4 @@ def open_run_data(config: DataConfig) -> RunData:
     labelled = [position[name] for name in names]
     chosen = set(labelled)
     unlabelled = [i for i in range(len(train)) if i not in chosen]
-    return RunData(train, val, labelled, unlabelled or sorted(chosen))
+    return RunData(train, val, labelled, unlabelled or sorted(chosen), _open_source(config, train.info.classes))

@@ -27,10 +27,14 @@ NOTHING = Strength(flip=0, resize=0, jitter=0, brightness=0, contrast=0, saturat
 
 
 class Batch(NamedTuple):
-    """Crops: images (B, 3, H, W) float in [0, 1]; labels (B, H, W) int64, 255 where ignored or unknown."""
+    """Crops: images (B, 3, H, W) float in [0, 1]; labels (B, H, W) int64, 255 where ignored or unknown.
+
+    ``target`` (B,) bool says which crops are of the target domain; None where there is only one domain.
+    """
 
     images: Tensor
     labels: Tensor
+    target: Tensor | None = None
 
 
 def geometry_only(strength: Strength) -> Strength:
@@ -127,11 +131,17 @@ class Method(nn.Module):
             return None
         return self.counts.weights()
 
-    def weak_view(self, batch: Batch, iteration: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """x_l^a of eq. 4: weak augmentation and ClassMix of labelled crops."""
+    def weak_view(self, batch: Batch, iteration: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """x_l^a of eq. 4: weak augmentation and ClassMix of labelled crops.
+
+        Returns:
+            images, labels, and the labels of pixels that come from target-domain images (255 elsewhere): ClassMix may
+            paste one domain into the other, and the bank takes the target's features only (section 4.3.2).
+        """
         images, labels, _ = augment(batch.images, batch.labels, None, self.weak, generator)
-        mixed = self.mix(labels, self.weak.classmix, iteration, generator, images, labels)
-        return mixed[0], mixed[1]
+        own = labels if batch.target is None else labels.where(batch.target[:, None, None], IGNORE)
+        mixed = self.mix(labels, self.weak.classmix, iteration, generator, images, labels, own)
+        return mixed[0], mixed[1], mixed[2]
 
     def mix(
         self, labels: Tensor, probability: float, iteration: int, generator: torch.Generator, *tensors: Tensor

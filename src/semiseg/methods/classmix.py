@@ -26,7 +26,7 @@ class ClassMix(Method):
         self, labelled: Batch, unlabelled: Batch | None, iteration: int, generator: torch.Generator
     ) -> dict[str, Tensor]:
         assert unlabelled is not None
-        images, labels = self.weak_view(labelled, iteration, generator)
+        images, labels, _ = self.weak_view(labelled, iteration, generator)
         self.counts.update(labels)
         seen, known, _ = augment(
             unlabelled.images, torch.zeros_like(unlabelled.labels), None, geometry_only(self.strong), generator

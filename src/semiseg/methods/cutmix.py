@@ -23,7 +23,7 @@ class CutMix(Method):
         self, labelled: Batch, unlabelled: Batch | None, iteration: int, generator: torch.Generator
     ) -> dict[str, Tensor]:
         assert unlabelled is not None
-        images, labels = self.weak_view(labelled, iteration, generator)
+        images, labels, _ = self.weak_view(labelled, iteration, generator)
         self.counts.update(labels)
         seen, _, _ = augment(unlabelled.images, unlabelled.labels, None, geometry_only(self.strong), generator)
         masks = cutmix_masks(len(seen), seen.shape[-2], seen.shape[-1], generator).to(seen.device)

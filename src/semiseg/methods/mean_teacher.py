@@ -21,7 +21,7 @@ class MeanTeacher(Method):
         self, labelled: Batch, unlabelled: Batch | None, iteration: int, generator: torch.Generator
     ) -> dict[str, Tensor]:
         assert unlabelled is not None
-        images, labels = self.weak_view(labelled, iteration, generator)
+        images, labels, _ = self.weak_view(labelled, iteration, generator)
         self.counts.update(labels)
         seen, _, _ = augment(unlabelled.images, unlabelled.labels, None, geometry_only(self.strong), generator)
         target = self.teacher_probabilities(seen)

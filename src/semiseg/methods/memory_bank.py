@@ -32,7 +32,7 @@ class MemoryBankMethod(Method):
         weights, loss = self.config.weights, self.config.loss
         warm = iteration < self.warmup
 
-        x_l, y_l = self.weak_view(labelled, iteration, generator)
+        x_l, y_l, y_target = self.weak_view(labelled, iteration, generator)
         with torch.no_grad():
             teacher = self.teacher(torch.cat([x_l, unlabelled.images]))
             teacher_l = type(teacher)(*(part[: len(x_l)] for part in teacher))
@@ -64,7 +64,7 @@ class MemoryBankMethod(Method):
             student_l = type(student)(*(part[: len(x_l)].detach() for part in student))
             if iteration >= self.warmup * self.config.contrastive.bank_start:
                 source = teacher_l if self.config.contrastive.teacher_features else student_l
-                self.contrast.fill_bank(source, y_l, generator)
+                self.contrast.fill_bank(source, y_target, generator)
             if not warm:
                 contrastive = self.contrast.loss(student.features, torch.cat([y_l, y_a]), len(x_l))
 

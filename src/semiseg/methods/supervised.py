@@ -17,7 +17,7 @@ class Supervised(Method):
     def step(
         self, labelled: Batch, unlabelled: Batch | None, iteration: int, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        images, labels = self.weak_view(labelled, iteration, generator)
+        images, labels, _ = self.weak_view(labelled, iteration, generator)
         self.counts.update(labels)
         loss = self.supervised(self.student(images).logits, labels, iteration)
         return {"loss": loss, "supervised": loss}
