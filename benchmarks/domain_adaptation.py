@@ -1,0 +1,40 @@
+"""Section 4.3.2 on toy streets: memory_bank on the "camera" look with and without labelled images of the "game" look.
+
+python benchmarks/domain_adaptation.py            # three seeds
+python benchmarks/domain_adaptation.py --table    # only the table of what is there
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from experiment import read_results, run_once, table
+
+RESULTS = Path(__file__).parent / "results" / "domain_adaptation.json"
+SOURCE = ["data.source.dataset=toy_streets", "data.source.options={look: game, train: 240}"]
+RUNS: dict[str, list[str]] = {
+    "target only": [],
+    "game → camera": SOURCE,
+}
+
+
+def main() -> None:
+    """Run what is missing, then print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, default=Path("runs/benchmark-adaptation"), help="runs in progress")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3])
+    parser.add_argument("--part", default="1/1", help="1/2 and 2/2 in two processes share the work")
+    parser.add_argument("--table", action="store_true", help="run nothing")
+    arguments = parser.parse_args()
+    part, parts = (int(number) for number in arguments.part.split("/"))
+    jobs = [(name, seed) for seed in arguments.seeds for name in RUNS]
+    for name, seed in [] if arguments.table else jobs[part - 1 :: parts]:
+        key = {"training": name, "labelled": 12, "split_seed": seed}
+        words = [f"data.split_seed={seed}", f"training.seed={seed}", *RUNS[name]]
+        run_once(RESULTS, key, "toy_streets", words, arguments.work)
+    print(table(read_results(RESULTS), ("training", "labelled")))
+
+
+if __name__ == "__main__":
+    main()
