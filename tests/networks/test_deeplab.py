@@ -22,7 +22,8 @@ def images(batch=1, height=64, width=64):
 
 
 def test_every_backbone_has_a_width_here():
-    assert set(WIDTHS) == set(BACKBONES)
+    optional = {name for name in BACKBONES if ":" in name}  # their libraries may be missing: test_dinov2.py
+    assert set(WIDTHS) == set(BACKBONES) - optional and optional == {"dinov2:small", "dinov2:base"}
 
 
 @pytest.mark.parametrize("stride", [8, 16])

@@ -2,14 +2,15 @@
 
 import importlib.util
 import os
+import sys
 from pathlib import Path
-from urllib.error import URLError
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from resnet_files import random_state, shapes
 
 from semiseg.errors import SemisegError, UsageError
 from semiseg.networks import build_network, pretrained
@@ -93,23 +94,41 @@ def test_what_is_no_file_of_weights_stops(tmp_path):
         build(path)
 
 
-def test_a_dead_address_is_one_line_with_the_mend(monkeypatch):
-    asked = []
-
-    def dead(address, **options):
-        asked.append((address, options["check_hash"]))
-        raise URLError("no route")
-
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", dead)
-    with pytest.raises(SemisegError, match=r"resnet18-f37072fd\.pth .*no route.*network\.pretrained=FILE"):
-        build("imagenet")
-    assert asked == [("https://download.pytorch.org/models/resnet18-f37072fd.pth", True)]
-
-
-def test_a_download_loads_bit_by_bit(monkeypatch, tmp_path):
+def test_imagenet_is_torchvisions_file_bit_by_bit(monkeypatch, tmp_path):
     path, state = file_of(ResNet("resnet18"), tmp_path, **{"fc.weight": torch.zeros(1), "fc.bias": torch.zeros(1)})
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda address, **_: torch.load(path))
+    asked = []
+    monkeypatch.setattr(pretrained, "fetch", lambda address: asked.append(address) or path)
     assert equal(build("imagenet").backbone.state_dict(), state)
+    assert asked == ["https://download.pytorch.org/models/resnet18-f37072fd.pth"]
+
+
+def test_a_file_in_torchvisions_naming_loads_bit_by_bit(tmp_path):
+    state = random_state(shapes("resnet50"))
+    torch.save(state, tmp_path / "resnet50.pth")
+    network = build(tmp_path / "resnet50.pth", "resnet50")
+    body = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
+    assert equal(network.backbone.state_dict(), body)
+    assert network.backbone.variant == "torchvision"
+
+
+def test_without_loading_no_file_is_asked_for(tmp_path):
+    for weights in ("imagenet", "coco", tmp_path / "gone.pth"):
+        build_network("deeplabv2", "resnet18", 3, 16, weights, load=False)
+
+
+def test_safetensors_load_bit_by_bit(tmp_path):
+    safetensors = pytest.importorskip("safetensors.torch")
+    state = ResNet("resnet18").state_dict()
+    safetensors.save_file(state, tmp_path / "weights.safetensors")
+    assert equal(build(tmp_path / "weights.safetensors").backbone.state_dict(), state)
+
+
+def test_safetensors_name_the_library_that_reads_them(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    (tmp_path / "weights.safetensors").write_bytes(b"")
+    with pytest.raises(SemisegError, match=r"^weights\.safetensors needs safetensors.*; run pip install \S+\[dinov2"):
+        build(tmp_path / "weights.safetensors")
 
 
 def test_a_missing_package_is_named(monkeypatch):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from resnet_files import shapes
 
 from semiseg.networks.resnet import LAYERS, ResNet
 
@@ -21,26 +22,7 @@ def test_size_is_torchvisions(name):
 
 
 def test_names_and_shapes_of_resnet50_are_torchvisions():
-    expected = {"conv1.weight": (64, 3, 7, 7)}
-
-    def norm(name, width):
-        expected.update({f"{name}.{part}": (width,) for part in ("weight", "bias", "running_mean", "running_var")})
-        expected[f"{name}.num_batches_tracked"] = ()
-
-    norm("bn1", 64)
-    inputs = 64
-    for layer, (depth, width) in enumerate([(3, 64), (4, 128), (6, 256), (3, 512)], start=1):
-        for index in range(depth):
-            block = f"layer{layer}.{index}"
-            expected[f"{block}.conv1.weight"] = (width, inputs, 1, 1)
-            expected[f"{block}.conv2.weight"] = (width, width, 3, 3)
-            expected[f"{block}.conv3.weight"] = (4 * width, width, 1, 1)
-            for number, channels in ((1, width), (2, width), (3, 4 * width)):
-                norm(f"{block}.bn{number}", channels)
-            if index == 0:
-                expected[f"{block}.downsample.0.weight"] = (4 * width, inputs, 1, 1)
-                norm(f"{block}.downsample.1", 4 * width)
-            inputs = 4 * width
+    expected = {name: shape for name, shape in shapes("resnet50").items() if not name.startswith("fc.")}
     assert {name: tuple(tensor.shape) for name, tensor in ResNet("resnet50").state_dict().items()} == expected
 
 
@@ -64,19 +46,25 @@ def warmed(network):
 
 
 @pytest.mark.parametrize(
-    ("name", "stride", "stride_in_1x1"),
-    [("resnet18", 16, False), ("resnet18", 8, False), ("resnet50", 8, False), ("resnet50", 8, True)],
+    ("name", "stride", "variant"),
+    [
+        ("resnet18", 16, "torchvision"),
+        ("resnet18", 8, "torchvision"),
+        ("resnet50", 8, "torchvision"),
+        ("resnet50", 8, "caffe"),
+    ],
 )
-def test_dilated_features_contain_the_strided_ones(name, stride, stride_in_1x1):
-    strided = warmed(ResNet(name, 32, stride_in_1x1))
-    x = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+def test_dilated_features_contain_the_strided_ones(name, stride, variant):
+    strided = warmed(ResNet(name, 32, variant))
+    # With 57 and 89 pixels both ways of pooling round alike.
+    x = torch.rand(1, 3, 57, 89, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     low, last = strided(x)
-    assert low.shape == (1, strided.low_channels, 16, 24)
+    assert low.shape == (1, strided.low_channels, 15, 23)
     assert last.shape == (1, strided.channels, 2, 3)
-    dilated = ResNet(name, stride, stride_in_1x1).double().eval()
+    dilated = ResNet(name, stride, variant).double().eval()
     dilated.load_state_dict(strided.state_dict())
     dense = dilated(x)[1]
-    assert dense.shape == (1, strided.channels, 64 // stride, 96 // stride)
+    assert dense.shape == (1, strided.channels, -(-57 // stride), -(-89 // stride))
     step = 32 // stride
     torch.testing.assert_close(dense[:, :, ::step, ::step], last)
 
@@ -97,12 +85,30 @@ def test_the_first_block_of_a_dilated_stage_keeps_the_previous_dilation():
     assert found["layer4.0.downsample.0"] == (1, 1, 0)
 
 
-def test_options_for_weights_from_caffe():
-    found = geometry(ResNet("resnet50", 8, stride_in_1x1=True, ceil_mode_pool=True))
+def test_caffes_variant_has_its_strides_in_the_first_1x1_and_rounds_up():
+    found = geometry(ResNet("resnet50", 8, "caffe"))
     assert (found["layer2.0.conv1"][0], found["layer2.0.conv2"][0]) == (2, 1)
     assert (found["layer3.0.conv2"], found["layer4.0.conv2"]) == ((1, 2, 2), (1, 4, 4))
     x = torch.rand(1, 3, 65, 65)  # 65 → 33 by conv1, → 17 by a pooling that rounds either way
     assert ResNet("resnet18").eval()(x)[0].shape[-1] == 17
     x = torch.rand(1, 3, 64, 64)  # 64 → 32 → 16 rounding down, 17 rounding up
     assert ResNet("resnet18").eval()(x)[0].shape[-1] == 16
-    assert ResNet("resnet18", ceil_mode_pool=True).eval()(x)[0].shape[-1] == 17
+    assert ResNet("resnet18", 32, "caffe").eval()(x)[0].shape[-1] == 17
+
+
+def test_a_network_that_turns_caffe_and_back_is_the_one_it_was():
+    network = ResNet("resnet50", 8)
+    before, plain = geometry(network), (network.mean, network.std, network.maxpool.ceil_mode)
+    network.follow("caffe")
+    assert geometry(network) == geometry(ResNet("resnet50", 8, "caffe")) != before
+    assert network.maxpool.ceil_mode and (network.mean, network.std, True) != plain
+    network.follow("torchvision")
+    assert (geometry(network), (network.mean, network.std, network.maxpool.ceil_mode)) == (before, plain)
+
+
+def test_caffes_variant_reads_blue_first():
+    rgb, bgr = ResNet("resnet18").eval(), ResNet("resnet18", variant="caffe").eval()
+    bgr.load_state_dict(rgb.state_dict())
+    x = torch.rand(1, 3, 57, 57)
+    assert torch.equal(bgr(x)[1], rgb(x[:, [2, 1, 0]])[1])
+    assert not torch.equal(bgr(x)[1], rgb(x)[1])

@@ -1,4 +1,4 @@
-"""Segmentation networks f_θ: DeepLabv2 and DeepLabv3+ on ResNet or EfficientNet-Lite0 (section 4.2)."""
+"""Segmentation networks f_θ: DeepLabv2 and DeepLabv3+ on ResNet and other backbones (section 4.2)."""
 
 from semiseg.networks.segmentation import Output, SegmentationNetwork, build_network
 

@@ -14,7 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..distributed import total_with_gradient
+
 BLOCK = 128  # rows a block; small enough that padding is cheap, large enough for the matrix product
+
+
+def _as_it_is(values: Tensor) -> Tensor:
+    return values
 
 
 class ClassAttention(nn.Module):
@@ -24,13 +30,16 @@ class ClassAttention(nn.Module):
         num_classes: C.
         dim: D, width of the vectors.
         hidden: width of the hidden layer, 256 (section 4.2).
+        replicated: every process scores the same vectors (the bank); otherwise each brings its own, and the statistics
+            are those of all together.
     """
 
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, num_classes: int, dim: int = 256, hidden: int = 256) -> None:
+    def __init__(self, num_classes: int, dim: int = 256, hidden: int = 256, replicated: bool = False) -> None:
         super().__init__()
+        self.replicated = replicated
         self.num_classes, self.dim, self.hidden = num_classes, dim, hidden
         self.momentum, self.eps, self.negative_slope = 0.1, 1e-5, 0.01
         self.weight1 = nn.Parameter(torch.empty(num_classes, hidden, dim))
@@ -98,11 +107,12 @@ class ClassAttention(nn.Module):
         mean, variance = self.running_mean.to(hidden.dtype), self.running_var.to(hidden.dtype)
         if self.training:
             zeros = hidden.new_zeros(self.num_classes, self.hidden)
-            n = counts.to(hidden.dtype)[:, None]
+            summed = _as_it_is if self.replicated else total_with_gradient
+            n = summed(counts.to(hidden.dtype)[:, None])
             weight = filled.to(hidden.dtype)
-            batch_mean = zeros.index_add(0, block_class, (hidden * weight).sum(1)) / n.clamp_min(1)
+            batch_mean = summed(zeros.index_add(0, block_class, (hidden * weight).sum(1))) / n.clamp_min(1)
             centred = (hidden - batch_mean[block_class][:, None]) * weight
-            batch_variance = zeros.index_add(0, block_class, centred.square().sum(1)) / n.clamp_min(1)
+            batch_variance = summed(zeros.index_add(0, block_class, centred.square().sum(1))) / n.clamp_min(1)
             enough = n > 1
             mean = torch.where(enough, batch_mean, mean)
             variance = torch.where(enough, batch_variance, variance)

@@ -6,9 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..distributed import total, total_with_gradient, world
+
 
 class MaskedBatchNorm(nn.BatchNorm1d):
     """BatchNorm over the valid rows only, at a fixed shape: ignored pixels must not move the statistics.
+
+    Statistics are those of the rows of all processes together.
 
     With fewer than two valid rows there is no variance to take: the running statistics are used and left.
     """
@@ -18,15 +22,15 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         if not self.training:
             return super().forward(x)
         if valid is None:
-            if len(x) > 1:
+            if len(x) > 1 and world() == 1:
                 return super().forward(x)
             valid = torch.ones(len(x), dtype=torch.bool, device=x.device)
         assert self.running_mean is not None
         assert self.running_var is not None
         weight = valid.to(x.dtype)[:, None]
-        n = weight.sum()
-        mean = (x * weight).sum(0) / n.clamp_min(1)
-        variance = ((x - mean).square() * weight).sum(0) / n.clamp_min(1)
+        n = total(weight.sum())
+        mean = total_with_gradient((x * weight).sum(0)) / n.clamp_min(1)
+        variance = total_with_gradient(((x - mean).square() * weight).sum(0)) / n.clamp_min(1)
         enough = n > 1
         with torch.no_grad():
             rate = self.momentum if self.momentum is not None else 0.1

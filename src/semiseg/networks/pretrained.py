@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import pickle
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +12,18 @@ import torch
 from torch import Tensor
 
 from semiseg.errors import SemisegError, UsageError
+from semiseg.networks import deeplab_coco
+from semiseg.networks.dinov2 import Dinov2
+from semiseg.networks.downloads import fetch
 from semiseg.networks.efficientnet_lite import STAGES
+from semiseg.networks.extras import require
+from semiseg.networks.resnet import ResNet
+from semiseg.networks.timm_backbone import TimmBackbone
 
 if TYPE_CHECKING:
     from semiseg.networks.segmentation import SegmentationNetwork
+
+log = logging.getLogger(__name__)
 
 RESNET_ADDRESSES = {
     "resnet18": "https://download.pytorch.org/models/resnet18-f37072fd.pth",
@@ -40,12 +48,16 @@ DROPPED = {
 def load_pretrained(network: SegmentationNetwork, pretrained: str | Path, backbone: str) -> None:
     """Fills the backbone of ``network``, in place: all of its tensors, with all of the file's.
 
+    The network becomes the variant that the weights were trained in (see ``ResNet``). A DeepLab file brings a
+    classifier too: it is taken where the network has one of its shape, else set aside, which is logged.
+
     Args:
         network: the network whose backbone is filled.
         pretrained: ``"none"`` (left at random), ``"imagenet"`` (published weights: ResNets are downloaded
-            once, into torch.hub's folder; EfficientNet-Lite0 comes with a pip package) or a file: a state
-            dict, bare or under ``"state_dict"``, its names with or without ``module.`` in front.
-        backbone: name of the backbone, a key of ``segmentation.BACKBONES``.
+            once, into torch.hub's folder; EfficientNet-Lite0 comes with a pip package; timm's and DINOv2's own
+            weights by their libraries), ``"coco"`` (DeepLabv2's, for resnet101) or a file: a state dict, bare or under
+            ``"state_dict"``, its names with or without ``module.`` in front, saved by PyTorch or as safetensors.
+        backbone: name of the backbone, a key of ``segmentation.BACKBONES`` or ``timm:NAME``.
 
     Raises:
         UsageError: ``pretrained`` is neither a word above nor a file.
@@ -53,24 +65,59 @@ def load_pretrained(network: SegmentationNetwork, pretrained: str | Path, backbo
     """
     if pretrained == "none":
         return
-    if pretrained == "imagenet":
-        source = LITE0_PACKAGE if backbone == "efficientnet_lite0" else RESNET_ADDRESSES[backbone]
-        state = _read(_lite0_file()) if backbone == "efficientnet_lite0" else _download(source)
-    elif Path(pretrained).is_file():
-        source, state = str(pretrained), _read(Path(pretrained))
-    else:
-        raise UsageError(f"network.pretrained={pretrained} is not a file; give 'imagenet', 'none' or a file of weights")
+    body = network.backbone
+    if pretrained not in ("imagenet", "coco") and not Path(pretrained).is_file():
+        raise UsageError(
+            f"network.pretrained={pretrained} is not a file; give 'imagenet', 'coco', 'none' or a file of weights"
+        )
+    if pretrained == "coco" and backbone != deeplab_coco.BACKBONE:
+        raise UsageError(
+            f"network.pretrained=coco is published for {deeplab_coco.BACKBONE} alone, not for {backbone}; "
+            f"set network.backbone={deeplab_coco.BACKBONE} or network.pretrained=imagenet"
+        )
+    if isinstance(body, TimmBackbone | Dinov2):
+        body.load_published(None if pretrained == "imagenet" else _read(Path(pretrained)))
+        return
+    path = _published(str(pretrained), backbone) if pretrained in ("imagenet", "coco") else Path(pretrained)
+    state = _read(path)
     if backbone == "efficientnet_lite0" and "_conv_stem.weight" in state:
         state = {_timm_name(name): tensor for name, tensor in state.items()}
+    if isinstance(body, ResNet):
+        deeplab = deeplab_coco.recognised(state)
+        if pretrained == "coco" and not deeplab:
+            raise SemisegError(f"{path} is not DeepLab's file: it has no {deeplab_coco.CLASSIFIER}*; delete it")
+        network.follow("caffe" if deeplab else "torchvision")
+        if deeplab:
+            state = _without_classifier(network, deeplab_coco.renamed(state), path)
     dropped = DROPPED["efficientnet_lite0" if backbone == "efficientnet_lite0" else "resnet"]
     state = {name: tensor for name, tensor in state.items() if name not in dropped}
-    expected = network.backbone.state_dict()
+    expected = body.state_dict()
     for name, tensor in expected.items():
         # Files older than PyTorch 0.4.1 lack the counters of BatchNorm, which no computation here reads.
         if name.endswith("num_batches_tracked"):
             state.setdefault(name, tensor)
-    _compare(expected, state, backbone, source)
-    network.backbone.load_state_dict(state)
+    _compare(expected, state, backbone, str(path))
+    body.load_state_dict(state)
+
+
+def _without_classifier(network: SegmentationNetwork, state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Puts the file's classifier where it fits; gives the tensors of the body, under the backbone's names."""
+    prefix = "classifier."
+    theirs = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+    ours = network.classifier.state_dict()
+    taken = {name: tensor for name, tensor in theirs.items() if name in ours and ours[name].shape == tensor.shape}
+    if taken.keys() == ours.keys():
+        network.classifier.load_state_dict(taken)
+    else:
+        taken = {}
+    if aside := sorted(theirs.keys() - taken.keys()):
+        classes = next(len(tensor) for tensor in theirs.values())
+        log.warning(
+            "%s: %d of %d tensors of its classifier (%d classes) are set aside; that of the network (%d classes) %s",
+            *(path, len(aside), len(theirs), classes, network.num_classes),
+            "takes the others" if taken else "starts at random",
+        )
+    return {name.removeprefix("backbone."): tensor for name, tensor in state.items() if not name.startswith(prefix)}
 
 
 def _compare(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], backbone: str, source: str) -> None:
@@ -96,8 +143,13 @@ def _compare(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], backbo
 
 def _read(path: Path) -> dict[str, Tensor]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        if path.suffix == ".safetensors":
+            content = require("safetensors.torch", "dinov2", path.name).load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except SemisegError:
+        raise
+    except Exception as error:  # torch raises many kinds for a damaged file
         raise SemisegError(
             f"{path} cannot be read as weights ({type(error).__name__}); "
             "give a file made by torch.save(network.state_dict(), FILE)"
@@ -109,13 +161,10 @@ def _read(path: Path) -> dict[str, Tensor]:
     return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
 
 
-def _download(address: str) -> dict[str, Tensor]:
-    try:
-        return torch.hub.load_state_dict_from_url(address, map_location="cpu", check_hash=True, weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
-        raise SemisegError(
-            f"{address} could not be downloaded ({error}); download it by hand and give network.pretrained=FILE"
-        ) from error
+def _published(pretrained: str, backbone: str) -> Path:
+    if pretrained == "coco":
+        return fetch(deeplab_coco.ADDRESS)
+    return _lite0_file() if backbone == "efficientnet_lite0" else fetch(RESNET_ADDRESSES[backbone])
 
 
 def _lite0_file() -> Path:

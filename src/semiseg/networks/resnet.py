@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor, nn
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+CAFFE_MEAN = (122.67891434 / 255, 116.66876762 / 255, 104.00698793 / 255)  # RGB; Caffe counts 0 to 255
+CAFFE_STD = (1 / 255, 1 / 255, 1 / 255)
+
+Variant = Literal["torchvision", "caffe"]
+VARIANTS: tuple[Variant, ...] = ("torchvision", "caffe")
 
 
 def _conv3x3(inputs: int, outputs: int, stride: int, dilation: int) -> nn.Conv2d:
@@ -23,8 +30,8 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, inputs: int, width: int, stride: int, before: int, dilation: int, stride_in_1x1: bool) -> None:
-        super().__init__()  # stride_in_1x1 concerns bottlenecks: this block has no 1x1 convolution
+    def __init__(self, inputs: int, width: int, stride: int, before: int, dilation: int) -> None:
+        super().__init__()
         self.conv1 = _conv3x3(inputs, width, stride, before)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = _conv3x3(width, width, 1, dilation)
@@ -45,18 +52,25 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, inputs: int, width: int, stride: int, before: int, dilation: int, stride_in_1x1: bool) -> None:
+    def __init__(self, inputs: int, width: int, stride: int, before: int, dilation: int) -> None:
         super().__init__()
         outputs = width * self.expansion
-        stride1, stride3 = (stride, 1) if stride_in_1x1 else (1, stride)
-        self.conv1 = nn.Conv2d(inputs, width, 1, stride1, bias=False)
+        self.stride, self.before, self.dilation = stride, before, dilation
+        self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = _conv3x3(width, width, stride3, dilation if stride_in_1x1 else before)
+        self.conv2 = _conv3x3(width, width, stride, before)
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, outputs, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(outputs)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = _shortcut(inputs, outputs, stride)
+
+    def follow(self, variant: Variant) -> None:
+        """Puts the stride, and the dilation behind it, where weights of this variant have them."""
+        stride1, stride3 = (self.stride, 1) if variant == "caffe" else (1, self.stride)
+        dilation = self.dilation if variant == "caffe" else self.before
+        self.conv1.stride, self.conv2.stride = (stride1, stride1), (stride3, stride3)
+        self.conv2.dilation = self.conv2.padding = (dilation, dilation)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, h, w) → (B, 4·width, h/stride, w/stride)."""
@@ -81,28 +95,33 @@ class ResNet(nn.Module):
     Every kernel behind a removed stride is dilated by it, so that the features at output stride 8, taken at
     every fourth pixel, are exactly those at output stride 32 (Chen et al. 2017, DeepLabv2, section 3.1).
 
+    Two variants share all names and shapes, and weights of one are of little use in the other: torchvision's has
+    the stride of a bottleneck in its 3x3; Caffe's (the first ResNets, DeepLab's COCO weights) has it in the first
+    1x1, rounds up after the max pooling and wants BGR.
+
     Args:
         name: a key of ``LAYERS``.
         output_stride: 8, 16 or 32 pixels a feature.
-        stride_in_1x1: stride in the first 1x1 of a bottleneck, as in weights that come from Caffe.
-        ceil_mode_pool: round the size after the max pooling up, as Caffe does.
+        variant: ``"torchvision"`` or ``"caffe"``.
+
+    Attributes:
+        mean, std: the normalisation that weights of this variant expect, RGB, of images in [0, 1].
     """
 
-    mean, std = IMAGENET_MEAN, IMAGENET_STD
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
     layer1: nn.Sequential
     layer2: nn.Sequential
     layer3: nn.Sequential
     layer4: nn.Sequential
 
-    def __init__(
-        self, name: str, output_stride: int = 32, stride_in_1x1: bool = False, ceil_mode_pool: bool = False
-    ) -> None:
+    def __init__(self, name: str, output_stride: int = 32, variant: Variant = "torchvision") -> None:
         super().__init__()
         block, depths = LAYERS[name]
         self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, 2, padding=1, ceil_mode=ceil_mode_pool)
+        self.maxpool = nn.MaxPool2d(3, 2, padding=1)
 
         reached, before, inputs = 4, 1, 64
         for number, (depth, width, stride) in enumerate(zip(depths, (64, 128, 256, 512), (1, 2, 2, 2), strict=True), 1):
@@ -110,22 +129,35 @@ class ResNet(nn.Module):
             if stride == 2 and reached == output_stride:
                 stride, dilation = 1, before * 2
             reached *= stride
-            first = block(inputs, width, stride, before, dilation, stride_in_1x1)
+            first = block(inputs, width, stride, before, dilation)
             inputs = width * block.expansion
-            rest = [block(inputs, width, 1, dilation, dilation, stride_in_1x1) for _ in range(depth - 1)]
+            rest = [block(inputs, width, 1, dilation, dilation) for _ in range(depth - 1)]
             self.add_module(f"layer{number}", nn.Sequential(first, *rest))
             before = dilation
         self.low_channels, self.channels = 64 * block.expansion, inputs
+        self.follow(variant)
 
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x (B, 3, H, W), normalised → low (B, low_channels, H/4, W/4) and last (B, channels, H/s, W/s).
+    def follow(self, variant: Variant) -> None:
+        """Becomes the network that weights of this variant were trained in; parameters stay as they are."""
+        self.variant = variant
+        self.mean, self.std = (CAFFE_MEAN, CAFFE_STD) if variant == "caffe" else (IMAGENET_MEAN, IMAGENET_STD)
+        self.maxpool.ceil_mode = variant == "caffe"
+        for module in self.modules():
+            if isinstance(module, Bottleneck):
+                module.follow(variant)
 
-        s is the output stride; sizes round up.
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x (B, 3, H, W), RGB, normalised → low (B, low_channels, H/4, W/4) and last (B, channels, H/s, W/s).
+
+        s is the output stride; sizes round up. Where ⌈H/2⌉ is even, Caffe's pooling gives one row more, and with it
+        the last feature may have one more: 65 for 512 pixels at stride 8.
         """
+        if self.variant == "caffe":
+            x = x.flip(1)
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         low = self.layer1(x)
         return low, self.layer4(self.layer3(self.layer2(low)))

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,16 +16,21 @@ from semiseg.errors import UsageError
 from semiseg.networks.batch_norm import Policy, apply_batch_norm_policy
 from semiseg.networks.deeplabv2 import DILATIONS, DILATIONS_REFERENCE, DilatedClassifier
 from semiseg.networks.deeplabv3plus import Decoder
+from semiseg.networks.dinov2 import PREFIX as DINOV2
+from semiseg.networks.dinov2 import SIZES, Dinov2
 from semiseg.networks.efficientnet_lite import EfficientNetLite0
 from semiseg.networks.pretrained import load_pretrained
-from semiseg.networks.resnet import LAYERS, ResNet
+from semiseg.networks.resnet import LAYERS, VARIANTS, ResNet, Variant
+from semiseg.networks.timm_backbone import PREFIX as TIMM
+from semiseg.networks.timm_backbone import TimmBackbone
 
-Backbone = ResNet | EfficientNetLite0
+Backbone = ResNet | EfficientNetLite0 | TimmBackbone | Dinov2
 
 BACKBONES: dict[str, Callable[[int], Backbone]] = {
     **{name: partial(ResNet, name) for name in LAYERS},
     "efficientnet_lite0": EfficientNetLite0,
-}
+    **{DINOV2 + size: partial(Dinov2, size) for size in SIZES},
+}  # and timm:NAME, which only timm can list
 OUTPUT_STRIDES = (8, 16, 32)
 BATCH_NORM: tuple[Policy, ...] = ("train", "frozen", "frozen_affine")
 ASPP = {"paper": DILATIONS, "reference": DILATIONS_REFERENCE}
@@ -51,6 +56,8 @@ class SegmentationNetwork(nn.Module):
 
     Attributes:
         mean, std: (1, 3, 1, 1) float32, the normalisation the backbone's weights expect; saved with them.
+
+    ``state_dict()`` also tells the variant of the backbone (see ``ResNet``), and loading one changes to it.
     """
 
     mean: Tensor
@@ -76,11 +83,33 @@ class SegmentationNetwork(nn.Module):
     def forward(self, images: Tensor) -> Output:
         """images (B, 3, H, W) float in [0, 1], RGB → logits (B, C, h, w) and features (B, D, h, w).
 
-        h = ⌈H / feature_stride⌉, w likewise.
+        h = ⌈H / feature_stride⌉, w likewise; one more for some sizes in Caffe's variant (see ``ResNet.forward``).
         """
         low, last = self.backbone((images - self.mean) / self.std)
         features = last if self.decoder is None else self.decoder(low, last)
         return Output(self.classifier(features), features)
+
+    def follow(self, variant: Variant) -> None:
+        """Takes on the structure and the normalisation of a variant of ResNet's weights; others have only one."""
+        if isinstance(self.backbone, ResNet):
+            self.backbone.follow(variant)
+            for buffer, values in ((self.mean, self.backbone.mean), (self.std, self.backbone.std)):
+                buffer.copy_(buffer.new_tensor(values).view(1, 3, 1, 1))
+
+    def get_extra_state(self) -> Tensor:
+        """Index of the backbone's variant in ``VARIANTS``, for ``state_dict()``."""
+        variant: Variant = self.backbone.variant if isinstance(self.backbone, ResNet) else "torchvision"
+        return torch.tensor(VARIANTS.index(variant), dtype=torch.uint8, device="cpu")
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """The reverse, for ``load_state_dict()``; mean and std are in the state on their own."""
+        if isinstance(self.backbone, ResNet):
+            self.backbone.follow(VARIANTS[int(state)])
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        # Checkpoints from before there were variants are torchvision's.
+        state_dict.setdefault(prefix + "_extra_state", torch.tensor(0, dtype=torch.uint8))
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def train(self, mode: bool = True) -> SegmentationNetwork:
         """As ``nn.Module.train``, with the backbone's BatchNorm policy kept."""
@@ -128,6 +157,7 @@ def build_network(
     output_stride: int = 16,
     pretrained: str | Path = "imagenet",
     *,
+    load: bool = True,
     batch_norm: Policy = "train",
     decoder_channels: int = 256,
     separable: bool = True,
@@ -137,10 +167,12 @@ def build_network(
 
     Args:
         architecture: a key of ``ARCHITECTURES``.
-        backbone: a key of ``BACKBONES``.
+        backbone: a key of ``BACKBONES``, or ``timm:NAME``.
         num_classes: C.
         output_stride: of the backbone, 8 (the paper), 16 or 32 pixels.
-        pretrained: ``"none"``, ``"imagenet"`` or a file of weights for the backbone.
+        pretrained: ``"none"``, ``"imagenet"``, ``"coco"`` or a file of weights, see ``load_pretrained``.
+        load: False where a checkpoint follows, or none is needed: nothing is read, but the variant of ``"coco"`` is
+            built. That of a file is in the checkpoint.
         batch_norm: see ``apply_batch_norm_policy``.
         decoder_channels: deeplabv3plus: width of pyramid and V.
         separable: deeplabv3plus: depthwise-separable convolutions, cheap on a CPU, or plain ones.
@@ -148,18 +180,23 @@ def build_network(
 
     Raises:
         UsageError: a name or number is not one of those above.
-        SemisegError: the pretrained weights cannot be had or do not fit.
+        SemisegError: the pretrained weights cannot be had or do not fit, or the library of the backbone is missing.
     """
     _check("network.architecture", architecture, ARCHITECTURES)
-    _check("network.backbone", backbone, BACKBONES)
+    if not backbone.startswith(TIMM):
+        _check("network.backbone", backbone, [*BACKBONES, f"{TIMM}NAME"])
     _check("network.output_stride", output_stride, OUTPUT_STRIDES)
     _check("network.batch_norm", batch_norm, BATCH_NORM)
     _check("network.aspp", aspp, ASPP)
-    body = BACKBONES[backbone](output_stride)
+    name = backbone.removeprefix(TIMM)
+    body = BACKBONES[backbone](output_stride) if name == backbone else TimmBackbone(name, output_stride)
     network = ARCHITECTURES[architecture](
         body, num_classes, output_stride, decoder_channels=decoder_channels, separable=separable, aspp=aspp
     )
-    load_pretrained(network, pretrained, backbone)
+    if load:
+        load_pretrained(network, pretrained, backbone)
+    elif pretrained == "coco":
+        network.follow("caffe")
     apply_batch_norm_policy(network, batch_norm)
     return network
 
