@@ -163,7 +163,9 @@ def data_check(
     data = open_run_data(config.data)
     crop = config.data.crop
     shape = (crop, crop) if isinstance(crop, int) else crop
-    findings = check_data(data.train, data.val, data.labelled_names, shape, resize=config.data.resize)
+    findings = check_data(
+        data.train, data.val, data.labelled_names, shape, resize=config.data.resize, source=data.source
+    )
     errors = sum(finding.level == "error" for finding in findings)
     if as_json:
         print(json.dumps({"errors": errors, "findings": [vars(finding) for finding in findings]}, default=str))

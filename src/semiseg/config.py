@@ -79,8 +79,8 @@ class Config(Section):
             problems.append("training.precision: half precision on a CPU is far slower; use fp32, or a CUDA device")
         if self.method.teacher.momentum_end < self.method.teacher.momentum_start:
             problems.append("method.teacher.momentum_end must not be below momentum_start (section 4.2: 0.995 to 1)")
-        if self.data.labelled_list and self.data.labelled != "all":
-            problems.append("data.labelled and data.labelled_list exclude each other; give one of them")
+        if problem := _list_problem(self.data):
+            problems.append(problem)
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -180,6 +180,20 @@ def _set(values: dict[str, Any], key: str, value: Any, overwrite: bool = True) -
         values = inner
     if overwrite or last not in values:
         values[last] = value
+
+
+def _list_problem(data: DataConfig) -> str | None:
+    """What is wrong with ``labelled`` beside ``labelled_list``, if anything."""
+    if not data.labelled_list:
+        return None
+    from .data.permutations import is_permutation  # the data sets load torch, which reading a configuration need not
+
+    if not is_permutation(data.labelled_list):
+        exclude = "data.labelled and data.labelled_list exclude each other; give one of them"
+        return exclude if data.labelled != "all" else None
+    if data.labelled == "all":
+        return "data.labelled_list is a permutation of all images; say how many stay labelled, e.g. data.labelled=1/30"
+    return None
 
 
 def _one_line(error: ValidationError, source: str) -> str:

@@ -36,7 +36,7 @@ class SourceConfig(Section):
 
 class DataConfig(Section):
     dataset: str = "folder"
-    """Kind of data set: folder, camvid or toy_streets."""
+    """Kind of data set: folder, camvid, toy_streets, cityscapes or voc (gta5: as source)."""
     root: str | None = None
     """Folder of the data set as downloaded; toy streets need none."""
     labelled: str | int | float = "all"
@@ -45,7 +45,8 @@ class DataConfig(Section):
     """Seed of the permutation of the sorted image list whose first entries stay labelled (section 4.2: three
     splits)."""
     labelled_list: str | None = None
-    """Text file with one image name a line: the labelled images, instead of a seeded split."""
+    """Text file with one image name a line, instead of a seeded split; or a NumPy permutation of the sorted list
+    (.pkl, .npy), whose first data.labelled entries stay labelled."""
     resize: tuple[Count, Count] | None = None
     """(height, width) in pixels that images are brought to before cropping, e.g. [512, 1024] (section 4.2)."""
     crop: Count | tuple[Count, Count] = 512
@@ -63,9 +64,10 @@ class NetworkConfig(Section):
     architecture: str = "deeplabv2"
     """deeplabv2 or deeplabv3plus (section 4.2)."""
     backbone: str = "resnet101"
-    """resnet18/34/50/101 or efficientnet_lite0; the paper: resnet101 (v2), resnet50 (v3+)."""
+    """resnet18/34/50/101, efficientnet_lite0, timm:NAME or dinov2:small|base; the paper: resnet101 (v2), resnet50
+    (v3+)."""
     pretrained: str = "imagenet"
-    """none, imagenet, or a file with weights of the backbone (Table 2: ImageNet or COCO)."""
+    """none, imagenet, coco (DeepLabv2-ResNet-101) or a file with weights (Table 2: ImageNet or COCO)."""
     output_stride: Literal[8, 16] = 8
     """Input pixels per feature of the backbone (section 4.2: 8)."""
     batch_norm: Literal["train", "frozen", "frozen_affine"] = "train"
@@ -249,7 +251,7 @@ class TrainingConfig(Section):
     iterations: Count = 150_000
     """Optimiser steps (section 4.2)."""
     batch_size: Count = 5
-    """Labelled crops a step (section 4.2: 5 for DeepLabv2 on Cityscapes)."""
+    """Labelled crops a step, of all processes together (section 4.2: 5 for DeepLabv2 on Cityscapes)."""
     unlabelled_ratio: Positive = 1.0
     """Unlabelled crops per labelled one, before the views (authors' code: 2 to 5)."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
@@ -275,6 +277,8 @@ class TrainingConfig(Section):
     """auto, cpu, cuda, cuda:N or mps."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Autocast type of the passes; never below fp32 by default on a CPU, where bf16 was measured 19 times slower."""
+    sync_batch_norm: bool = True
+    """With several CUDA processes: BatchNorm over the joint batch (SyncBatchNorm) instead of each process's part."""
     plateau_patience: Count | None = None
     """Validations without a better mIoU after which the best weights are loaded again (authors' code; None: never)."""
     batch_norm_refresh: Annotated[int, Field(ge=0)] = 0

@@ -121,3 +121,19 @@ def test_quick_reads_labelled_images_and_twenty_others(folder: Path) -> None:
     read.clear()
     check_data(train, open_folder(folder, "val"), ["zz_last"], (32, 32))
     assert len(read) == 41
+
+
+def test_the_source_domain_is_read_too_and_remarks_are_passed_on(folder: Path) -> None:
+    train, val = open_folder(folder, "train"), open_folder(folder, "val")
+    names = [mask.stem for mask in masks_of(folder)]
+    source = open_folder(folder, "train")
+    found = [f for f in check_data(train, val, names, (32, 32), source=source) if f.where.startswith("source")]
+    assert [(f.level, f.message) for f in found] == [("error", "7 images have no mask")]
+    labelled = {name: source.files[name] for name in names}
+    source = Folder(source.info, labelled, source.masks)
+    with pytest.warns(UserWarning, match="one was turned"):
+        source.remark("one was turned")
+    Image.fromarray(np.zeros((10, 10), np.uint8)).save(masks_of(folder)[0])
+    found = [f for f in check_data(train, val, [], (32, 32), source=source) if f.where.startswith("source")]
+    assert [(f.level, f.where) for f in found] == [("error", f"source/{names[0]}"), ("warning", "source")]
+    assert "mask of (10, 10)" in found[0].message and found[1].message == "one was turned"

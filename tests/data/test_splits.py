@@ -64,3 +64,14 @@ def test_a_bare_name_of_two_images_is_not_guessed(tmp_path: Path) -> None:
     path.write_text("1.png\n")
     with pytest.raises(UsageError, match=r"1 names are not in the data set, e\.g\. 1\.png"):
         read_list(path, names)
+
+
+def test_lists_of_cityscapes_and_lists_of_pairs(tmp_path: Path) -> None:
+    path, names = tmp_path / "list.txt", ["ulm/ulm_0_1", "ulm/ulm_0_2", "2007_000032", "rainy day"]
+    path.write_text("leftImg8bit/train/ulm/ulm_0_1_leftImg8bit.png gtFine/train/ulm/ulm_0_1_gtFine_labelTrainIds.png\n"
+                    "ulm_0_2_leftImg8bit.png\n/JPEGImages/2007_000032.jpg /SegmentationClassAug/2007_000032.png\n"
+                    "photos/rainy day.jpg\n")  # fmt: skip
+    assert read_list(path, names) == names
+    path.write_text("rainy day masks/rainy.png\n")  # the first word alone is no name
+    with pytest.raises(UsageError, match=r"1 names are not in the data set, e\.g\. rainy day masks/rainy\.png"):
+        read_list(path, names)

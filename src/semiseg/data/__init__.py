@@ -7,7 +7,10 @@ from typing import Any
 
 from .base import DatasetInfo, ImageSet
 from .camvid import open_camvid
+from .cityscapes import open_cityscapes
 from .folder import open_folder
+from .gta5 import open_gta5
+from .voc import open_voc
 
 
 def _toy_streets(root: str | None, split: str, **options: Any) -> ImageSet:
@@ -20,6 +23,9 @@ DATASETS: dict[str, Callable[..., ImageSet]] = {
     "folder": open_folder,
     "camvid": open_camvid,
     "toy_streets": _toy_streets,
+    "cityscapes": open_cityscapes,
+    "voc": open_voc,
+    "gta5": open_gta5,
 }
 
 __all__ = ["DATASETS", "DatasetInfo", "ImageSet"]

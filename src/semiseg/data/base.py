@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -39,6 +40,13 @@ class ImageSet(ABC):
 
     info: DatasetInfo
     names: list[str]
+    remarks: tuple[str, ...] = ()
+    """What was put right or left out on the way, for ``semiseg data check``; grows as files are read."""
+
+    def remark(self, text: str) -> None:
+        """Note something that a user should know, and warn of it."""
+        self.remarks += (text,)
+        warnings.warn(text, stacklevel=2)
 
     def __len__(self) -> int:
         return len(self.names)

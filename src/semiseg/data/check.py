@@ -33,6 +33,7 @@ def check_data(
     crop: tuple[int, int],
     *,
     resize: tuple[int, int] | None = None,
+    source: ImageSet | None = None,
     quick: bool = False,
 ) -> list[Finding]:
     """Read the data as training will and report what is wrong, errors first.
@@ -42,6 +43,7 @@ def check_data(
         labelled: names of the training images that keep their masks.
         crop: (height, width) of the training crop in pixels.
         resize: (height, width) that images are brought to before cropping, or None.
+        source: X_d, of which every image needs a mask, or None.
         quick: read the labelled masks and the first 20 other images of a split only, and look for no duplicates.
     """
     found: list[Finding] = []
@@ -59,10 +61,13 @@ def check_data(
     if not any(val.has_label(i) for i in range(len(val))):
         found.append(Finding("error", "val", "no validation image with a mask", "add masks to the validation images"))
 
+    if source is not None and (bare := sum(not source.has_label(i) for i in range(len(source)))):
+        found.append(Finding("error", "source", f"{bare} images have no mask", "add them, or remove the images"))
     seen: dict[bytes, str] = {}
     shown = np.zeros(train.info.num_classes, bool)
     small: list[str] = []
-    for images, split in ((train, "train"), (val, "val")):
+    parts = [(train, "train"), (val, "val")] + ([(source, "source")] if source is not None else [])
+    for images, split in parts:
         extra = 0
         for i, name in enumerate(images.names):
             needed = split == "train" and name in chosen
@@ -77,17 +82,18 @@ def check_data(
             seen_as = resize or (height, width)
             if split == "train" and (seen_as[0] < crop[0] or seen_as[1] < crop[1]):
                 small.append(name)
-            if not quick:
+            if not quick and split != "source":
                 digest = hashlib.sha1(picture.tobytes(), usedforsecurity=False).digest()
                 if split == "train":
                     seen[digest] = name
                 elif digest in seen:
                     found.append(Finding("warning", f"val/{name}", f"the same picture as train/{seen[digest]}",
                                          "remove one: the figures would flatter"))  # fmt: skip
-            if needed or split == "val":
+            if needed or split != "train":
                 present = _check_mask(images, i, (height, width), split, found)
                 if needed and present is not None:
                     shown[present] = True
+        found += [Finding("warning", split, text, "see that this is what you meant") for text in images.remarks]
     if small:
         found.append(Finding("warning", f"train/{small[0]}", f"{len(small)} images are smaller than the crop {crop}",
                              "their border is padded and ignored; or choose a smaller data.crop"))  # fmt: skip

@@ -74,7 +74,7 @@ def open_run_data(config: DataConfig) -> RunData:
     if not with_mask:
         raise SemisegError("no training image has a mask; add masks for a few images (same file stem as the image)")
     if config.labelled_list is not None:
-        names = read_list(Path(config.labelled_list), train.names)
+        names = read_list(Path(config.labelled_list), train.names, config.labelled)
         missing = sorted(set(names) - set(with_mask))
         if missing:
             raise SemisegError(f"{config.labelled_list}: {len(missing)} listed images have no mask, e.g. {missing[0]}")

@@ -1,4 +1,4 @@
-"""Which images stay labelled: seeded splits of the sorted list, or a list file."""
+"""Which images stay labelled: seeded splits of the sorted list, a list file, or a permutation file."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import UsageError
 from .folder import SUFFIXES
+from .permutations import is_permutation, read_permutation
 
 
 def parse_labelled(labelled: str | int | float, total: int) -> int:
@@ -45,15 +46,23 @@ def seeded_split(names: Sequence[str], labelled: int, seed: int) -> list[str]:
     return [ordered[i] for i in order[:labelled]]
 
 
-def read_list(path: Path, names: Sequence[str]) -> list[str]:
-    """Image names from a text file, one a line; blank lines and what follows a ``#`` (after a space) are skipped.
+def read_list(path: Path, names: Sequence[str], labelled: str | int | float = "all") -> list[str]:
+    """Image names from a text file, one a line, or the first ``labelled`` of a permutation of the *sorted* names.
 
-    A folder before the name and an image suffix are tolerated, as published lists have them, where only one image
-    bears that name.
+    In text, blank lines and what follows a ``#`` (after a space) are skipped. A folder before the name, an image suffix
+    and Cityscapes' ``_leftImg8bit`` are tolerated, as published lists have them, where only one image bears that name;
+    so is the path of the mask after that of the image. A permutation is a ``.pkl`` or ``.npy`` file with a NumPy
+    integer array, as the authors publish them; a pickle is read without running what it contains. Its numbers mean what
+    their author meant only where the author's list was sorted too.
 
     Raises:
-        UsageError: no such file, an empty list, a name twice, or names that the data set does not have.
+        UsageError: no such file, an empty list, a name twice, names that the data set does not have, a permutation that
+            does not fit the data set or that is something else, or ``labelled`` out of range.
     """
+    if is_permutation(path):
+        ordered = sorted(names)
+        order = read_permutation(path, len(ordered))
+        return [ordered[i] for i in order[: parse_labelled(labelled, len(ordered))]]
     if not path.is_file():
         raise UsageError(f"no list file {path}; give a text file with one image name a line")
     known = set(names)
@@ -64,12 +73,12 @@ def read_list(path: Path, names: Sequence[str]) -> list[str]:
         word = re.split(r"(?:^|\s)#", line)[0].strip()
         if not word:
             continue
-        if word in known:
-            found.append(word)
-        elif (name := by_bare.get(_bare(word))) is not None:
-            found.append(name)
-        else:
+        bare = (_bare(word), _bare(word.split()[0]))  # a name may hold spaces, or the mask's path may follow it
+        name = word if word in known else next((by_bare[spelling] for spelling in bare if spelling in by_bare), None)
+        if name is None:
             unknown.append(word)
+        else:
+            found.append(name)
     if unknown:
         shown = ", ".join(unknown[:3])
         raise UsageError(f"{path}: {len(unknown)} names are not in the data set, e.g. {shown}; give its image names")
@@ -84,7 +93,8 @@ def read_list(path: Path, names: Sequence[str]) -> list[str]:
 def _bare(name: str) -> str:
     """Without folder and image suffix; other dots belong to the name."""
     path = PurePosixPath(name.replace("\\", "/"))
-    return path.stem if path.suffix.lower() in SUFFIXES else path.name
+    bare = path.stem if path.suffix.lower() in SUFFIXES else path.name
+    return bare.removesuffix("_leftImg8bit")
 
 
 def write_list(path: Path, names: Sequence[str]) -> None:
