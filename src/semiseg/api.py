@@ -10,7 +10,7 @@ from .data.run_data import open_split
 from .evaluation import EvaluationResult
 from .prediction import FailedImage, PredictedImage, predict_files
 from .training.checkpoint import load_model
-from .training.loop import resolve_device
+from .training.optimisation import resolve_device
 from .training.validation import validate
 
 

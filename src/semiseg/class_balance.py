@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from .distributed import total
+
 
 def class_weights(frequencies: Tensor) -> Tensor:
     """α_c = sqrt(f_m / f_c), f_m the median of the frequencies (section 4.2).
@@ -39,14 +41,14 @@ class ClassCounts(nn.Module):
 
     @torch.no_grad()
     def update(self, labels: Tensor) -> None:
-        """Count (…) int64 labels; those outside 0…C-1 (ignored) are left out."""
+        """Count (…) int64 labels of all processes; those outside 0…C-1 (ignored) are left out."""
         inside = (labels >= 0) & (labels < self.num_classes)
         bins = labels.where(inside, labels.new_tensor(self.num_classes)).flatten()
         # Not bincount, which waits for the device to learn its own output's size.
         counted = self.counts.new_zeros(self.num_classes + 1)
         counted.scatter_add_(0, bins, torch.ones_like(bins, dtype=self.counts.dtype))
-        self.counts += counted[: self.num_classes]
+        self.counts += total(counted[: self.num_classes])
 
     def weights(self) -> Tensor:
-        """α, (C,) float32; see :func:`class_weights`."""
-        return class_weights(self.counts).float()
+        """α, (C,) of the default dtype; see :func:`class_weights`."""
+        return class_weights(self.counts).to(torch.get_default_dtype())

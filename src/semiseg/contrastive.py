@@ -11,11 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import ContrastiveConfig
+from .distributed import gathered, rank, world
 from .losses import contrastive_loss
-from .memory_bank import MemoryBank, feature_quality_filter, vectors_per_image
+from .memory_bank import MemoryBank, feature_quality_filter, shortlist, vectors_per_image
 from .networks.class_attention import ClassAttention
 from .networks.heads import PredictionHead, ProjectionHead
 from .networks.segmentation import Output
+from .precision import at_least_single
 from .teacher import make_teacher
 
 FINEST_STRIDE = 8  # section 4.2, "Other details": features are compared at DeepLab's output resolution
@@ -60,10 +62,11 @@ class ContrastiveModule(nn.Module):
         self.projection = ProjectionHead(feature_dim, config.dim)
         self.prediction = PredictionHead(config.dim)
         self.attention_p = ClassAttention(num_classes, config.dim)
-        self.attention_z = ClassAttention(num_classes, config.dim)
+        self.attention_z = ClassAttention(num_classes, config.dim, replicated=True)  # it scores the bank
         self.teacher_projection = make_teacher(self.projection)
         self.teacher_attention_p = make_teacher(self.attention_p)
         self.teacher_attention_z = make_teacher(self.attention_z)
+        self.teacher_attention_z.replicated = False  # it ranks candidates
         self.bank = MemoryBank(num_classes, config.dim, config.bank_size)
         if config.bank_scope == "image":
             self.per_image = vectors_per_image(config.bank_size, labelled)
@@ -95,25 +98,31 @@ class ContrastiveModule(nn.Module):
             generator: draws the random ranking that replaces attention in Table 8's ablation.
         """
         features = self._at_stride(output.features, labels.shape[-2])
-        probabilities = self._at_stride(output.logits, labels.shape[-2]).float().softmax(dim=1)
+        probabilities = at_least_single(self._at_stride(output.logits, labels.shape[-2])).softmax(dim=1)
         small = downsample_labels(labels, features.shape[-2:])
         if self.config.quality_filter:
             good = feature_quality_filter(probabilities, small, self.config.quality_threshold)
             small = small.where(good, -1)
         flat = small.flatten()
         if self.config.teacher_features:
-            z = self.teacher_projection(rows(features).float(), (flat >= 0) & (flat < self.num_classes))
+            z = self.teacher_projection(at_least_single(rows(features)), (flat >= 0) & (flat < self.num_classes))
         else:
-            z = _without_updates(self.projection, rows(features).float())
+            z = _without_updates(self.projection, at_least_single(rows(features)))
         if self.config.attention:
             by_p = self.config.ranking == "prediction"
             scores = (self.teacher_attention_p if by_p else self.teacher_attention_z)(z, flat)
         else:
             scores = torch.rand(len(flat), generator=generator).to(z.device)
-        images = torch.arange(len(labels), device=flat.device).repeat_interleave(small[0].numel())
+        # Rank r holds images r, r + world, … of the joint batch: the bank is the same on every rank, and as of one.
+        images = rank() + world() * torch.arange(len(labels), device=flat.device)
+        images = images.repeat_interleave(small[0].numel())
         if self.config.bank_scope == "batch":
             images = torch.zeros_like(images)
-        self.bank.push(z, flat, scores, images, self.per_image, self.config.bank_keep)
+        keep = self.config.bank_keep
+        if world() > 1:
+            short = shortlist(z, flat, scores, images, self.per_image, self.num_classes, len(labels), keep)
+            z, flat, scores, images = (gathered(part) for part in short)
+        self.bank.push(z, flat, scores, images, self.per_image, keep)
 
     def loss(self, features: Tensor, labels: Tensor, labelled: int) -> Tensor:
         """L_contr (eqs. 8-11) of the student's features against the bank.
@@ -129,7 +138,7 @@ class ContrastiveModule(nn.Module):
     def _loss(self, features: Tensor, labels: Tensor, labelled: int) -> Tensor:
         features = self._at_stride(features, labels.shape[-2])
         small = downsample_labels(labels, features.shape[-2:])
-        flat, v = small.flatten(), rows(features).float()
+        flat, v = small.flatten(), at_least_single(rows(features))
         valid = (flat >= 0) & (flat < self.num_classes)
         p = self.prediction(self.projection(v, valid), valid)
         z, z_labels = self.bank.slots.flatten(0, 1), self.bank.slot_labels
@@ -140,7 +149,9 @@ class ContrastiveModule(nn.Module):
             z_scores = torch.ones_like(z[:, 0])
 
         def against_bank(some: slice) -> Tensor:
-            return contrastive_loss(p[some], flat[some], p_scores[some], z, z_labels, z_scores, self.num_classes)
+            return contrastive_loss(
+                p[some], flat[some], p_scores[some], z, z_labels, z_scores, self.num_classes, across_processes=True
+            )
 
         if not self.config.separate:
             return against_bank(slice(None))

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from semiseg import distributed
 from semiseg.errors import SemisegError, UsageError
 from semiseg.inference import autocast, evaluating, predict_classes
 
@@ -156,11 +157,13 @@ def evaluate_network(
     precision: str = "float32",
     workers: int = 2,
     progress: Callable[[int, int], None] | None = None,
+    across_processes: bool = False,
 ) -> EvaluationResult:
     """Predict every labelled image of a set and compare at the labels' own size, single scale, no flips.
 
     `batch_size` images of equal size that follow each other share a pass. `device` moves the network
     (default: where it is); `workers` threads read ahead; `progress(done, total)` is called after each pass.
+    `across_processes`: every process takes its share of the images, and all get the figures of the whole set.
     The network's training modes are as before afterwards. Raises SemisegError when nothing is labelled or a
     label is outside the classes.
     """
@@ -168,6 +171,8 @@ def evaluate_network(
         raise UsageError(f"batch_size ({batch_size}) and workers ({workers}) must be at least 1")
     info, classes = images.info, len(images.info.classes)
     labelled = [i for i in range(len(images)) if images.has_label(i)]
+    if across_processes:
+        labelled = labelled[distributed.rank() :: distributed.world()]
     done = 0
     with evaluating(network, device) as place, autocast(place, precision):
         counts = torch.zeros(classes**2 + 2, dtype=torch.int64, device=place)
@@ -184,6 +189,9 @@ def evaluate_network(
             done += len(pictures)
             if progress is not None:
                 progress(done, len(labelled))
+        if across_processes:
+            counts = distributed.total(counts)
+            done = int(distributed.total(torch.tensor(done, device=place)))
     if not done:
         raise SemisegError(f"none of the {len(images)} images of {info.name} has a label: evaluation needs masks")
     confusion = _as_matrix(counts, classes)

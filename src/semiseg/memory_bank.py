@@ -39,6 +39,49 @@ def _rank_in_group(starts: Tensor) -> Tensor:
     return position - torch.where(starts, position, torch.zeros_like(position)).cummax(0).values
 
 
+def _by_class_image_score(labels: Tensor, scores: Tensor, image_ids: Tensor, keep: str) -> Tensor:
+    """Order of the rows by class, then image, then best first; of equals the earlier row first."""
+    order = (scores if keep == "lowest" else -scores).argsort(stable=True)
+    order = order[image_ids[order].argsort(stable=True)]
+    return order[labels[order].argsort(stable=True)]
+
+
+def _best(classes: Tensor, images: Tensor, per_image: int) -> Tensor:
+    """(N,) bool for rows in that order: among the first ``per_image`` of their class and image."""
+    starts = torch.ones_like(classes, dtype=torch.bool)
+    starts[1:] = (classes[1:] != classes[:-1]) | (images[1:] != images[:-1])
+    return _rank_in_group(starts) < per_image
+
+
+def shortlist(
+    vectors: Tensor,
+    labels: Tensor,
+    scores: Tensor,
+    image_ids: Tensor,
+    per_image: int,
+    num_classes: int,
+    images: int,
+    keep: Literal["highest", "lowest"] = "highest",
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The rows that :meth:`MemoryBank.push` would keep, at a fixed length: what one process sends to the others.
+
+    Args:
+        vectors, labels, scores, image_ids, per_image, keep: as for ``push``.
+        num_classes: C.
+        images: how many images the rows come from at most.
+
+    Returns:
+        vectors, labels, scores, image_ids with min(N, images·C·per_image) rows; label -1 where there are fewer.
+    """
+    inside = (labels >= 0) & (labels < num_classes)
+    labels = labels.where(inside, num_classes)
+    order = _by_class_image_score(labels, scores, image_ids, keep)
+    kept = _best(labels[order], image_ids[order], per_image) & (labels[order] < num_classes)
+    front = (~kept).to(torch.int8).argsort(stable=True)[: images * num_classes * per_image]
+    chosen = order[front]
+    return vectors[chosen], labels[chosen].where(kept[front], -1), scores[chosen], image_ids[chosen]
+
+
 class MemoryBank(nn.Module):
     """ψ projection vectors per class in first-in-first-out queues; all state is in ``state_dict()``.
 
@@ -83,17 +126,9 @@ class MemoryBank(nn.Module):
         first. A push of more than ψ vectors of one class keeps the last ψ of them: first in, first out.
         """
         labels = labels.where((labels >= 0) & (labels < self.num_classes), self.num_classes)
-        key = scores if keep == "lowest" else -scores
-        order = key.argsort(stable=True)
-        order = order[image_ids[order].argsort(stable=True)]
-        order = order[labels[order].argsort(stable=True)]  # now by class, image, score
-        classes, images = labels[order], image_ids[order]
-
-        new_class = torch.ones_like(classes, dtype=torch.bool)
-        new_class[1:] = classes[1:] != classes[:-1]
-        new_group = new_class.clone()
-        new_group[1:] |= images[1:] != images[:-1]
-        kept = (_rank_in_group(new_group) < per_image) & (classes < self.num_classes)
+        order = _by_class_image_score(labels, scores, image_ids, keep)
+        classes = labels[order]
+        kept = _best(classes, image_ids[order], per_image) & (classes < self.num_classes)
 
         pushed = torch.zeros_like(self.counts).index_add(
             0, classes.clamp_max(self.num_classes - 1), kept.to(torch.int64)

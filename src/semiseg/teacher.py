@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import nn
@@ -12,7 +12,10 @@ from torch import nn
 Buffers = Literal["copy", "ema", "keep"]
 
 
-def make_teacher(student: nn.Module) -> nn.Module:
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def make_teacher(student: Network) -> Network:
     """A copy of ``student`` that never receives gradients (section 3)."""
     teacher = copy.deepcopy(student)
     return teacher.requires_grad_(False)

@@ -16,7 +16,8 @@ import semiseg
 from semiseg.errors import SemisegError, UsageError
 from semiseg.methods.memory_bank import MemoryBankMethod
 from semiseg.training import checkpoint
-from semiseg.training.loop import Run, iteration_generator, learning_rate_factor, resolve_device
+from semiseg.training.loop import Run
+from semiseg.training.optimisation import iteration_generator, learning_rate_factor, resolve_device
 from semiseg.training.progress import read_metrics
 
 

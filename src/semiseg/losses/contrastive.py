@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..distributed import total_with_gradient
+
 
 def _bins(labels: Tensor, num_classes: int) -> Tensor:
     """Labels outside 0…C-1 go to bin C, so that shapes never depend on the data."""
@@ -37,7 +39,9 @@ def normalised_weights(scores: Tensor, labels: Tensor, num_classes: int) -> Tens
     return weights * (bins < num_classes)
 
 
-def class_means(vectors: Tensor, labels: Tensor, scores: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+def class_means(
+    vectors: Tensor, labels: Tensor, scores: Tensor, num_classes: int, across_processes: bool = False
+) -> tuple[Tensor, Tensor]:
     """mean_p(w_p p̂) of every class: the part of eqs. 8-11 that one side contributes.
 
     Args:
@@ -45,6 +49,7 @@ def class_means(vectors: Tensor, labels: Tensor, scores: Tensor, num_classes: in
         labels: (N,) int64; rows outside 0…C-1 are left out.
         scores: (N,) attention scores in (0, 1).
         num_classes: C.
+        across_processes: every process brings other vectors; the means are over all of them.
 
     Returns:
         (C, D) weighted means and (C,) bool: which classes have a vector at all.
@@ -54,9 +59,12 @@ def class_means(vectors: Tensor, labels: Tensor, scores: Tensor, num_classes: in
     # w_p/N_P = S_p/ΣS: the division by the class sum comes last, on C rows instead of N.
     weighted = unit.new_zeros(num_classes + 1, unit.shape[1]).index_add(0, bins, unit * scores[:, None])
     sums = scores.new_zeros(num_classes + 1).index_add(0, bins, scores)
-    present = torch.zeros_like(sums).index_add(0, bins, torch.ones_like(scores)) > 0
+    present = torch.zeros_like(sums).index_add(0, bins, torch.ones_like(scores))
+    if across_processes:
+        joined = total_with_gradient(torch.cat([weighted, sums[:, None], present[:, None]], dim=1))
+        weighted, sums, present = joined[:, :-2], joined[:, -2], joined[:, -1]
     means = weighted / sums.clamp_min(torch.finfo(scores.dtype).tiny)[:, None]
-    return means[:num_classes], present[:num_classes]
+    return means[:num_classes], present[:num_classes] > 0
 
 
 def contrastive_loss(
@@ -67,6 +75,7 @@ def contrastive_loss(
     z_labels: Tensor,
     z_scores: Tensor,
     num_classes: int,
+    across_processes: bool = False,
 ) -> Tensor:
     """Eqs. 8-11: L = 1/C Σ_c 1/N_P 1/N_Z Σ_p Σ_z w_p w_z (1 - cos(p, z)), factorised exactly.
 
@@ -78,6 +87,8 @@ def contrastive_loss(
         z_labels: (M,) int64.
         z_scores: (M,) S_c(z) in (0, 1); all ones give the authors' constant w_z.
         num_classes: C; stays the divisor when a class has no p or no z and adds 0.
+        across_processes: every process brings other p and the same z (the bank): the loss is that of all p together,
+            the same on each.
 
     Returns:
         Scalar tensor in [0, 2]; 0 when no class has both sides.
@@ -85,7 +96,7 @@ def contrastive_loss(
     # Sums over tens of thousands of vectors: never below single precision, also within an autocast region.
     dtype = torch.promote_types(torch.promote_types(p.dtype, p_scores.dtype), torch.float32)
     with torch.autocast(p.device.type, enabled=False):
-        p_mean, p_present = class_means(p.to(dtype), p_labels, p_scores.to(dtype), num_classes)
+        p_mean, p_present = class_means(p.to(dtype), p_labels, p_scores.to(dtype), num_classes, across_processes)
         z_mean, z_present = class_means(z.to(dtype), z_labels, z_scores.to(dtype), num_classes)
         distances = 1 - (p_mean * z_mean).sum(dim=1)
         return (distances * (p_present & z_present)).sum() / num_classes

@@ -7,6 +7,8 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..distributed import mean
+
 
 def weighted_cross_entropy(
     logits: Tensor,
@@ -15,6 +17,7 @@ def weighted_cross_entropy(
     pixel_weights: Tensor | None = None,
     ignore_index: int = 255,
     divisor: Literal["pixels", "weights"] = "pixels",
+    across_processes: bool = False,
 ) -> Tensor:
     """Eq. 3: H = -1/N Σ_n log y1[n, label_n] · α[label_n] · β[n].
 
@@ -26,6 +29,7 @@ def weighted_cross_entropy(
         ignore_index: label of pixels that add 0.
         divisor: ``"pixels"`` divides by N = B·H·W, ignored pixels included (the paper);
             ``"weights"`` by Σ α over the valid pixels (the authors' code).
+        across_processes: ``"weights"`` are summed over all processes, whose losses are averaged by the caller.
 
     Returns:
         Scalar tensor. 0, with zero gradients, when every pixel is ignored.
@@ -41,4 +45,4 @@ def weighted_cross_entropy(
     else:
         alpha = class_weights.to(losses.dtype)[labels.where(valid, labels.new_zeros(()))]
         total = (alpha * valid).sum()
-    return losses.sum() / total.clamp_min(1e-12)
+    return losses.sum() / (mean(total) if across_processes else total).clamp_min(1e-12)

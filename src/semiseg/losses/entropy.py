@@ -7,8 +7,15 @@ from typing import Literal
 
 from torch import Tensor
 
+from ..distributed import mean
 
-def entropy(logits: Tensor, valid: Tensor | None = None, base: Literal["natural", "classes"] = "natural") -> Tensor:
+
+def entropy(
+    logits: Tensor,
+    valid: Tensor | None = None,
+    base: Literal["natural", "classes"] = "natural",
+    across_processes: bool = False,
+) -> Tensor:
     """Eq. 7: L_ent = -1/N Σ_n Σ_c f log f for one view; the mean over the A views is the caller's.
 
     Args:
@@ -16,6 +23,7 @@ def entropy(logits: Tensor, valid: Tensor | None = None, base: Literal["natural"
         valid: (B, H, W) bool; when given, the mean runs over these pixels only (the authors' code).
         base: ``"natural"`` logarithm (the paper) or ``"classes"``: divided by ln C, so that 1 is the
             highest value (the authors' code).
+        across_processes: ``valid`` pixels are counted over all processes, whose losses are averaged by the caller.
 
     Returns:
         Scalar tensor, in nats for ``"natural"``; 0 when no pixel is valid.
@@ -26,4 +34,5 @@ def entropy(logits: Tensor, valid: Tensor | None = None, base: Literal["natural"
         per_pixel = per_pixel / math.log(logits.shape[1])
     if valid is None:
         return per_pixel.mean()
-    return (per_pixel * valid).sum() / valid.sum().clamp_min(1)
+    count = valid.sum().to(per_pixel.dtype)
+    return (per_pixel * valid).sum() / (mean(count) if across_processes else count).clamp_min(1e-12)

@@ -20,6 +20,7 @@ from ..config import Config
 from ..losses import weighted_cross_entropy
 from ..networks import SegmentationNetwork
 from ..networks.segmentation import upsample
+from ..precision import at_least_single
 from ..teacher import make_teacher, momentum, update
 
 IGNORE = 255
@@ -163,12 +164,13 @@ class Method(nn.Module):
             self.class_weights(iteration),
             ignore_index=IGNORE,
             divisor=self.config.loss.divisor,
+            across_processes=True,
         )
 
     @torch.no_grad()
     def teacher_probabilities(self, images: Tensor) -> Tensor:
         """Softmax of the teacher at the resolution of ``images``, (B, C, H, W)."""
-        return upsample(self.teacher(images).logits, images.shape[-2:]).float().softmax(dim=1)
+        return at_least_single(upsample(self.teacher(images).logits, images.shape[-2:])).softmax(dim=1)
 
 
 def consistency(student: Tensor, teacher: Tensor) -> Tensor:

@@ -7,8 +7,10 @@ from torch import Tensor
 
 from ..augment.mixing import classmix_masks, paste
 from ..augment.weak_strong import augment
+from ..distributed import mean
 from ..losses import weighted_cross_entropy
 from ..networks.segmentation import upsample
+from ..precision import at_least_single
 from ..pseudo_labels import pseudo_labels
 from .base import IGNORE, Batch, Method, colour_only, geometry_only
 
@@ -32,7 +34,7 @@ class ClassMix(Method):
             unlabelled.images, torch.zeros_like(unlabelled.labels), None, geometry_only(self.strong), generator
         )
         with torch.no_grad():
-            target, confidence = pseudo_labels(upsample(self.teacher(seen).logits, seen.shape[-2:]).float())
+            target, confidence = pseudo_labels(at_least_single(upsample(self.teacher(seen).logits, seen.shape[-2:])))
         target = target.where(known != IGNORE, IGNORE)  # the border that a reduced image leaves
         masks = classmix_masks(target, self.num_classes, generator)
         mixed, target, confidence = paste(masks, seen, target, confidence)
@@ -41,7 +43,7 @@ class ClassMix(Method):
         logits = self.student(torch.cat([images, mixed])).logits
         supervised = self.supervised(logits[: len(images)], labels, iteration)
         threshold = self.config.pseudo.confidence_threshold
-        confident = (confidence > (CONFIDENT if threshold is None else threshold)).float().mean()
+        confident = mean((confidence > (CONFIDENT if threshold is None else threshold)).float().mean())
         cross_entropy = weighted_cross_entropy(
             upsample(logits[len(images) :], mixed.shape[-2:]), target, ignore_index=IGNORE
         )

@@ -7,7 +7,9 @@ from torch import Tensor
 
 from ..augment.mixing import cutmix_masks, paste
 from ..augment.weak_strong import augment
+from ..distributed import mean
 from ..networks.segmentation import upsample
+from ..precision import at_least_single
 from .base import Batch, Method, consistency, geometry_only
 
 CONFIDENT = 0.97  # French et al., section 4
@@ -31,10 +33,10 @@ class CutMix(Method):
 
         logits = self.student(torch.cat([images, mixed])).logits
         supervised = self.supervised(logits[: len(images)], labels, iteration)
-        prediction = upsample(logits[len(images) :], mixed.shape[-2:]).float().softmax(dim=1)
+        prediction = at_least_single(upsample(logits[len(images) :], mixed.shape[-2:])).softmax(dim=1)
         threshold = self.config.pseudo.confidence_threshold
-        confident = target.amax(dim=1) > (CONFIDENT if threshold is None else threshold)
-        pseudo = consistency(prediction, target) * confident.float().mean()
+        confident = mean((target.amax(dim=1) > (CONFIDENT if threshold is None else threshold)).float().mean())
+        pseudo = consistency(prediction, target) * confident
         weight = self.config.weights.pseudo * self.warmup_factor(iteration)
         loss = self.config.weights.supervised * supervised + weight * pseudo
-        return {"loss": loss, "supervised": supervised, "pseudo": pseudo, "confident": confident.float().mean()}
+        return {"loss": loss, "supervised": supervised, "pseudo": pseudo, "confident": confident}

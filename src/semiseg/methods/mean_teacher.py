@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..augment.weak_strong import augment
 from ..networks.segmentation import upsample
+from ..precision import at_least_single
 from .base import Batch, Method, colour_only, consistency, geometry_only
 
 
@@ -29,7 +30,7 @@ class MeanTeacher(Method):
 
         logits = self.student(torch.cat([images, perturbed])).logits
         supervised = self.supervised(logits[: len(images)], labels, iteration)
-        prediction = upsample(logits[len(images) :], perturbed.shape[-2:]).float().softmax(dim=1)
+        prediction = at_least_single(upsample(logits[len(images) :], perturbed.shape[-2:])).softmax(dim=1)
         pseudo = consistency(prediction, target)
         weight = self.config.weights.pseudo * self.warmup_factor(iteration)
         loss = self.config.weights.supervised * supervised + weight * pseudo

@@ -11,6 +11,7 @@ from ..contrastive import ContrastiveModule
 from ..losses import entropy, weighted_cross_entropy
 from ..networks import SegmentationNetwork
 from ..networks.segmentation import upsample
+from ..precision import at_least_single
 from ..pseudo_labels import confidence_weights, pseudo_labels
 from .base import IGNORE, Batch, Method
 
@@ -37,7 +38,7 @@ class MemoryBankMethod(Method):
             teacher = self.teacher(torch.cat([x_l, unlabelled.images]))
             teacher_l = type(teacher)(*(part[: len(x_l)] for part in teacher))
             logits_u = upsample(teacher.logits[len(x_l) :], unlabelled.images.shape[-2:])
-            y_u, confidence = pseudo_labels(logits_u.float())  # eq. 5, on the un-augmented crop
+            y_u, confidence = pseudo_labels(at_least_single(logits_u))  # eq. 5, on the un-augmented crop
         self.counts.update(y_l)
         if not warm:  # before that the pseudo-labels are noise
             self.counts.update(y_u)
@@ -56,7 +57,8 @@ class MemoryBankMethod(Method):
         supervised = self.supervised(student.logits[: len(x_l)], y_l, iteration)  # eq. 4
         # The A views have one size, so the mean over all of them is 1/A of the sum of eqs. 6 and 7.
         pseudo = weighted_cross_entropy(logits_a, y_a, alpha, beta, IGNORE)
-        spread = entropy(logits_a, (y_a != IGNORE) if loss.entropy_valid_only else None, loss.entropy_base)
+        valid = (y_a != IGNORE) if loss.entropy_valid_only else None
+        spread = entropy(logits_a, valid, loss.entropy_base, across_processes=True)
 
         zero = supervised.new_zeros(())
         contrastive = zero

@@ -31,6 +31,7 @@ def validate(
             stride=config.evaluation.stride,
             batch_size=config.evaluation.batch_size,
             device=device,
+            across_processes=True,
         )
     finally:
         network.train(training)

@@ -1,0 +1,71 @@
+"""The folder of a run: who may write to it, what may change before a resume, and the summary at the end."""
+
+from __future__ import annotations
+
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..config import Config, fields
+from ..errors import UsageError
+from ..evaluation import EvaluationResult
+from . import checkpoint
+
+# What may change between a run and its continuation without changing the result.
+FREE_ON_RESUME = {
+    "name", "title", "table", "paper_miou", "needs", "run_dir", "data.root", "data.source.root", "data.workers",
+    "data.cache", "training.device", "training.log_every", "training.checkpoint_every", "training.tensorboard",
+}  # fmt: skip
+
+
+def prepare(config: Config, last: Path, resume: bool) -> bool:
+    """Whether there is a run to go on with; refuses to write over one.
+
+    Raises:
+        UsageError: the folder is not empty, or holds a run and ``resume`` is off, or that run was configured
+            differently.
+    """
+    run_dir = Path(config.run_dir)
+    if not last.exists():
+        if run_dir.exists() and any(run_dir.iterdir()) and not resume:
+            raise UsageError(f"{run_dir} is not empty; choose another run_dir=, or --resume if it is a run")
+        return False
+    if not resume:
+        raise UsageError(f"{run_dir} already holds a run; add --resume to go on, or choose another run_dir=")
+    saved = Config.parse(checkpoint.load(last)["config"])
+    changed = [key for key in fields() if key not in FREE_ON_RESUME and _value(saved, key) != _value(config, key)]
+    if changed:
+        shown = ", ".join(f"{key} ({_value(saved, key)} then, {_value(config, key)} now)" for key in changed[:3])
+        raise UsageError(f"--resume with another configuration: {shown}; give the same values or another run_dir=")
+    return True
+
+
+def write_summary(
+    run_dir: Path,
+    results: dict[str, EvaluationResult],
+    *,
+    best_iteration: int,
+    iterations: int,
+    labelled: int,
+    seconds: float,
+) -> None:
+    """Write ``evaluation.json``: last and best student, and the teacher where there is one."""
+    summary: dict[str, Any] = {name: result.to_json() for name, result in results.items()}
+    summary |= {
+        "best_iteration": best_iteration,
+        "iterations": iterations,
+        "labelled": labelled,
+        "seconds": round(seconds, 1),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+    }
+    (run_dir / "evaluation.json").write_text(json.dumps(summary, indent=1))
+
+
+def _value(config: Config, key: str) -> Any:
+    value: Any = config
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value

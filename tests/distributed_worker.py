@@ -1,0 +1,51 @@
+"""Three steps of memory_bank in float64 on a share of a joint batch; run by test_distributed.py in each process.
+
+python distributed_worker.py OUTPUT [section.key=value ...]
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+from conftest import tiny
+
+from semiseg import distributed
+from semiseg.methods import METHODS, Batch
+from semiseg.methods.base import NOTHING
+from semiseg.training.checkpoint import build_network_of
+from semiseg.training.optimisation import data_parallel, log_means, make_optimiser
+
+
+def main(output: str, *words: str) -> None:
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
+    device = distributed.start(torch.device("cpu"))
+    rank, world = distributed.rank(), distributed.world()
+    changes = dict(word.split("=", 1) for word in words)
+    config = tiny(Path("."), Path("."), **{key.replace(".", "__"): value for key, value in changes.items()})
+    torch.manual_seed(3)
+    # DeepLabv2 on a frozen backbone has no BatchNorm of its own that would see a part of the batch only.
+    method = METHODS[config.method.name](config, build_network_of(config, 3), labelled=4).double().train()
+    method.strong = method.weak = NOTHING
+    step, optimiser = data_parallel(method, device), make_optimiser(method, config.training)
+    draws = torch.Generator().manual_seed(7)
+    seen = []
+    for iteration in range(1, 4):
+        images = torch.rand(8, 3, 32, 32, generator=draws)
+        labels = torch.randint(0, 3, (8, 4, 4), generator=draws).repeat_interleave(8, 1).repeat_interleave(8, 2)
+        labels[0, :9] = 255
+        mine = [Batch(images[part][rank::world], labels[part][rank::world]) for part in (slice(4), slice(4, 8))]
+        losses = step(*mine, iteration, torch.Generator().manual_seed(0))
+        optimiser.zero_grad(set_to_none=True)
+        losses["loss"].backward()
+        gradients = {n: p.grad.clone() for n, p in method.named_parameters() if p.grad is not None}
+        optimiser.step()
+        method.after_step(iteration)
+        seen.append({"losses": log_means(losses, 1), "gradients": gradients})
+    state = {name: value.clone() for name, value in method.state_dict().items()}
+    torch.save({"steps": seen, "state": state}, f"{output}.{rank}")
+    distributed.stop()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
