@@ -1,19 +1,25 @@
 """Two gloo processes give what one process gives with the joint batch, in float64."""
 
+import json
+import math
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from conftest import tiny
 
-from semiseg import distributed
+from semiseg import distributed, evaluate, train
 from semiseg.errors import UsageError
 from semiseg.memory_bank import MemoryBank, shortlist
 from semiseg.training.optimisation import share_of_batch
+from semiseg.training.progress import read_metrics
 
 TESTS = Path(__file__).parent
 COMMON = ["network.architecture=deeplabv2", "network.batch_norm=frozen", "training.iterations=8", "method.warmup=0.125",
@@ -99,3 +105,63 @@ def test_a_batch_that_cannot_be_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     assert share_of_batch(4, "training.batch_size") == 2
     with pytest.raises(UsageError, match=r"training\.batch_size=5 cannot be shared evenly by 2 processes"):
         share_of_batch(5, "training.batch_size")
+
+
+def torchrun(world: int, *words: str, **options: Any) -> subprocess.Popen[str]:
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={world}", "--max-restarts=0"]
+    return subprocess.Popen(
+        [sys.executable, *launcher, "-m", "semiseg", *words],
+        env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
+    )  # fmt: skip
+
+
+def configured(folder: Path, run_dir: Path, iterations: int) -> Path:
+    path = folder.parent / "run.yaml"
+    tiny(folder, run_dir, training__iterations=iterations, training__validate_every=iterations,
+         training__checkpoint_every=2).save(path)  # fmt: skip
+    return path
+
+
+def test_the_commands_share_their_work_and_a_killed_process_ends_the_job(folder: Path, tmp_path: Path) -> None:
+    run_dir, last = tmp_path / "run", tmp_path / "run" / "checkpoints" / "last.pt"
+    config = str(configured(folder, run_dir, 400))
+    job = torchrun(2, "train", config)
+    deadline = time.monotonic() + 120
+    while not last.exists():
+        assert job.poll() is None and time.monotonic() < deadline, job.communicate()[1]
+        time.sleep(0.2)
+    children = subprocess.run(["pgrep", "-P", str(job.pid)], capture_output=True, text=True, check=True).stdout.split()
+    os.kill(int(children[-1]), signal.SIGKILL)
+    _, error = job.communicate(timeout=120)
+    assert job.returncode != 0
+    ours = [line for line in error.splitlines() if line.startswith("semiseg:")]
+    assert len(ours) == 1 and "--resume" in ours[0], error
+
+    # On from the last checkpoint with one process: the batch of a step is the same, whoever takes part in it.
+    reached = torch.load(last, weights_only=True)["iteration"]
+    metrics = (run_dir / "metrics.jsonl").read_text().splitlines()
+    assert reached >= 2 and len(metrics) >= reached
+    alone = torchrun(1, "train", config, "--resume", "--quiet")
+    while not (rows := [row for row in read_metrics(run_dir) if row["iteration"] > reached]):
+        assert alone.poll() is None, alone.communicate()[1]
+        time.sleep(0.2)
+    alone.send_signal(signal.SIGTERM)
+    alone.communicate(timeout=120)
+    assert all(math.isfinite(row["loss"]) for row in rows if row["kind"] == "train")
+
+
+def test_evaluate_and_predict_share_the_images(folder: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    train(tiny(folder, run_dir, method__name="supervised"), progress=False)
+    alone = json.loads((run_dir / "evaluation.json").read_text())["last"]
+    job = torchrun(2, "evaluate", str(run_dir), "--json", "--split", "train", "--device", "cpu")
+    output, error = job.communicate(timeout=120)
+    assert job.returncode == 0, error
+    shared = json.loads(output.strip().splitlines()[-1])
+    whole = evaluate(run_dir, "train", device="cpu")
+    assert shared["images"] == whole.images == 4 and shared["confusion"] == whole.confusion.tolist()
+    assert alone["images"] == 1
+    job = torchrun(2, "predict", str(run_dir), str(folder / "images"), "--output", str(tmp_path / "out"))
+    output, error = job.communicate(timeout=120)
+    assert job.returncode == 0, error
+    assert "12 images segmented" in output and len(list((tmp_path / "out" / "masks").iterdir())) == 12

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
+from . import distributed
 from .data.run_data import open_split
 from .evaluation import EvaluationResult
 from .prediction import FailedImage, PredictedImage, predict_files
@@ -38,7 +39,7 @@ def evaluate(
     Raises:
         SemisegError: no checkpoint or no data there.
     """
-    place = resolve_device(device)
+    place = distributed.start(resolve_device(device))
     model = load_model(run_or_checkpoint, which, teacher, place)
     config = model.config
     if data_root is not None:
@@ -71,12 +72,13 @@ def predict(
         progress: called with (images done, images in all).
 
     Returns:
-        What was written, and the files that could not be read, with the reason.
+        What was written, and the files that could not be read, with the reason; of several processes (torchrun) each
+        returns its own share.
 
     Raises:
         SemisegError: no checkpoint, no image, or results that exist already.
     """
-    place = resolve_device(device)
+    place = distributed.start(resolve_device(device))
     model = load_model(run_or_checkpoint, which, teacher, place)
     crop = model.config.data.crop
     window = model.config.evaluation.window or ((crop, crop) if isinstance(crop, int) else crop)
@@ -93,4 +95,5 @@ def predict(
         overwrite=overwrite,
         progress=progress,
         resize=model.config.data.resize,
+        across_processes=True,
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -37,17 +39,21 @@ def command(group: typer.Typer, name: str) -> Callable[[Callable[..., None]], Ca
     def register(function: Callable[..., None]) -> Callable[..., None]:
         @wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> None:
+            number = int(os.environ.get("RANK", "0"))  # of this process, where torchrun started several
             try:
                 function(*args, **kwargs)
             except SemisegError as error:
-                print(f"semiseg: {error}", file=sys.stderr)
-                raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
+                misuse = isinstance(error, UsageError)
+                if number == 0 or not misuse:  # all processes make the same mistake
+                    print(f"semiseg{f' (process {number})' if number else ''}: {error}", file=sys.stderr)
+                raise typer.Exit(2 if misuse else 1) from None
             except OSError as error:  # a full disk, a folder that cannot be written
                 print(f"semiseg: {error.strerror or error}: {error.filename or 'output'}; mend that and try again",
                       file=sys.stderr)  # fmt: skip
                 raise typer.Exit(1) from None
             except KeyboardInterrupt:
-                print("semiseg: interrupted; `--resume` goes on from the last checkpoint", file=sys.stderr)
+                if number == 0:
+                    print("semiseg: interrupted; `--resume` goes on from the last checkpoint", file=sys.stderr)
                 raise typer.Exit(130) from None
 
         group.command(name)(guarded)
@@ -70,13 +76,18 @@ def train(
     quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
 ) -> None:
     """Train a network. Example: semiseg train toy_streets run_dir=runs/toy training.iterations=300"""
+    from . import distributed
     from .training.loop import train as run_training
 
+    # A cluster ends a job with SIGTERM, and torchrun the other processes when one has failed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     result = run_training(preset, overrides or [], resume=resume, progress=not quiet)
-    print(
-        f"mIoU of the student: last {result.last_miou:.2f}, best {result.best_miou:.2f} "
-        f"(iteration {result.best_iteration}); run in {result.run_dir}"
-    )
+    if distributed.is_main():
+        print(
+            f"mIoU of the student: last {result.last_miou:.2f}, best {result.best_miou:.2f} "
+            f"(iteration {result.best_iteration}); run in {result.run_dir}"
+        )
+    distributed.stop()
 
 
 @command(app, "evaluate")
@@ -90,9 +101,14 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure IoU on a split. Example: semiseg evaluate runs/toy --split val --json"""
+    from . import distributed
     from .api import evaluate as run_evaluation
 
     result = run_evaluation(run, split, _which(checkpoint), teacher, device, data_root)
+    speaks = distributed.is_main()
+    distributed.stop()
+    if not speaks:
+        return
     if as_json:
         print(json.dumps(result.to_json()))
         return
@@ -115,6 +131,7 @@ def predict(
     overwrite: Annotated[bool, typer.Option(help="Replace existing results.")] = False,
 ) -> None:
     """Segment images. Example: semiseg predict runs/toy photos/ --output predictions/"""
+    from . import distributed
     from .api import predict as run_prediction
 
     written, failed = run_prediction(
@@ -122,8 +139,11 @@ def predict(
     )
     for failure in failed:
         print(f"semiseg: skipped {failure.path}: {failure.reason}", file=sys.stderr)
-    print(f"{len(written)} images segmented into {output}, {len(failed)} skipped")
-    if not written:
+    done, skipped = distributed.sums(len(written), len(failed))
+    if distributed.is_main():
+        print(f"{done} images segmented into {output}, {skipped} skipped")
+    distributed.stop()
+    if not done:
         raise SemisegError("no image could be read; nothing was predicted")
 
 

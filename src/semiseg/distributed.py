@@ -57,6 +57,12 @@ def stop() -> None:
         dist.destroy_process_group()
 
 
+def lost_another(error: RuntimeError) -> bool:
+    """Whether an error says that another process of the job has ended."""
+    signs = ("peer", "gloo", "NCCL", "Broken pipe")
+    return world() > 1 and any(sign in str(error) for sign in signs)
+
+
 def rank() -> int:
     """Number of this process, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
@@ -90,6 +96,12 @@ def total(values: Tensor) -> Tensor:
 def mean(values: Tensor) -> Tensor:
     """Mean over the processes, without gradients."""
     return values if world() == 1 else total(values) / world()
+
+
+def sums(*numbers: int) -> list[int]:
+    """Whole numbers summed over the processes."""
+    device = torch.device("cuda") if world() > 1 and dist.get_backend() == "nccl" else torch.device("cpu")
+    return [int(value) for value in total(torch.tensor(numbers, device=device)).tolist()]
 
 
 def total_with_gradient(values: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import nn
 
+from semiseg import distributed
 from semiseg.data.loading import resize_image
 from semiseg.errors import SemisegError, UsageError
 from semiseg.inference import autocast, evaluating, predict_classes
@@ -127,6 +128,7 @@ def predict_files(
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
     resize: tuple[int, int] | None = None,
+    across_processes: bool = False,
 ) -> tuple[list[PredictedImage], list[FailedImage]]:
     """Write `output`/masks/STEM.png and, with `overlay`, `output`/overlays/STEM.png at each image's size.
 
@@ -134,12 +136,17 @@ def predict_files(
     `find_images` takes. An image that cannot be read, or does not fit in the device's memory, is skipped and
     returned among the failures; `progress(done, total)` counts those too. Raises SemisegError before the
     first forward pass when two images would share an output file, an output file exists and `overwrite` is
-    off, or an output file is itself one of the images.
+    off, or an output file is itself one of the images. `across_processes`: every process takes its share of
+    the images and returns that.
     """
     images, folder = find_images(paths), Path(output)
     table = palette(info.colours)
     targets = [_targets(folder, path, overlay) for path in images]
     _refuse_clashes(images, targets, overwrite)
+    if across_processes:
+        distributed.barrier()  # all have looked before the first writes
+        share = slice(distributed.rank(), None, distributed.world())
+        images, targets = images[share], targets[share]
     try:
         for name in ("masks", "overlays") if overlay else ("masks",):
             (folder / name).mkdir(parents=True, exist_ok=True)

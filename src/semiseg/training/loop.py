@@ -170,6 +170,12 @@ class Run:
                     if saves:
                         self._save(self.last)
                     marked = time.monotonic()
+        except RuntimeError as error:
+            if distributed.lost_another(error):
+                raise SemisegError(
+                    f"another process of this job ended; --resume goes on from {self.last} once it is mended"
+                ) from error
+            raise
         finally:
             bar.close()
             if log is not None:
