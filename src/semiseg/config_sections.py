@@ -151,6 +151,9 @@ class ContrastiveConfig(Section):
     """One loss over labelled and one over unlabelled vectors, each with λ_contr (authors' code)."""
     bank_start: Probability = 0.0
     """Share of the warm-up after which the bank starts to fill (authors' code: 0.5)."""
+    max_pixels_per_class: Count | None = None
+    """At most so many pixels of each class, drawn at random among the labelled and among the unlabelled ones, go
+    through the heads at a step; None: all (the paper)."""
     feature_stride: Literal["paper", "network"] = "paper"
     """Contrast features at output stride 8 at the finest (section 4.2), or at the network's own, 4 for DeepLabv3+
     (authors' code)."""
@@ -283,6 +286,11 @@ class TrainingConfig(Section):
     """Validations without a better mIoU after which the best weights are loaded again (authors' code; None: never)."""
     batch_norm_refresh: Annotated[int, Field(ge=0)] = 0
     """Labelled batches that renew the student's BatchNorm statistics after the last step (authors' code; 0: none)."""
+    compile: bool = False
+    """torch.compile the networks' passes: worth its first minutes on long GPU runs only."""
+    activation_checkpointing: bool = False
+    """Recompute the backbone's activations in the backward pass instead of keeping them: less memory, one more forward
+    pass, the same result."""
     channels_last: bool = True
     """Memory layout of images and weights: depthwise convolutions on a CPU were measured 25 times faster backward."""
     deterministic: bool = False

@@ -135,10 +135,23 @@ class ContrastiveModule(nn.Module):
         with torch.autocast(features.device.type, enabled=False):  # batch statistics need single precision
             return self._loss(features, labels, labelled)
 
+    def _sampled(self, v: Tensor, flat: Tensor, split: int, most: int) -> tuple[Tensor, Tensor, int]:
+        """At most ``most`` random rows a class, of the labelled and of the unlabelled rows alike; shapes stay fixed."""
+        parts = []
+        for part in (slice(0, split), slice(split, None)):
+            some = flat[part]
+            keys = torch.rand(some.shape, device=some.device)
+            chosen = shortlist(v[part], some, keys, torch.zeros_like(some), most, self.num_classes, 1)
+            parts.append(chosen[:2])
+        return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts]), len(parts[0][1])
+
     def _loss(self, features: Tensor, labels: Tensor, labelled: int) -> Tensor:
         features = self._at_stride(features, labels.shape[-2])
         small = downsample_labels(labels, features.shape[-2:])
         flat, v = small.flatten(), at_least_single(rows(features))
+        split = labelled * small[0].numel()
+        if (most := self.config.max_pixels_per_class) is not None:
+            v, flat, split = self._sampled(v, flat, split, most)
         valid = (flat >= 0) & (flat < self.num_classes)
         p = self.prediction(self.projection(v, valid), valid)
         z, z_labels = self.bank.slots.flatten(0, 1), self.bank.slot_labels
@@ -155,5 +168,4 @@ class ContrastiveModule(nn.Module):
 
         if not self.config.separate:
             return against_bank(slice(None))
-        split = labelled * small[0].numel()
         return against_bank(slice(0, split)) + against_bank(slice(split, None))

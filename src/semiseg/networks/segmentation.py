@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semiseg.errors import UsageError
+from semiseg.networks.activation_checkpointing import recomputed
 from semiseg.networks.batch_norm import Policy, apply_batch_norm_policy
 from semiseg.networks.deeplabv2 import DILATIONS, DILATIONS_REFERENCE, DilatedClassifier
 from semiseg.networks.deeplabv3plus import Decoder
@@ -77,6 +78,7 @@ class SegmentationNetwork(nn.Module):
         self.backbone, self.decoder, self.classifier = backbone, decoder, classifier
         self.num_classes, self.feature_dim, self.feature_stride = num_classes, feature_dim, feature_stride
         self.batch_norm: Policy = "train"
+        self.recompute = False  # activation checkpointing of the backbone
         self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1))
 
@@ -85,7 +87,7 @@ class SegmentationNetwork(nn.Module):
 
         h = ⌈H / feature_stride⌉, w likewise; one more for some sizes in Caffe's variant (see ``ResNet.forward``).
         """
-        low, last = self.backbone((images - self.mean) / self.std)
+        low, last = recomputed(self.backbone, (images - self.mean) / self.std, self.recompute and self.training)
         features = last if self.decoder is None else self.decoder(low, last)
         return Output(self.classifier(features), features)
 

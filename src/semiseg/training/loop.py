@@ -103,6 +103,11 @@ class Run:
         self.results: dict[str, EvaluationResult] = {}  # of this process: last and best student
         if resume:
             self._load(checkpoint.load(self.last, self.device))
+        self.method.student.recompute = t.activation_checkpointing
+        if t.compile:
+            self.method.student.compile()
+            if self.method.needs_teacher:
+                self.method.teacher.compile()
         self.step = data_parallel(self.method, self.device)
         if self.main:
             self.run_dir.mkdir(parents=True, exist_ok=True)
