@@ -15,6 +15,8 @@ from torch import Tensor
 
 from ..distributed import total_with_gradient
 
+SHORTEST = 1e-12  # length below which a vector has no direction, as in F.normalize
+
 
 def _bins(labels: Tensor, num_classes: int) -> Tensor:
     """Labels outside 0…C-1 go to bin C, so that shapes never depend on the data."""
@@ -55,11 +57,17 @@ def class_means(
         (C, D) weighted means and (C,) bool: which classes have a vector at all.
     """
     bins = _bins(labels, num_classes)
-    unit = F.normalize(vectors, dim=1)
-    # w_p/N_P = S_p/ΣS: the division by the class sum comes last, on C rows instead of N.
-    weighted = unit.new_zeros(num_classes + 1, unit.shape[1]).index_add(0, bins, unit * scores[:, None])
+    order = bins.argsort(stable=True)
+    count = torch.zeros(num_classes + 1, dtype=torch.int64, device=bins.device)
+    count = count.index_add(0, bins, torch.ones_like(bins))
+    # S_p/ΣS · p/‖p‖, the division by ΣS last, on C rows instead of N. An embedding bag is a weighted sum of rows in
+    # one kernel, without the two N×D products that normalising and weighting would leave behind.
+    weights = scores / torch.linalg.vector_norm(vectors, dim=1).clamp_min(SHORTEST)
+    weighted = F.embedding_bag(
+        order, vectors, count.cumsum(0) - count, mode="sum", per_sample_weights=weights.to(vectors.dtype)[order]
+    )
     sums = scores.new_zeros(num_classes + 1).index_add(0, bins, scores)
-    present = torch.zeros_like(sums).index_add(0, bins, torch.ones_like(scores))
+    present = count.to(sums.dtype)
     if across_processes:
         joined = total_with_gradient(torch.cat([weighted, sums[:, None], present[:, None]], dim=1))
         weighted, sums, present = joined[:, :-2], joined[:, -2], joined[:, -1]
