@@ -11,10 +11,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from experiment import machine, versions
-
 from semiseg import Config
 from semiseg.config import fields
+from semiseg.experiments import machine, versions
 
 NOT_SETTINGS = {"run_dir", "training.tensorboard", "data.root", "name", "title", "needs"}
 

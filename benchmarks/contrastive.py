@@ -21,9 +21,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from experiment import machine, versions
 from torch import Tensor
 
+from semiseg.experiments import machine, versions
 from semiseg.losses import contrastive_loss
 
 RESULTS = Path(__file__).parent / "results"

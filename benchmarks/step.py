@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from experiment import machine, versions
 
 from semiseg import Config
 from semiseg import contrastive as contrastive_module
+from semiseg.experiments import machine, versions
 from semiseg.methods import METHODS, Batch, memory_bank
 from semiseg.training.checkpoint import build_network_of
 from semiseg.training.optimisation import iteration_generator, make_optimiser

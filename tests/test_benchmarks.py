@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 import camvid
-import experiment
 import yaml
 from conftest import tiny
+
+from semiseg import experiments as experiment
 
 
 def test_run_is_saved_and_skipped(folder: Path, tmp_path: Path) -> None:

@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from miniatures import write_cityscapes, write_gta5, write_voc
 from PIL import Image
 
 import semiseg
 from semiseg.config import Config, fields
 from semiseg.data import DATASETS
+from semiseg.errors import UsageError
 from semiseg.networks.segmentation import ARCHITECTURES, BACKBONES
-from semiseg.presets import list_presets, preset_names, preset_path
+from semiseg.presets import list_presets, merged, preset_names, preset_path, read_yaml
 
 
 def miniature(dataset: str, folder: Path, tmp_path: Path) -> list[str]:
@@ -21,6 +23,13 @@ def miniature(dataset: str, folder: Path, tmp_path: Path) -> list[str]:
         return ["data.options.train=6", "data.options.val=2", "data.options.size=[32, 48]", "data.labelled=3"]
     if dataset == "folder":
         return [f"data.root={folder}", "data.labelled=3"]
+    if dataset == "cityscapes":
+        write_cityscapes(tmp_path / "cityscapes", size=(32, 64))
+        write_gta5(tmp_path / "gta5")
+        return [f"data.root={tmp_path / 'cityscapes'}", "data.resize=[32, 64]", "data.labelled=2",
+                f"data.source.root={tmp_path / 'gta5'}", "data.source.resize=[32, 64]"]  # fmt: skip
+    if dataset == "voc":
+        return [f"data.root={write_voc(tmp_path / 'voc')}", "data.labelled=2", "data.resize=[32, 48]"]
     assert dataset == "camvid", f"give a miniature of {dataset}"
     rng = np.random.default_rng(0)
     for split, count in (("train", 5), ("val", 2)):
@@ -38,7 +47,10 @@ def test_every_preset_trains(name: str, folder: Path, tmp_path: Path) -> None:
         *miniature(Config.load(name).data.dataset, folder, tmp_path), f"run_dir={tmp_path / 'run'}", "data.crop=32",
         "data.workers=0", "network.pretrained=none", "network.decoder_channels=16", "training.iterations=2",
         "training.batch_size=2", "training.device=cpu", "training.tensorboard=false", "method.warmup=0.5",
+        "method.contrastive.bank_size=8", "method.contrastive.dim=16",
     ]  # fmt: skip
+    if Config.load(name).network.backbone != "efficientnet_lite0":  # hundreds of megabytes a checkpoint
+        words += ["network.backbone=resnet18", "network.output_stride=16"]
     result = semiseg.train(name, words, progress=False)
     assert 0 <= result.last_miou <= result.best_miou <= 100
     written = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
@@ -55,6 +67,8 @@ def test_presets_name_parts_that_exist_and_a_schedule_that_is_reached(name: str)
     assert 0 < config.method.warmup * t.iterations < t.iterations
     assert t.precision == "fp32"
     text = preset_path(name).read_text(encoding="utf-8")
+    if config.table:
+        text += (preset_path(name).parent / "shared" / f"{yaml.safe_load(text)['extends']}.yaml").read_text("utf-8")
     assert text.endswith("\n") and "\t" not in text and max(map(len, text.splitlines())) <= 120
     assert not re.search(r"(^|[\s:\[{,])[~/]\S", text), "a preset holds no path of its author's machine"
 
@@ -66,7 +80,8 @@ def test_runs_of_different_presets_do_not_share_a_folder() -> None:
 
 def test_the_list_has_a_row_a_preset_with_the_figures_as_in_the_files() -> None:
     rows = list_presets()
-    assert [row["name"] for row in rows] == preset_names() == sorted(preset_names())
+    assert sorted(row["name"] for row in rows) == preset_names() == sorted(preset_names())
+    assert [row["table"] or "" for row in rows] == sorted(row["table"] or "" for row in rows)
     for row in rows:
         config = Config.load(row["name"])
         assert (row["table"], row["paper_miou"]) == (config.table, config.paper_miou)
@@ -79,3 +94,104 @@ def test_the_keys_that_every_preset_has() -> None:
     network.pretrained training.iterations training.batch_size training.seed training.checkpoint_every
     training.validate_every training.precision training.device"""
     assert set(named.split()) <= set(fields())
+
+
+# Typed from the paper, cell by cell, without looking at the presets.
+PAPER = {
+    "table2_v2_imagenet": {"30": 58.0, "8": 63.0, "4": 64.8, "full": 66.4},
+    "table2_v2_coco": {"30": 59.4, "8": 64.4, "4": 65.9, "full": 67.3},
+    "table2_v3plus_imagenet": {"30": 64.9, "8": 70.1, "4": 71.7, "full": 74.2},
+    "table3_v2_imagenet": {"50": 65.6, "20": 67.8, "8": 69.9, "full": 72.6},
+    "table3_v2_coco": {"50": 68.2, "20": 70.1, "8": 71.8, "full": 74.1},
+    "table3_v3plus_imagenet": {"50": 63.4, "20": 69.1, "8": 72.0, "full": 75.9},
+    "table4_adapted": {"30": 59.9, "15": 62.0, "6": 64.2, "3": 65.6},
+    "table4_target_only": {"30": 58.0, "15": 59.9, "6": 63.7, "3": 65.1},
+    "table5": {"sup": 49.5, "sup_entropy": 52.2, "sup_contrastive": 54.4, "sup_pseudo": 56.7,
+               "sup_entropy_contrastive": 57.3, "sup_pseudo_entropy": 57.4, "sup_pseudo_contrastive": 59.0,
+               "all": 59.4},
+    "table6_lambda": {"1e4": 50.3, "1e2": 51.4, "1e1": 54.8, "1": 59.1, "1e-1": 59.4, "1e-2": 58.7, "1e-4": 57.6},
+    "table7_bank": {"32": 58.7, "64": 58.9, "128": 59.2, "256": 59.4, "512": 59.3},
+    "table8": {"base": 58.3, "teacher_features": 58.7, "attention": 58.6, "quality_filter": 59.0, "all": 59.4},
+}  # fmt: skip
+
+
+def test_every_cell_of_the_paper_is_a_preset_with_its_figure() -> None:
+    wanted = {f"{group}_{name}": figure for group, figures in PAPER.items() for name, figure in figures.items()}
+    assert len(wanted) == 57
+    assert {row["name"]: row["paper_miou"] for row in list_presets() if row["table"]} == wanted
+    assert all(row["table"] == row["name"][5] for row in list_presets() if row["table"])
+
+
+@pytest.mark.parametrize("group", PAPER)
+def test_the_settings_of_section_4_2(group: str) -> None:
+    for name in PAPER[group]:
+        c = Config.load(f"{group}_{name}")
+        voc, plus = group.startswith("table3"), "v3plus" in group
+        assert (c.data.dataset, c.data.crop) == (("voc", 321) if voc else ("cityscapes", 512))
+        assert c.network.architecture == ("deeplabv3plus" if plus else "deeplabv2")
+        assert (c.network.backbone, c.network.output_stride) == ("resnet50" if plus else "resnet101", 8)
+        assert (
+            c.training.batch_size
+            == {(False, False): 5, (False, True): 7, (True, False): 14, (True, True): 20}[voc, plus]
+        )
+        assert c.training.learning_rate == (4e-4 if plus else 2e-4)
+        assert (c.training.iterations, c.training.momentum, c.training.optimizer) == (150_000, 0.9, "sgd")
+        assert round(c.method.warmup * c.training.iterations) == 2000
+        assert c.method.class_balance.enabled is not voc
+        assert c.data.resize == (None if voc or plus else (512, 1024))
+        assert c.network.pretrained == ("imagenet" if "imagenet" in group or group.startswith("table4") else "coco")
+        fraction = name if group[5] in "234" else "30"
+        assert c.data.labelled == ("all" if fraction == "full" else f"1/{fraction}")
+        assert c.data.source.dataset == ("gta5" if group == "table4_adapted" else None)
+        assert c.evaluation.mode == "whole" and not c.evaluation.teacher
+
+
+def test_what_the_ablations_vary_and_nothing_else() -> None:
+    full = Config.load("table5_all")
+
+    def differs(name: str) -> dict[str, object]:
+        def leaf(config: Config, key: str) -> object:
+            value: object = config
+            for part in key.split("."):
+                value = getattr(value, part)
+            return value
+
+        other = Config.load(name)
+        keys = [k for k in fields() if k not in ("name", "title", "table", "paper_miou", "run_dir")]
+        return {k.removeprefix("method."): leaf(other, k) for k in keys if leaf(other, k) != leaf(full, k)}
+
+    for name in PAPER["table5"]:
+        on = (
+            set()
+            if name == "sup"
+            else {"pseudo", "entropy", "contrastive"}
+            if name == "all"
+            else set(name.split("_")[1:])
+        )
+        assert differs(f"table5_{name}") == {
+            f"weights.{term}": 0.0 for term in {"pseudo", "entropy", "contrastive"} - on
+        }
+    for name in PAPER["table6_lambda"]:
+        value = float(name)
+        assert differs(f"table6_lambda_{name}") == ({} if value == 0.1 else {"weights.contrastive": value})
+    for name in PAPER["table7_bank"]:
+        assert differs(f"table7_bank_{name}") == ({} if name == "256" else {"contrastive.bank_size": int(name)})
+    parts = {"teacher_features", "attention", "quality_filter"}
+    for name in PAPER["table8"]:
+        on = parts if name == "all" else {name} & parts
+        assert differs(f"table8_{name}") == {f"contrastive.{part}": False for part in parts - on}
+
+
+def test_extends_is_one_level_and_goes_section_by_section(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("extends: camvid\ndata: {crop: 96}\n")
+    config = Config.load(own)
+    assert config.data.crop == 96 and config.data.dataset == "camvid" and config.training.optimizer == "adamw"
+    own.write_text("extends: table5_all\n")
+    with pytest.raises(UsageError, match="extends 'table5_all', which extends 'cityscapes_deeplabv2': only one level"):
+        read_yaml(own)
+    own.write_text("extends: nothing\n")
+    with pytest.raises(UsageError, match="extends 'nothing', which is no preset"):
+        Config.load(own)
+    below, above = {"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"c": 5}, "d": {"e": 1}}
+    assert merged(below, above) == {"a": {"b": 1, "c": 5}, "d": {"e": 1}} and below["a"] == {"b": 1, "c": 2}

@@ -156,13 +156,62 @@ def presets(as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(rows, indent=1))
         return
-    table = Table("preset", "what it does", "table", "paper mIoU", "needs")
+    table = Table(title="semiseg train PRESET")
+    for title, wraps in (
+        ("preset", False),
+        ("table", False),
+        ("paper mIoU", False),
+        ("what it does; what it needs", True),
+    ):
+        table.add_column(title, no_wrap=not wraps)
     for row in rows:
         figure = row["paper_miou"]
-        table.add_row(
-            row["name"], row["title"] or "", row["table"] or "", "" if figure is None else f"{figure:.1f}", row["needs"]
-        )
+        what = f"{row['title'] or ''}\n[dim]{row['needs']}[/dim]" if row["table"] is None else row["title"]
+        table.add_row(row["name"], row["table"] or "", "" if figure is None else f"{figure:.1f}", what)
     Console().print(table)
+
+
+@command(app, "reproduce")
+def reproduce(
+    table: Annotated[str, typer.Argument(help="table2 to table8 of the paper.")],
+    overrides: Overrides = None,
+    scale: Annotated[str, typer.Option(help="full: as in the paper; mini: short, on toy streets or CamVid.")] = "full",
+    data: Annotated[str, typer.Option(help="At mini scale: toy_streets or camvid.")] = "toy_streets",
+    seeds: Annotated[str, typer.Option(help="Seeds of the runs and of their label splits.")] = "0,1,2",
+    only: Annotated[list[str] | None, typer.Option(help="A preset of the table; may be repeated.")] = None,
+    output: Annotated[Path, typer.Option(help="Folder for results and runs in progress.")] = Path("reproduce"),
+    part: Annotated[str, typer.Option(help="1/2 and 2/2 in two processes share the work.")] = "1/1",
+    dry_run: Annotated[bool, typer.Option(help="Say what would run, and stop.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run or resume a table of the paper. Example: semiseg reproduce table5 --scale mini --dry-run"""
+    from . import reproduce as tables
+
+    if scale not in ("full", "mini"):
+        raise UsageError(f"--scale {scale!r}: choose full or mini")
+    numbers = _numbers(seeds, ",", "--seeds 0,1,2")
+    share = _numbers(part, "/", "--part 1/2")
+    if len(share) != 2 or not 1 <= share[0] <= share[1]:
+        raise UsageError(f"--part {part!r}: give k/n with k from 1 to n, e.g. 1/2")
+    if dry_run:
+        print(tables.plan(table, scale, data, numbers, only or []))  # type: ignore[arg-type]
+        return
+    outcome = tables.reproduce(
+        table, scale=scale, data=data, seeds=numbers, only=only or [], output=output, overrides=overrides,  # type: ignore[arg-type]
+        part=(share[0], share[1]),
+    )  # fmt: skip
+    print(tables.to_json(outcome) if as_json else outcome.table)
+    for preset, seed, reason in outcome.failed:
+        print(f"semiseg: {preset}, seed {seed}: {reason}", file=sys.stderr)
+    if outcome.failed:
+        raise SemisegError(f"{len(outcome.failed)} runs failed; mend that and give the same command again")
+
+
+def _numbers(text: str, separator: str, example: str) -> list[int]:
+    try:
+        return [int(number) for number in text.split(separator)]
+    except ValueError:
+        raise UsageError(f"{text!r} are not whole numbers; write e.g. {example}") from None
 
 
 @command(data_app, "check")

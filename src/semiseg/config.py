@@ -146,23 +146,17 @@ def _apply_word(values: dict[str, Any], word: str) -> str | None:
 
 
 def _read(source: str | Path) -> dict[str, Any]:
-    from .presets import preset_names, preset_path
+    from .presets import preset_names, preset_path, read_yaml
 
     path = Path(source)
     if path.suffix not in (".yaml", ".yml"):
         if str(source) not in preset_names():
             hint = suggest(str(source), preset_names())
             raise UsageError(f"no preset {str(source)!r}{hint}; `semiseg presets` lists them, a file must end in .yaml")
-        path = preset_path(str(source))
+        return {"name": str(source)} | read_yaml(preset_path(str(source)))
     if not path.is_file():
         raise UsageError(f"no file {path}; give a preset name or a YAML file")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise UsageError(f"{path} must hold sections such as 'training:', not a single value")
-    return values
+    return read_yaml(path)
 
 
 def _copy(values: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""Presets: one readable YAML file an experiment. ``semiseg presets`` lists them."""
+"""Presets: one readable YAML file an experiment; those of the paper share what is common by ``extends``.
+
+``extends: NAME`` takes ``shared/NAME.yaml``, or the preset NAME, and puts the file's own values over it: one level
+only, so that a preset is read in two files at most.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,13 @@ from typing import Any
 
 import yaml
 
+from ..errors import UsageError
+
 FOLDER = Path(__file__).parent
 
 
 def preset_names() -> list[str]:
-    """Names of all presets, sorted."""
+    """Names of all presets, sorted; those of the paper's tables in the tables' order of names."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
@@ -20,10 +26,49 @@ def preset_path(name: str) -> Path:
     return FOLDER / f"{name}.yaml"
 
 
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Values of a YAML file, over those of what it extends.
+
+    Raises:
+        UsageError: not YAML, no sections, or it extends something that is not there or extends in turn.
+    """
+    values = _plain(path)
+    name = values.pop("extends", None)
+    if name is None:
+        return values
+    places = [FOLDER / "shared" / f"{name}.yaml", preset_path(str(name))]
+    base = next((place for place in places if place.is_file()), None)
+    if base is None:
+        raise UsageError(f"{path}: extends {name!r}, which is no preset; `semiseg presets` lists them")
+    below = _plain(base)
+    if "extends" in below:
+        raise UsageError(f"{path}: extends {name!r}, which extends {below['extends']!r}: only one level; take that")
+    return merged(below, values)
+
+
+def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Values of ``above`` over those of ``below``, section by section; neither is changed."""
+    result = dict(below)
+    for key, value in above.items():
+        inner = result.get(key)
+        result[key] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return result
+
+
 def list_presets() -> list[dict[str, Any]]:
     """A row a preset: name, title, table and paper_miou (None where the paper has none), needs."""
     rows = []
     for name in preset_names():
-        values = yaml.safe_load(preset_path(name).read_text(encoding="utf-8"))
+        values = read_yaml(preset_path(name))
         rows.append({"name": name} | {key: values.get(key) for key in ("title", "table", "paper_miou", "needs")})
-    return rows
+    return sorted(rows, key=lambda row: (row["table"] or "", row["name"]))
+
+
+def _plain(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{path} must hold sections such as 'training:', not a single value")
+    return values

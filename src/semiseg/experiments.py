@@ -1,12 +1,14 @@
-"""What the experiment scripts share: run one configuration, append its figures to a result file, skip what is there."""
+"""Experiments as rows of a result file: run one configuration, append its figures at once, skip what is there."""
 
 from __future__ import annotations
 
 import datetime
 import fcntl
+import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import statistics
 import sys
@@ -17,8 +19,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from semiseg import Config, __version__, train
-from semiseg.training.progress import read_metrics
+from . import __version__
+from .config import Config
+from .training.progress import read_metrics
 
 
 def machine() -> str:
@@ -47,17 +50,37 @@ def read_results(path: Path) -> list[dict[str, Any]]:
     return json.loads(path.read_text()) if path.exists() else []
 
 
-def run_once(path: Path, key: dict[str, Any], preset: str, overrides: list[str], work: Path) -> dict[str, Any]:
-    """Train unless a run with this ``key`` is in the file; the result is saved before anything else starts."""
-    results = read_results(path)
-    for row in results:
+def run_once(
+    path: Path, key: dict[str, Any], preset: str, overrides: list[str], work: Path, config: Config | None = None
+) -> dict[str, Any]:
+    """Train unless a run with this ``key`` is in the file; the result is saved before anything else starts.
+
+    Args:
+        path: result file, a JSON list of rows; several processes may share it.
+        key: what tells this run from the others; the first columns of its row.
+        preset: preset name or YAML file, as on the command line.
+        overrides: ``section.key=value`` words.
+        work: folder for runs in progress; an interrupted run is resumed, a finished one removed.
+        config: the configuration, where ``preset`` and ``overrides`` alone do not give it.
+
+    Returns:
+        The row: last and best mIoU of the student and last of the teacher in percent, IoU by class, the command line,
+        date, machine and versions.
+    """
+    for row in read_results(path):
         if all(row.get(name) == value for name, value in key.items()):
             return row
-    run_dir = work / "-".join(str(value) for value in key.values()).replace("/", "_")
-    words = [*overrides, f"run_dir={run_dir}", "training.tensorboard=false"]
+    from .training.loop import train
+
+    run_dir = work / _folder_name("-".join(str(value) for value in key.values()))
+    words = [f"run_dir={run_dir}", "training.tensorboard=false"]
+    if config is None:
+        config = Config.load(preset, [*overrides, *words])
+    else:
+        config = Config.parse(config.model_dump(mode="json"), words)
     resume = (run_dir / "checkpoints" / "last.pt").exists()
     print(f"--- {key}{' (resumed)' if resume else ''}", file=sys.stderr, flush=True)
-    result = train(Config.load(preset, words), resume=resume)
+    result = train(config, resume=resume)
     evaluation = json.loads((run_dir / "evaluation.json").read_text())
     training = [row for row in read_metrics(run_dir) if row["kind"] == "train"]
     row = key | {
@@ -71,7 +94,7 @@ def run_once(path: Path, key: dict[str, Any], preset: str, overrides: list[str],
         "iterations": evaluation["iterations"],
         "seconds": round(result.seconds, 1),
         "resumed": resume,
-        "command": "semiseg train " + " ".join([preset, *overrides]),
+        "command": " ".join(["semiseg train", preset, *overrides]),
         "date": datetime.date.today().isoformat(),
         "machine": machine(),
         "versions": versions(),
@@ -80,6 +103,12 @@ def run_once(path: Path, key: dict[str, Any], preset: str, overrides: list[str],
     shutil.rmtree(run_dir)
     print(json.dumps({k: row[k] for k in (*key, "miou_last", "miou_best", "miou_last_teacher", "seconds")}), flush=True)
     return row
+
+
+def _folder_name(text: str) -> str:
+    """``text`` as a name every file system takes; a long one is cut and told apart by a digest."""
+    name = re.sub(r"[^\w.+-]+", "_", text)
+    return name if len(name) <= 80 else f"{name[:60]}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def _append(path: Path, row: dict[str, Any]) -> None:

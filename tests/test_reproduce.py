@@ -1,0 +1,127 @@
+"""A table of the paper by one command: what runs, what is kept, what is said."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from semiseg import reproduce as tables
+from semiseg.cli import app
+from semiseg.errors import SemisegError, UsageError
+from semiseg.presets import list_presets
+from semiseg.reproduce import Cell, cells, configuration, order_agreement, report, reproduce, table_number
+
+TINY = [
+    "data.options.train=60", "data.options.val=2", "data.options.size=[32, 48]", "data.crop=32",
+    "training.iterations=2", "training.batch_size=2", "training.device=cpu", "network.pretrained=none",
+    "network.backbone=resnet18", "network.decoder_channels=16", "method.contrastive.dim=16",
+    "method.contrastive.bank_size=8",
+]  # fmt: skip
+TELLING = " ".join(word for word in TINY if "device" not in word)  # where a run computes is not part of what it is
+
+
+def test_every_cell_of_every_table_is_configured_at_both_scales() -> None:
+    for row in list_presets():
+        if row["table"] is None:
+            continue
+        full, mini = configuration(row["name"], 2), configuration(row["name"], 2, "mini")
+        assert full.data.split_seed == full.training.seed == mini.training.seed == 2
+        assert mini.data.dataset == "toy_streets" and mini.training.iterations < 1000
+        assert (mini.network.backbone, mini.network.pretrained) == ("efficientnet_lite0", "imagenet")
+        for key in ("architecture",):
+            assert getattr(mini.network, key) == getattr(full.network, key)
+        assert mini.data.labelled == full.data.labelled
+        assert (mini.data.source.dataset is None) == (full.data.source.dataset is None)
+        assert mini.method.weights == full.method.weights
+        assert mini.method.class_balance == full.method.class_balance
+        for switch in ("bank_size", "teacher_features", "attention", "quality_filter"):
+            assert getattr(mini.method.contrastive, switch) == getattr(full.method.contrastive, switch)
+
+
+def test_mini_scale_keeps_the_schedule_of_its_preset_and_takes_overrides_last() -> None:
+    camvid = configuration("table5_sup", 0, "mini", "camvid", ["training.iterations=7"])
+    assert camvid.data.dataset == "camvid" and camvid.training.iterations == 7
+    assert camvid.training.optimizer == "adamw" and camvid.method.teacher.ramp
+    with pytest.raises(UsageError, match="table4_adapted_30 needs a source domain, which camvid has not"):
+        configuration("table4_adapted_30", 0, "mini", "camvid")
+    with pytest.raises(UsageError, match="choose one of toy_streets, camvid"):
+        configuration("table5_sup", 0, "mini", "cityscapes")
+
+
+def test_names_of_tables_and_presets() -> None:
+    assert table_number("table5") == table_number("Table 5") == table_number("5") == "5"
+    with pytest.raises(UsageError, match="no table 'tabel5'; did you mean 'table5'"):
+        table_number("tabel5")
+    assert [c.preset for c in cells("table7")] == [f"table7_bank_{n}" for n in (32, 64, 128, 512, 256)]
+    assert [c.paper for c in cells("5", ["table5_all", "table5_sup"])] == [49.5, 59.4]
+    with pytest.raises(UsageError, match="table 5 has no preset 'table5_al'; did you mean 'table5_all'"):
+        cells("5", ["table5_al"])
+
+
+def test_a_table_runs_what_is_missing_and_says_what_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    only = ["table5_sup", "table5_all"]
+    first = reproduce("table5", scale="mini", seeds=[0], only=only, output=tmp_path, overrides=TINY)
+    assert first.failed == [] and len(first.rows) == 2
+    saved = json.loads((tmp_path / "table5_mini_toy_streets.json").read_text())
+    assert saved == first.rows and all(row["iterations"] == 2 for row in saved)
+    assert saved[0]["command"].startswith("semiseg train table5_sup data.split_seed=0 training.seed=0")
+    assert not any((tmp_path / "runs").rglob("*.pt"))
+    table = (tmp_path / "table5_mini_toy_streets.md").read_text()
+    assert "for the order only" in table and "difference" not in table and "of 1 orderings of the paper" in table
+
+    # Again, with one more seed: only that is run, and a failure does not stop the next run.
+    calls: list[tuple[str, int]] = []
+    real = tables.run_once
+
+    def counted(path: Path, key: dict[str, object], *rest: object) -> object:
+        calls.append((str(key["preset"]), int(str(key["split_seed"]))))
+        if key == {"preset": "table5_sup", "split_seed": 1, "overrides": TELLING}:
+            raise SemisegError("loss became NaN")
+        return real(path, key, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tables, "run_once", counted)
+    second = reproduce("table5", scale="mini", seeds=[0, 1], only=only, output=tmp_path, overrides=TINY)
+    assert len(calls) == 4 and len(second.rows) == 3
+    assert second.failed == [("table5_sup", 1, "loss became NaN")]
+    other = reproduce("table5", scale="mini", seeds=[], only=only, output=tmp_path)
+    assert other.rows == []  # other overrides are other runs
+
+
+def test_two_processes_share_the_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(
+        tables, "run_once", lambda path, key, *rest: seen.append(f"{key['preset']} {key['split_seed']}")
+    )
+    for part in ((1, 2), (2, 2)):
+        reproduce("table7", seeds=[0, 1], output=tmp_path, part=part)
+    assert len(seen) == len(set(seen)) == 10
+
+
+def test_report_gives_mean_spread_difference_and_order() -> None:
+    chosen = [Cell("low", "a", 50.0), Cell("high", "b", 60.0), Cell("none", "c", 70.0)]
+    rows = [{"preset": p, "miou_last": m, "miou_best": m + 1} for p, m in (("low", 48), ("low", 52), ("high", 49))]
+    text = report(chosen, rows)
+    assert "| low | a | 50.0 | 2 | 50.0 ± 2.8 | 51.0 ± 2.8 | +0.0 |" in text
+    assert "| high | b | 60.0 | 1 | 49.0 | 50.0 | -11.0 |" in text
+    assert "| none | c | 70.0 | 0 | – | – | – |" in text
+    assert "0 of 1 orderings of the paper hold." in text and "- not: low < high" in text
+
+
+def test_order_agreement_leaves_out_ties_of_the_paper_and_cells_without_runs() -> None:
+    chosen = [Cell("a", "", 1.0), Cell("b", "", 2.0), Cell("c", "", 2.0), Cell("d", "", 3.0)]
+    assert order_agreement(chosen, {"a": [5.0], "b": [6.0], "c": [4.0], "d": []}) == (1, 2, [("a", "c")])
+
+
+def test_the_command_plans_and_refuses() -> None:
+    run = CliRunner().invoke
+    planned = run(app, ["reproduce", "table6", "--dry-run"])
+    assert planned.exit_code == 0 and len(planned.output.splitlines()) == 7
+    assert "cityscapes 1/30, deeplabv2 resnet101 (coco), 150000 steps of 5, seeds 0, 1, 2" in planned.output
+    for words, said in (
+        (["table1"], "no table 'table1'"), (["table5", "--scale", "tiny"], "choose full or mini"),
+        (["table5", "--seeds", "a"], "are not whole numbers"), (["table5", "--part", "3/2"], "k from 1 to n"),
+        (["table5", "training.iteration=3"], "did you mean 'training.iterations'"),
+    ):  # fmt: skip
+        refused = run(app, ["reproduce", *words])
+        assert refused.exit_code == 2 and said in refused.output, refused.output
