@@ -157,13 +157,13 @@ def presets(as_json: AsJson = False) -> None:
         print(json.dumps(rows, indent=1))
         return
     table = Table(title="semiseg train PRESET")
-    for title, wraps in (
+    for title, folds in (
         ("preset", False),
         ("table", False),
         ("paper mIoU", False),
         ("what it does; what it needs", True),
     ):
-        table.add_column(title, no_wrap=not wraps)
+        table.add_column(title, no_wrap=not folds)
     for row in rows:
         figure = row["paper_miou"]
         what = f"{row['title'] or ''}\n[dim]{row['needs']}[/dim]" if row["table"] is None else row["title"]
