@@ -83,12 +83,12 @@ def test_loss_is_eqs_8_to_11_on_heads_and_attention() -> None:
 
 def test_finer_features_are_averaged_to_stride_8_unless_asked_otherwise() -> None:
     fine = torch.randn(2, 5, 8, 8, generator=generator())
-    pooled = module()._at_stride(fine, 32)
+    pooled = module().at_stride(fine, 32)
     assert pooled.shape == (2, 5, 4, 4)
     torch.testing.assert_close(pooled[:, :, 0, 0], fine[:, :, :2, :2].mean((2, 3)))
-    assert module(feature_stride="network")._at_stride(fine, 32) is fine
+    assert module(feature_stride="network").at_stride(fine, 32) is fine
     coarse = torch.randn(2, 5, 2, 2)
-    assert module()._at_stride(coarse, 32) is coarse
+    assert module().at_stride(coarse, 32) is coarse
 
 
 def test_labels_are_taken_at_the_middle_of_each_cell() -> None:

@@ -171,6 +171,44 @@ def presets(as_json: AsJson = False) -> None:
     Console().print(table)
 
 
+@command(app, "cost")
+def cost(
+    preset: Annotated[str, typer.Argument(metavar="PRESET_OR_YAML", help="A preset's name or a YAML file.")],
+    overrides: Overrides = None,
+    classes: Annotated[int | None, typer.Option(help="Number of classes; else the data set's.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """FLOPs, parameters and memory of a training step. Example: semiseg cost table5_all"""
+    from .config import Config
+    from .cost import PAPER, PAPER_TOTAL
+    from .cost import cost as count
+    from .data import known_classes
+    from .data.run_data import open_split
+
+    config = Config.load(preset, overrides or [])
+    number = classes or known_classes(config.data.dataset) or open_split(config.data, "train").info.num_classes
+    found = count(config, number)
+    if as_json:
+        print(json.dumps(found.to_json(), indent=1))
+        return
+    crop = config.data.crop
+    height, width = (crop, crop) if isinstance(crop, int) else crop
+    title = f"one labelled and one unlabelled {height}×{width} image"
+    table = Table("forward pass", "GFLOPs", "paper, 512×512", title=title)
+    for part, flops in found.flops.items():
+        table.add_row(part, f"{flops / 1e9:.2f}", f"{PAPER[part]:.2f}")
+    table.add_row("all", f"{found.total / 1e9:.2f}", f"{PAPER_TOTAL:.2f}", style="bold")
+    Console().print(table)
+    t = config.training
+    print(f"a step of {t.batch_size} labelled crops, forward and backward: about {found.step_flops / 1e12:.2f} TFLOPs")
+    table = Table("memory of a step", "MiB", title="parameters: " + ", ".join(
+        f"{name} {count / 1e6:.1f} M" for name, count in found.parameters.items()))  # fmt: skip
+    for part, size in found.memory.items():
+        table.add_row(part, f"{size / 2**20:.0f}")
+    table.add_row("at least", f"{found.memory_total / 2**20:.0f}", style="bold")
+    Console().print(table)
+
+
 @command(app, "reproduce")
 def reproduce(
     table: Annotated[str, typer.Argument(help="table2 to table8 of the paper.")],

@@ -81,7 +81,7 @@ class ContrastiveModule(nn.Module):
             (self.teacher_attention_z, self.attention_z),
         ]
 
-    def _at_stride(self, maps: Tensor, height: int) -> Tensor:
+    def at_stride(self, maps: Tensor, height: int) -> Tensor:
         """Maps (B, ·, h, w) of an image ``height`` pixels high, averaged down to stride 8 where they are finer."""
         if self.config.feature_stride == "network":
             return maps
@@ -97,8 +97,8 @@ class ContrastiveModule(nn.Module):
             labels: (B, H, W) int64.
             generator: draws the random ranking that replaces attention in Table 8's ablation.
         """
-        features = self._at_stride(output.features, labels.shape[-2])
-        probabilities = at_least_single(self._at_stride(output.logits, labels.shape[-2])).softmax(dim=1)
+        features = self.at_stride(output.features, labels.shape[-2])
+        probabilities = at_least_single(self.at_stride(output.logits, labels.shape[-2])).softmax(dim=1)
         small = downsample_labels(labels, features.shape[-2:])
         if self.config.quality_filter:
             good = feature_quality_filter(probabilities, small, self.config.quality_threshold)
@@ -146,7 +146,7 @@ class ContrastiveModule(nn.Module):
         return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts]), len(parts[0][1])
 
     def _loss(self, features: Tensor, labels: Tensor, labelled: int) -> Tensor:
-        features = self._at_stride(features, labels.shape[-2])
+        features = self.at_stride(features, labels.shape[-2])
         small = downsample_labels(labels, features.shape[-2:])
         flat, v = small.flatten(), at_least_single(rows(features))
         split = labelled * small[0].numel()

@@ -28,4 +28,13 @@ DATASETS: dict[str, Callable[..., ImageSet]] = {
     "gta5": open_gta5,
 }
 
+
+def known_classes(dataset: str) -> int | None:
+    """Number of classes of a data set that always has the same; None for others."""
+    from . import camvid, cityscapes, toy_scene, voc
+
+    sizes = {m.__name__.rpartition(".")[2]: m.INFO.num_classes for m in (camvid, cityscapes, voc)}
+    return (sizes | {"toy_streets": len(toy_scene.CLASSES)}).get(dataset)
+
+
 __all__ = ["DATASETS", "DatasetInfo", "ImageSet"]

@@ -1,0 +1,191 @@
+"""What a training step costs, before it is run: FLOPs, parameters and memory, split as the paper splits them.
+
+Counted by PyTorch's own ``FlopCounterMode`` on the meta device: nothing is allocated and no weights are loaded, so a
+ResNet-101 at 512² takes a second. It counts convolutions and matrix products, two operations a multiply-add;
+normalisation, activations and additions (under half a percent here) are left out. docs/cost.md compares with the paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from .config import Config
+from .contrastive import ContrastiveModule, rows
+from .losses import class_means, entropy, weighted_cross_entropy
+from .networks import SegmentationNetwork, build_network
+from .networks.segmentation import upsample
+
+# "Losses impact", section 4.4: one labelled and one unlabelled image of 512×512, in GFLOPs.
+PAPER = {
+    "labelled": 372.04, "unlabelled": 372.04, "pseudo-labels": 372.04, "heads": 8.59, "attention": 15.96,
+    "distances": 10.52,
+}  # fmt: skip
+PAPER_TOTAL = 1151.19
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cost of a configuration.
+
+    Attributes:
+        flops: forward pass of one labelled and one unlabelled image with one view, by part, as the paper counts.
+        step_flops: forward and backward of a whole step, with the configured batch and views.
+        parameters: of student, heads and attention networks that learn; the teacher has as many again.
+        memory: bytes of a step by part; ``activations`` are what the backward pass keeps.
+    """
+
+    flops: dict[str, int]
+    step_flops: int
+    parameters: dict[str, int]
+    memory: dict[str, int]
+
+    @property
+    def total(self) -> int:
+        """FLOPs of one labelled and one unlabelled image."""
+        return sum(self.flops.values())
+
+    @property
+    def memory_total(self) -> int:
+        """Bytes that a step needs at least; an allocator's rounding and cuDNN's workspaces come on top."""
+        return sum(self.memory.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, with the paper's figures beside."""
+        return {
+            "flops": self.flops, "flops_total": self.total, "step_flops": self.step_flops,
+            "parameters": self.parameters, "memory_bytes": self.memory, "memory_bytes_total": self.memory_total,
+            "paper_gflops": PAPER, "paper_gflops_total": PAPER_TOTAL,
+        }  # fmt: skip
+
+
+def cost(config: Config, num_classes: int) -> Cost:
+    """Count the step of a configuration, on the crop that it trains on.
+
+    Args:
+        config: method, network, crop and batch are read; no data and no weights are.
+        num_classes: C.
+    """
+    crop = config.data.crop
+    size = (crop, crop) if isinstance(crop, int) else crop
+    student, teacher = _network(config, num_classes), _network(config, num_classes).requires_grad_(False)
+    bank = config.method.name == "memory_bank"
+    with torch.device("meta"):
+        contrast = ContrastiveModule(config.method.contrastive, student.feature_dim, num_classes, 1) if bank else None
+    one = _images(1, size)
+    unlabelled = config.method.name != "supervised"
+    forward = _count(lambda: student(one))
+    flops = {"labelled": forward}
+    if unlabelled:
+        flops |= {"unlabelled": forward, "pseudo-labels": _count(lambda: teacher(one))}
+    if contrast is not None and config.method.weights.contrastive > 0:
+        flops |= _contrastive_flops(contrast, student, one, num_classes)
+
+    t = config.training
+    views = config.method.pseudo.views if bank else 1
+    labelled = t.batch_size
+    seen = max(1, round(labelled * t.unlabelled_ratio)) if unlabelled else 0
+    kept, largest = _activations(config, student, contrast, _images(labelled + views * seen, size), num_classes)
+    teachers = labelled + seen if bank else seen
+    step = 3 * forward * (labelled + views * seen) + forward * teachers
+    if contrast is not None:
+        head_flops = sum(flops.get(part, 0) for part in ("heads", "attention", "distances"))
+        step += 3 * head_flops * (labelled + views * seen) // 2
+
+    learned = {"student": _numel(student)} | ({"heads and attention": _numel(contrast)} if contrast is not None else {})
+    weights = 4 * sum(learned.values())
+    states = {"sgd": 1 if t.momentum else 0, "adamw": 2}[t.optimizer]
+    memory = {
+        "weights": 4 * sum(p.numel() for m in (student, contrast) if m is not None for p in m.state_dict().values()),
+        "gradients": weights,
+        "optimiser": states * weights,
+        "teacher": 4 * sum(p.numel() for p in teacher.state_dict().values()) if unlabelled else 0,
+        "images and labels": (labelled + (views + 1) * seen) * size[0] * size[1] * (3 * 4 + 8),
+        "activations": kept,
+        "largest gradient of an activation": largest,
+    }
+    return Cost(flops, step, learned, memory)
+
+
+def _network(config: Config, num_classes: int) -> SegmentationNetwork:
+    c = config.network
+    with torch.device("meta"):
+        return build_network(
+            c.architecture, c.backbone, num_classes, c.output_stride, c.pretrained, load=False,
+            batch_norm=c.batch_norm, decoder_channels=c.decoder_channels, aspp=c.aspp,
+        ).train()  # fmt: skip
+
+
+def _images(count: int, size: tuple[int, int]) -> Tensor:
+    return torch.empty(count, 3, *size, device="meta")
+
+
+def _numel(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def _count(run: Callable[[], Any]) -> int:
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        run()
+    return int(counter.get_total_flops())
+
+
+def _contrastive_flops(
+    contrast: ContrastiveModule, student: SegmentationNetwork, image: Tensor, num_classes: int
+) -> dict[str, int]:
+    """Heads, attention and distances of one labelled and one unlabelled image, with a full bank."""
+    with torch.no_grad():
+        v = rows(contrast.at_stride(student(image).features, image.shape[-2])).repeat(2, 1)
+    p, z = len(v), contrast.bank.num_classes * contrast.bank.size
+    heads = _count(lambda: contrast.prediction(contrast.projection(v)))
+    teacher = _count(lambda: contrast.teacher_projection(v[: len(v) // 2]))
+    # Each row passes the network of its class: two layers, D×D and D×1. Blocks padded to one size would count more.
+    per_row = 2 * (contrast.config.dim**2 + contrast.config.dim)
+    attention = per_row * (p + z + p // 2) if contrast.config.attention else 0
+    # Eq. 11 factorised: a weighted sum over either side (a multiply-add a value), one product a class.
+    distances = 2 * (p + z + num_classes) * contrast.config.dim
+    return {"heads": heads + teacher, "attention": attention, "distances": distances}
+
+
+def _activations(
+    config: Config, student: SegmentationNetwork, contrast: ContrastiveModule | None, images: Tensor, classes: int
+) -> tuple[int, int]:
+    """Bytes that autograd keeps for the backward pass of a step, and those of the largest single tensor among them."""
+    modules = [m for m in (student, contrast) if m is not None]
+    own = {t.untyped_storage()._cdata for m in modules for t in (*m.parameters(), *m.buffers())}
+    kept: dict[int, int] = {}
+    alive: list[Tensor] = []  # storages of meta tensors are told apart by address, so none may be freed meanwhile
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in own:
+            kept[storage._cdata] = storage.nbytes()
+            alive.append(tensor)
+        return tensor
+
+    half = config.training.precision != "fp32"
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        output = student(images)
+        labels = torch.zeros(len(images), *images.shape[-2:], dtype=torch.int64, device="meta")
+        logits = upsample(output.logits, images.shape[-2:])
+        loss = weighted_cross_entropy(logits, labels)
+        if contrast is not None:
+            loss = loss + entropy(logits)
+            v = rows(contrast.at_stride(output.features, images.shape[-2]))
+            p = contrast.prediction(contrast.projection(v))
+            for vectors, network in (
+                (p, contrast.attention_p),
+                (contrast.bank.slots.flatten(0, 1), contrast.attention_z),
+            ):
+                hidden = network.weight1[0] @ vectors.T  # a row passes the network of its class only
+                scores = (network.weight2[0] @ F.leaky_relu(hidden)).sigmoid()
+                flat = torch.zeros(len(vectors), dtype=torch.int64, device="meta")
+                loss = loss + class_means(vectors, flat, scores, classes)[0].sum()
+    total, largest = sum(kept.values()), max(kept.values(), default=0)
+    return (total // 2, largest // 2) if half else (total, largest)
