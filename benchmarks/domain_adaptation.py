@@ -24,12 +24,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("runs/benchmark-adaptation"), help="runs in progress")
     parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3])
-    parser.add_argument("--part", default="1/1", help="1/2 and 2/2 in two processes share the work")
     parser.add_argument("--table", action="store_true", help="run nothing")
     arguments = parser.parse_args()
-    part, parts = (int(number) for number in arguments.part.split("/"))
     jobs = [(name, seed) for seed in arguments.seeds for name in RUNS]
-    for name, seed in [] if arguments.table else jobs[part - 1 :: parts]:
+    for name, seed in [] if arguments.table else jobs:
         key = {"training": name, "labelled": 12, "split_seed": seed}
         words = [f"data.split_seed={seed}", f"training.seed={seed}", *RUNS[name]]
         run_once(RESULTS, key, "toy_streets", words, arguments.work)

@@ -20,12 +20,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/benchmark-toy"), help="folder for runs in progress")
     parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3])
     parser.add_argument("--methods", nargs="*", default=["supervised", "memory_bank"])
-    parser.add_argument("--part", default="1/1", help="1/2 and 2/2 in two processes share the work")
     parser.add_argument("--table", action="store_true", help="run nothing")
     arguments = parser.parse_args()
-    part, parts = (int(number) for number in arguments.part.split("/"))
     jobs = [(method, seed) for seed in arguments.seeds for method in arguments.methods]
-    for method, seed in [] if arguments.table else jobs[part - 1 :: parts]:
+    for method, seed in [] if arguments.table else jobs:
         key = {"method": method, "labelled": 12, "split_seed": seed}
         words = [f"method.name={method}", f"data.split_seed={seed}", f"training.seed={seed}"]
         run_once(RESULTS, key, "toy_streets", words, arguments.work)

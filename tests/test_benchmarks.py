@@ -1,6 +1,8 @@
 """The experiment scripts: a finished run is saved at once and skipped the next time; tables give mean and spread."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import camvid
@@ -22,6 +24,25 @@ def test_run_is_saved_and_skipped(folder: Path, tmp_path: Path) -> None:
               "command", "date", "machine", "versions"}  # fmt: skip
     assert wanted <= set(saved) and len(saved["iou_last"]) == 3 and saved["iterations"] == 4
     assert experiment.run_once(results, key, "no such preset", [], tmp_path / "work") == row
+
+
+def test_a_run_that_another_process_is_at_is_left_to_it(folder: Path, tmp_path: Path) -> None:
+    preset = tmp_path / "own.yaml"
+    preset.write_text(yaml.safe_dump(tiny(folder, tmp_path / "unused").model_dump(mode="json")))
+    results, key, work = tmp_path / "own.json", {"method": "supervised", "split_seed": 1}, tmp_path / "work"
+    holder = (
+        f"import fcntl, pathlib, sys; work = pathlib.Path({str(work)!r}); work.mkdir(); "
+        "lock = (work / '.supervised-1.lock').open('w'); fcntl.flock(lock, fcntl.LOCK_EX); "
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None and other.stdout.readline() == "held\n"
+        assert experiment.run_once(results, key, str(preset), ["method.name=supervised"], work) is None
+        assert not results.exists()
+        other.communicate()
+    assert experiment.run_once(results, key, str(preset), ["method.name=supervised"], work) is not None  # it died
 
 
 def test_table_of_mean_and_spread() -> None:

@@ -88,16 +88,6 @@ def test_a_table_runs_what_is_missing_and_says_what_failed(tmp_path: Path, monke
     assert other.rows == []  # other overrides are other runs
 
 
-def test_two_processes_share_the_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[str] = []
-    monkeypatch.setattr(
-        tables, "run_once", lambda path, key, *rest: seen.append(f"{key['preset']} {key['split_seed']}")
-    )
-    for part in ((1, 2), (2, 2)):
-        reproduce("table7", seeds=[0, 1], output=tmp_path, part=part)
-    assert len(seen) == len(set(seen)) == 10
-
-
 def test_report_gives_mean_spread_difference_and_order() -> None:
     chosen = [Cell("low", "a", 50.0), Cell("high", "b", 60.0), Cell("none", "c", 70.0)]
     rows = [{"preset": p, "miou_last": m, "miou_best": m + 1} for p, m in (("low", 48), ("low", 52), ("high", 49))]
@@ -120,7 +110,7 @@ def test_the_command_plans_and_refuses() -> None:
     assert "cityscapes 1/30, deeplabv2 resnet101 (coco), 150000 steps of 5, seeds 0, 1, 2" in planned.output
     for words, said in (
         (["table1"], "no table 'table1'"), (["table5", "--scale", "tiny"], "choose full or mini"),
-        (["table5", "--seeds", "a"], "are not whole numbers"), (["table5", "--part", "3/2"], "k from 1 to n"),
+        (["table5", "--seeds", "a"], "are not whole numbers"),
         (["table5", "training.iteration=3"], "did you mean 'training.iterations'"),
     ):  # fmt: skip
         refused = run(app, ["reproduce", *words])

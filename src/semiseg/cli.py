@@ -218,7 +218,6 @@ def reproduce(
     seeds: Annotated[str, typer.Option(help="Seeds of the runs and of their label splits.")] = "0,1,2",
     only: Annotated[list[str] | None, typer.Option(help="A preset of the table; may be repeated.")] = None,
     output: Annotated[Path, typer.Option(help="Folder for results and runs in progress.")] = Path("reproduce"),
-    part: Annotated[str, typer.Option(help="1/2 and 2/2 in two processes share the work.")] = "1/1",
     dry_run: Annotated[bool, typer.Option(help="Say what would run, and stop.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -227,29 +226,21 @@ def reproduce(
 
     if scale not in ("full", "mini"):
         raise UsageError(f"--scale {scale!r}: choose full or mini")
-    numbers = _numbers(seeds, ",", "--seeds 0,1,2")
-    share = _numbers(part, "/", "--part 1/2")
-    if len(share) != 2 or not 1 <= share[0] <= share[1]:
-        raise UsageError(f"--part {part!r}: give k/n with k from 1 to n, e.g. 1/2")
+    try:
+        numbers = [int(number) for number in seeds.split(",")]
+    except ValueError:
+        raise UsageError(f"--seeds {seeds!r} are not whole numbers; write e.g. --seeds 0,1,2") from None
     if dry_run:
         print(tables.plan(table, scale, data, numbers, only or []))  # type: ignore[arg-type]
         return
     outcome = tables.reproduce(
         table, scale=scale, data=data, seeds=numbers, only=only or [], output=output, overrides=overrides,  # type: ignore[arg-type]
-        part=(share[0], share[1]),
     )  # fmt: skip
     print(tables.to_json(outcome) if as_json else outcome.table)
     for preset, seed, reason in outcome.failed:
         print(f"semiseg: {preset}, seed {seed}: {reason}", file=sys.stderr)
     if outcome.failed:
         raise SemisegError(f"{len(outcome.failed)} runs failed; mend that and give the same command again")
-
-
-def _numbers(text: str, separator: str, example: str) -> list[int]:
-    try:
-        return [int(number) for number in text.split(separator)]
-    except ValueError:
-        raise UsageError(f"{text!r} are not whole numbers; write e.g. {example}") from None
 
 
 @command(data_app, "check")

@@ -52,11 +52,12 @@ def read_results(path: Path) -> list[dict[str, Any]]:
 
 def run_once(
     path: Path, key: dict[str, Any], preset: str, overrides: list[str], work: Path, config: Config | None = None
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     """Train unless a run with this ``key`` is in the file; the result is saved before anything else starts.
 
     Args:
-        path: result file, a JSON list of rows; several processes may share it.
+        path: result file, a JSON list of rows. Several processes that are given the same list of runs and the same
+            ``path`` and ``work`` share it: each takes what no other has taken.
         key: what tells this run from the others; the first columns of its row.
         preset: preset name or YAML file, as on the command line.
         overrides: ``section.key=value`` words.
@@ -64,15 +65,27 @@ def run_once(
         config: the configuration, where ``preset`` and ``overrides`` alone do not give it.
 
     Returns:
-        The row: last and best mIoU of the student and last of the teacher in percent, IoU by class, the command line,
-        date, machine and versions.
+        None where another process is at this run; else its row: last and best mIoU of the student and last of the
+        teacher in percent, IoU by class, the command line, date, machine and versions.
     """
-    for row in read_results(path):
-        if all(row.get(name) == value for name, value in key.items()):
-            return row
+    name = _folder_name("-".join(str(value) for value in key.values()))
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / f".{name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system lets go of it when the process ends
+        except BlockingIOError:
+            return None
+        for row in read_results(path):
+            if all(row.get(column) == value for column, value in key.items()):
+                return row
+        return _run(path, key, preset, overrides, work / name, config)
+
+
+def _run(
+    path: Path, key: dict[str, Any], preset: str, overrides: list[str], run_dir: Path, config: Config | None
+) -> dict[str, Any]:
     from .training.loop import train
 
-    run_dir = work / _folder_name("-".join(str(value) for value in key.values()))
     words = [f"run_dir={run_dir}", "training.tensorboard=false"]
     if config is None:
         config = Config.load(preset, [*overrides, *words])

@@ -118,12 +118,11 @@ def reproduce(
     only: list[str] | tuple[str, ...] = (),
     output: str | Path = "reproduce",
     overrides: list[str] | None = None,
-    part: tuple[int, int] = (1, 1),
 ) -> Outcome:
     """Run what is missing of a table and write ``OUTPUT/NAME.json`` (rows) and ``OUTPUT/NAME.md`` (the table).
 
     Every finished run is saved before the next starts; an interrupted one is resumed. A run that fails is reported at
-    the end and the others go on.
+    the end and the others go on. Several processes with the same arguments share the runs.
 
     Args:
         table: ``table2`` … ``table8``.
@@ -133,7 +132,6 @@ def reproduce(
         output: folder of results and of runs in progress.
         overrides: ``section.key=value`` words for every run, e.g. ``data.root=FOLDER``; those that may change a result
             tell one run from another.
-        part: (k, n): every n-th run from the k-th, so that n processes or machines share the work.
 
     Raises:
         UsageError: a wrong table, preset, scale or override.
@@ -145,7 +143,7 @@ def reproduce(
     configs = {(c.preset, s): configuration(c.preset, s, scale, data, words) for c, s in jobs}  # all errors come first
     telling = " ".join(word for word in words if word.partition("=")[0] not in FREE_ON_RESUME)
     failed = []
-    for cell, seed in jobs[part[0] - 1 :: part[1]]:
+    for cell, seed in jobs:
         key = {"preset": cell.preset, "split_seed": seed} | ({"overrides": telling} if telling else {})
         command = [f"data.split_seed={seed}", f"training.seed={seed}", *words]
         try:
