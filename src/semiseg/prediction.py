@@ -108,7 +108,8 @@ def predict_array(
         raise UsageError(f"an image is uint8 (H,W,3) RGB, not {image.dtype} {image.shape}")
     with evaluating(network, device) as place, autocast(place, precision):
         seen = image if resize is None else resize_image(image, resize)
-        batch = torch.from_numpy(seen.copy()).to(place).permute(2, 0, 1)[None].float().div_(255)
+        # Made as in evaluation, strides included: another memory layout rounds differently, and ties would fall so.
+        batch = torch.from_numpy(np.stack([seen])).to(place).permute(0, 3, 1, 2).float().div_(255)
         size = (image.shape[0], image.shape[1])
         classes = predict_classes(network, batch, size, mode=mode, window=window, stride=stride)
         return classes[0].to(torch.uint8).cpu().numpy()
