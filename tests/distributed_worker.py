@@ -1,10 +1,13 @@
 """Three steps of memory_bank in float64 on a share of a joint batch; run by test_distributed.py in each process.
 
-python distributed_worker.py OUTPUT [section.key=value ...]
+python distributed_worker.py OUTPUT [section.key=value ...] [-- section.key=value ...]
+
+Each part between "--" is a configuration of its own.
 """
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from conftest import tiny
@@ -20,6 +23,13 @@ def main(output: str, *words: str) -> None:
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
     device = distributed.start(torch.device("cpu"))
+    variants = " ".join(words).split(" -- ")
+    torch.save([steps(device, variant.split()) for variant in variants], f"{output}.{distributed.rank()}")
+    distributed.stop()
+
+
+def steps(device: torch.device, words: list[str]) -> dict[str, Any]:
+    """Losses and gradients of three steps and the state after them."""
     rank, world = distributed.rank(), distributed.world()
     changes = dict(word.split("=", 1) for word in words)
     config = tiny(Path("."), Path("."), **{key.replace(".", "__"): value for key, value in changes.items()})
@@ -42,9 +52,7 @@ def main(output: str, *words: str) -> None:
         optimiser.step()
         method.after_step(iteration)
         seen.append({"losses": log_means(losses, 1), "gradients": gradients})
-    state = {name: value.clone() for name, value in method.state_dict().items()}
-    torch.save({"steps": seen, "state": state}, f"{output}.{rank}")
-    distributed.stop()
+    return {"steps": seen, "state": {name: value.clone() for name, value in method.state_dict().items()}}
 
 
 if __name__ == "__main__":

@@ -32,7 +32,8 @@ VARIANTS = {
 }  # fmt: skip
 
 
-def run(output: Path, world: int, words: list[str]) -> list[dict[str, Any]]:
+def run(output: Path, world: int, words: list[str]) -> list[list[dict[str, Any]]]:
+    """What each process found for each configuration."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -55,11 +56,23 @@ def run(output: Path, world: int, words: list[str]) -> list[dict[str, Any]]:
     return [torch.load(f"{output}.{rank}", weights_only=True) for rank in range(world)]
 
 
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """By variant: what one process finds, and what each of two does."""
+    folder = tmp_path_factory.mktemp("joint")
+    words: list[str] = []
+    for variant in VARIANTS.values():
+        words += [*(["--"] if words else []), *COMMON, *variant]
+    (alone,) = run(folder / "one", 1, words)
+    pair = run(folder / "two", 2, words)
+    return {name: (alone[i], [rank[i] for rank in pair]) for i, name in enumerate(VARIANTS)}
+
+
 @pytest.mark.parametrize("name", VARIANTS)
-def test_two_processes_are_one_with_the_joint_batch(name: str, tmp_path: Path) -> None:
-    words = [*COMMON, *VARIANTS[name]]
-    (alone,) = run(tmp_path / "one", 1, words)
-    pair = run(tmp_path / "two", 2, words)
+def test_two_processes_are_one_with_the_joint_batch(
+    name: str, found: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]
+) -> None:
+    alone, pair = found[name]
     for rank in pair:
         for mine, theirs in zip(alone["steps"], rank["steps"], strict=True):
             for loss in ("loss", "supervised", "pseudo", "contrastive", "entropy"):
