@@ -1,0 +1,20 @@
+"""The command line: one function a subcommand. Errors are one line; exit code 2 for misuse, 1 for failure."""
+
+from __future__ import annotations
+
+# Importing a module registers its commands, in the order `semiseg --help` shows them.
+# isort: off
+from . import training  # noqa: F401
+from . import prediction  # noqa: F401
+from . import experiments  # noqa: F401
+from . import data  # noqa: F401
+
+# isort: on
+from .shared import app
+
+__all__ = ["app", "main"]
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

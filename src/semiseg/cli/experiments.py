@@ -1,0 +1,111 @@
+"""``semiseg presets``, ``semiseg cost`` and ``semiseg reproduce``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ..errors import SemisegError, UsageError
+from .shared import AsJson, Overrides, app, command
+
+
+@command(app, "presets")
+def presets(as_json: AsJson = False) -> None:
+    """List the presets. Example: semiseg presets --json"""
+    from ..presets import list_presets
+
+    rows = list_presets()
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    table = Table(title="semiseg train PRESET")
+    for title, folds in (
+        ("preset", False),
+        ("table", False),
+        ("paper mIoU", False),
+        ("what it does; what it needs", True),
+    ):
+        table.add_column(title, no_wrap=not folds)
+    for row in rows:
+        figure = row["paper_miou"]
+        what = f"{row['title'] or ''}\n[dim]{row['needs']}[/dim]" if row["table"] is None else row["title"]
+        table.add_row(row["name"], row["table"] or "", "" if figure is None else f"{figure:.1f}", what)
+    Console().print(table)
+
+
+@command(app, "cost")
+def cost(
+    preset: Annotated[str, typer.Argument(metavar="PRESET_OR_YAML", help="A preset's name or a YAML file.")],
+    overrides: Overrides = None,
+    classes: Annotated[int | None, typer.Option(help="Number of classes; else the data set's.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """FLOPs, parameters and memory of a training step. Example: semiseg cost table5_all"""
+    from ..config import Config
+    from ..cost import PAPER, PAPER_TOTAL
+    from ..cost import cost as count
+    from ..data import known_classes
+    from ..data.run_data import open_split
+
+    config = Config.load(preset, overrides or [])
+    number = classes or known_classes(config.data.dataset) or open_split(config.data, "train").info.num_classes
+    found = count(config, number)
+    if as_json:
+        print(json.dumps(found.to_json(), indent=1))
+        return
+    crop = config.data.crop
+    height, width = (crop, crop) if isinstance(crop, int) else crop
+    title = f"one labelled and one unlabelled {height}×{width} image"
+    table = Table("forward pass", "GFLOPs", "paper, 512×512", title=title)
+    for part, flops in found.flops.items():
+        table.add_row(part, f"{flops / 1e9:.2f}", f"{PAPER[part]:.2f}")
+    table.add_row("all", f"{found.total / 1e9:.2f}", f"{PAPER_TOTAL:.2f}", style="bold")
+    Console().print(table)
+    t = config.training
+    print(f"a step of {t.batch_size} labelled crops, forward and backward: about {found.step_flops / 1e12:.2f} TFLOPs")
+    table = Table("memory of a step", "MiB", title="parameters: " + ", ".join(
+        f"{name} {count / 1e6:.1f} M" for name, count in found.parameters.items()))  # fmt: skip
+    for part, size in found.memory.items():
+        table.add_row(part, f"{size / 2**20:.0f}")
+    table.add_row("at least", f"{found.memory_total / 2**20:.0f}", style="bold")
+    Console().print(table)
+
+
+@command(app, "reproduce")
+def reproduce(
+    table: Annotated[str, typer.Argument(help="table2 to table8 of the paper.")],
+    overrides: Overrides = None,
+    scale: Annotated[str, typer.Option(help="full: as in the paper; mini: short, on toy streets or CamVid.")] = "full",
+    data: Annotated[str, typer.Option(help="At mini scale: toy_streets or camvid.")] = "toy_streets",
+    seeds: Annotated[str, typer.Option(help="Seeds of the runs and of their label splits.")] = "0,1,2",
+    only: Annotated[list[str] | None, typer.Option(help="A preset of the table; may be repeated.")] = None,
+    output: Annotated[Path, typer.Option(help="Folder for results and runs in progress.")] = Path("reproduce"),
+    dry_run: Annotated[bool, typer.Option(help="Say what would run, and stop.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run or resume a table of the paper. Example: semiseg reproduce table5 --scale mini --dry-run"""
+    from .. import reproduce as tables
+
+    if scale not in ("full", "mini"):
+        raise UsageError(f"--scale {scale!r}: choose full or mini")
+    try:
+        numbers = [int(number) for number in seeds.split(",")]
+    except ValueError:
+        raise UsageError(f"--seeds {seeds!r} are not whole numbers; write e.g. --seeds 0,1,2") from None
+    if dry_run:
+        print(tables.plan(table, scale, data, numbers, only or []))  # type: ignore[arg-type]
+        return
+    outcome = tables.reproduce(
+        table, scale=scale, data=data, seeds=numbers, only=only or [], output=output, overrides=overrides,  # type: ignore[arg-type]
+    )  # fmt: skip
+    print(tables.to_json(outcome) if as_json else outcome.table)
+    for preset, seed, reason in outcome.failed:
+        print(f"semiseg: {preset}, seed {seed}: {reason}", file=sys.stderr)
+    if outcome.failed:
+        raise SemisegError(f"{len(outcome.failed)} runs failed; mend that and give the same command again")

@@ -1,0 +1,67 @@
+"""What the commands share: the groups, the common options, and errors as one line with an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from ..errors import SemisegError, UsageError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Semantic segmentation from few labelled and many unlabelled images.",
+)
+data_app = typer.Typer(no_args_is_help=True, help="Look at a data set before training.")
+app.add_typer(data_app, name="data")
+
+Run = Annotated[Path, typer.Argument(help="Run folder, or a checkpoint file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Checkpoint = Annotated[str, typer.Option(help="Which checkpoint of a run folder: last or best.")]
+Teacher = Annotated[bool, typer.Option(help="Use the teacher instead of the student.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")]
+Overrides = Annotated[list[str] | None, typer.Argument(help="Changes, e.g. training.iterations=1000 data.root=FOLDER.")]
+
+
+def command(group: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a function as subcommand; its user errors become one line and an exit code."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        @wraps(function)
+        def guarded(*args: Any, **kwargs: Any) -> None:
+            number = int(os.environ.get("RANK", "0"))  # of this process, where torchrun started several
+            try:
+                function(*args, **kwargs)
+            except SemisegError as error:
+                misuse = isinstance(error, UsageError)
+                if number == 0 or not misuse:  # all processes make the same mistake
+                    print(f"semiseg{f' (process {number})' if number else ''}: {error}", file=sys.stderr)
+                raise typer.Exit(2 if misuse else 1) from None
+            except OSError as error:  # a full disk, a folder that cannot be written
+                print(f"semiseg: {error.strerror or error}: {error.filename or 'output'}; mend that and try again",
+                      file=sys.stderr)  # fmt: skip
+                raise typer.Exit(1) from None
+            except KeyboardInterrupt:
+                if number == 0:
+                    print("semiseg: interrupted; `--resume` goes on from the last checkpoint", file=sys.stderr)
+                raise typer.Exit(130) from None
+
+        group.command(name)(guarded)
+        return function
+
+    return register
+
+
+def which_checkpoint(checkpoint: str) -> Literal["last", "best"]:
+    """``--checkpoint`` as the functions take it."""
+    if checkpoint == "last":
+        return "last"
+    if checkpoint == "best":
+        return "best"
+    raise UsageError(f"--checkpoint {checkpoint!r}: choose last or best")

@@ -1,0 +1,64 @@
+"""``semiseg train`` and ``semiseg evaluate``."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from .shared import AsJson, Checkpoint, Device, Overrides, Run, Teacher, app, command, which_checkpoint
+
+
+@command(app, "train")
+def train(
+    preset: Annotated[str, typer.Argument(metavar="PRESET_OR_YAML", help="A preset's name or a YAML file.")],
+    overrides: Overrides = None,
+    resume: Annotated[bool, typer.Option(help="Go on from the run folder's last checkpoint.")] = False,
+    quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
+) -> None:
+    """Train a network. Example: semiseg train toy_streets run_dir=runs/toy training.iterations=300"""
+    from .. import distributed
+    from ..training.loop import train as run_training
+
+    # A cluster ends a job with SIGTERM, and torchrun the other processes when one has failed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    result = run_training(preset, overrides or [], resume=resume, progress=not quiet)
+    if distributed.is_main():
+        print(
+            f"mIoU of the student: last {result.last_miou:.2f}, best {result.best_miou:.2f} "
+            f"(iteration {result.best_iteration}); run in {result.run_dir}"
+        )
+    distributed.stop()
+
+
+@command(app, "evaluate")
+def evaluate(
+    run: Run,
+    split: Annotated[str, typer.Option(help="Split of the data set.")] = "val",
+    checkpoint: Checkpoint = "last",
+    teacher: Teacher = False,
+    device: Device = "auto",
+    data_root: Annotated[str | None, typer.Option(help="Where the data lies now, if it moved.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure IoU on a split. Example: semiseg evaluate runs/toy --split val --json"""
+    from .. import distributed
+    from ..api import evaluate as run_evaluation
+
+    result = run_evaluation(run, split, which_checkpoint(checkpoint), teacher, device, data_root)
+    speaks = distributed.is_main()
+    distributed.stop()
+    if not speaks:
+        return
+    if as_json:
+        print(json.dumps(result.to_json()))
+        return
+    table = Table("class", "IoU %", title=f"{run}, {split}, {checkpoint} checkpoint, {result.images} images")
+    for name, value in zip(result.classes, result.iou, strict=True):
+        table.add_row(name, "absent" if value != value else f"{100 * value:.2f}")
+    table.add_row("mean", f"{100 * result.miou:.2f}", style="bold")
+    Console().print(table)
