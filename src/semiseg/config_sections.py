@@ -289,8 +289,11 @@ class TrainingConfig(Section):
     compile: bool = False
     """torch.compile the networks' passes: worth its first minutes on long GPU runs only."""
     activation_checkpointing: bool = False
-    """Recompute the backbone's activations in the backward pass instead of keeping them: less memory, one more forward
-    pass, the same result."""
+    """Recompute the backbone's activations block by block in the backward pass instead of keeping them: less memory,
+    one more forward pass, the same result."""
+    passes: Literal["joint", "in_turn"] = "joint"
+    """joint: the student sees labelled crops and all views as one batch. in_turn: one after the other, each computed
+    again in the backward pass: the least memory, one more forward pass, BatchNorm statistics of each part alone."""
     channels_last: bool = True
     """Memory layout of images and weights: depthwise convolutions on a CPU were measured 25 times faster backward."""
     deterministic: bool = False

@@ -19,7 +19,8 @@ from ..class_balance import ClassCounts
 from ..config import Config
 from ..losses import weighted_cross_entropy
 from ..networks import SegmentationNetwork
-from ..networks.segmentation import upsample
+from ..networks.activation_checkpointing import recomputed
+from ..networks.segmentation import Output, upsample
 from ..precision import at_least_single
 from ..teacher import make_teacher, momentum, update
 
@@ -69,6 +70,7 @@ class Method(nn.Module):
         self.student = student
         self.teacher: SegmentationNetwork = make_teacher(student) if self.needs_teacher else nn.Identity()  # type: ignore[assignment]
         self.counts = ClassCounts(self.num_classes)
+        self.in_turn = config.training.passes == "in_turn"
         names = config.method.augment
         self.weak = {"paper": WEAK, "reference": WEAK_REFERENCE, "none": NOTHING}[names.weak]
         self.strong = {"paper": STRONG, "reference": STRONG_REFERENCE, "weak": WEAK}[names.strong]
@@ -155,6 +157,18 @@ class Method(nn.Module):
             labels, self.num_classes, generator, probability, options.classmix_rule, options.classmix_exclude
         )
         return paste(masks, *tensors)
+
+    def pass_student(self, *parts: Tensor) -> Output:
+        """f_θ on batches of images (B_i, 3, H, W): one pass over all of them, or one after the other.
+
+        In turn (``training.passes``), the backward pass computes one part's activations at a time; BatchNorm then
+        normalises every part by its own statistics.
+        """
+        if not self.in_turn:
+            output: Output = self.student(torch.cat(parts))
+            return output
+        outputs = [recomputed(self.student, part, self.training) for part in parts]
+        return Output(*(torch.cat(maps) for maps in zip(*outputs, strict=True)))
 
     def supervised(self, logits: Tensor, labels: Tensor, iteration: int) -> Tensor:
         """Eq. 4: weighted cross-entropy on labelled crops, β = 1. logits (B, C, h, w), labels (B, H, W)."""

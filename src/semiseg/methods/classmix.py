@@ -40,7 +40,7 @@ class ClassMix(Method):
         mixed, target, confidence = paste(masks, seen, target, confidence)
         mixed, _, _ = augment(mixed, target, None, colour_only(self.strong), generator)
 
-        logits = self.student(torch.cat([images, mixed])).logits
+        logits = self.pass_student(images, mixed).logits
         supervised = self.supervised(logits[: len(images)], labels, iteration)
         threshold = self.config.pseudo.confidence_threshold
         confident = mean((confidence > (CONFIDENT if threshold is None else threshold)).float().mean())

@@ -31,7 +31,7 @@ class CutMix(Method):
         masks = cutmix_masks(len(seen), seen.shape[-2], seen.shape[-1], generator).to(seen.device)
         mixed, target = paste(masks, seen, self.teacher_probabilities(seen))
 
-        logits = self.student(torch.cat([images, mixed])).logits
+        logits = self.pass_student(images, mixed).logits
         supervised = self.supervised(logits[: len(images)], labels, iteration)
         prediction = at_least_single(upsample(logits[len(images) :], mixed.shape[-2:])).softmax(dim=1)
         threshold = self.config.pseudo.confidence_threshold

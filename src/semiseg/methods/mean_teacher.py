@@ -28,7 +28,7 @@ class MeanTeacher(Method):
         target = self.teacher_probabilities(seen)
         perturbed, _, _ = augment(seen, unlabelled.labels, None, colour_only(self.strong), generator)
 
-        logits = self.student(torch.cat([images, perturbed])).logits
+        logits = self.pass_student(images, perturbed).logits
         supervised = self.supervised(logits[: len(images)], labels, iteration)
         prediction = at_least_single(upsample(logits[len(images) :], perturbed.shape[-2:])).softmax(dim=1)
         pseudo = consistency(prediction, target)

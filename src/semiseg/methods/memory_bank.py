@@ -48,11 +48,10 @@ class MemoryBankMethod(Method):
             self.strong_view(unlabelled.images, y_u, confidence, iteration, generator)
             for _ in range(self.config.pseudo.views)
         ]
-        x_a = torch.cat([view[0] for view in views])
         y_a = torch.cat([view[1] for view in views])
         beta = confidence_weights(torch.cat([view[2] for view in views]), self.config.pseudo.sharpness)
 
-        student = self.student(torch.cat([x_l, x_a]))
+        student = self.pass_student(x_l, *(view[0] for view in views))
         logits_a = upsample(student.logits[len(x_l) :], y_a.shape[-2:])
         supervised = self.supervised(student.logits[: len(x_l)], y_l, iteration)  # eq. 4
         # The A views have one size, so the mean over all of them is 1/A of the sum of eqs. 6 and 7.

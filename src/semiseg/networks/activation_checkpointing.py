@@ -22,6 +22,13 @@ def recomputed(module: nn.Module, x: Tensor, active: bool) -> Any:
     return checkpoint(module, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _statistics_kept(module)))
 
 
+def recomputed_blocks(blocks: nn.Sequential, x: Tensor, active: bool) -> Tensor:
+    """``blocks(x)``; when ``active``, only each block's input is kept, and one block at a time computed again."""
+    for block in blocks:
+        x = recomputed(block, x, active)
+    return x
+
+
 @contextmanager
 def _statistics_kept(module: nn.Module) -> Iterator[None]:
     layers = [m for m in module.modules() if isinstance(m, _BatchNorm)]

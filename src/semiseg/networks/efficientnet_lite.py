@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from semiseg.networks.activation_checkpointing import recomputed_blocks
+
 EPS = 1e-3  # the weights were trained with TensorFlow's BatchNorm at 1e-3
 
 
@@ -108,6 +110,7 @@ class EfficientNetLite0(nn.Module):
 
     def __init__(self, output_stride: int = 32) -> None:
         super().__init__()
+        self.recompute = False  # activation checkpointing, block by block
         self.conv_stem = StridedConv2d(3, 32, 3, 2, bias=False)
         self.bn1 = nn.BatchNorm2d(32, EPS)
         self.act = nn.ReLU6(inplace=True)
@@ -144,5 +147,10 @@ class EfficientNetLite0(nn.Module):
         s is the output stride; sizes round up.
         """
         x = self.act(self.bn1(self.conv_stem(x)))
-        low = self.blocks[:2](x)
-        return low, self.blocks[2:](low)
+        low = x
+        for number, stage in enumerate(self.blocks):
+            assert isinstance(stage, nn.Sequential)
+            x = recomputed_blocks(stage, x, self.recompute)
+            if number == 1:
+                low = x
+        return low, x

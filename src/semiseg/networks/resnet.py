@@ -6,6 +6,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from semiseg.networks.activation_checkpointing import recomputed_blocks
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 CAFFE_MEAN = (122.67891434 / 255, 116.66876762 / 255, 104.00698793 / 255)  # RGB; Caffe counts 0 to 255
@@ -117,6 +119,7 @@ class ResNet(nn.Module):
 
     def __init__(self, name: str, output_stride: int = 32, variant: Variant = "torchvision") -> None:
         super().__init__()
+        self.recompute = False  # activation checkpointing, block by block
         block, depths = LAYERS[name]
         self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
@@ -159,5 +162,7 @@ class ResNet(nn.Module):
         if self.variant == "caffe":
             x = x.flip(1)
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        low = self.layer1(x)
-        return low, self.layer4(self.layer3(self.layer2(low)))
+        low = last = recomputed_blocks(self.layer1, x, self.recompute)
+        for layer in (self.layer2, self.layer3, self.layer4):
+            last = recomputed_blocks(layer, last, self.recompute)
+        return low, last

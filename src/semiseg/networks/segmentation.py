@@ -87,7 +87,12 @@ class SegmentationNetwork(nn.Module):
 
         h = ⌈H / feature_stride⌉, w likewise; one more for some sizes in Caffe's variant (see ``ResNet.forward``).
         """
-        low, last = recomputed(self.backbone, (images - self.mean) / self.std, self.recompute and self.training)
+        x, recompute = (images - self.mean) / self.std, self.recompute and self.training
+        if isinstance(self.backbone, (ResNet, EfficientNetLite0)):
+            self.backbone.recompute = recompute
+            low, last = self.backbone(x)
+        else:
+            low, last = recomputed(self.backbone, x, recompute)
         features = last if self.decoder is None else self.decoder(low, last)
         return Output(self.classifier(features), features)
 

@@ -35,10 +35,12 @@ def make_optimiser(method: Method, t: TrainingConfig) -> torch.optim.Optimizer:
         for name, parameters in method.trainable_parameters().items()
         if parameters
     ]
+    # One kernel for all parameters where the device has it.
+    fused = all(p.device.type in ("cpu", "cuda") for group in groups for p in group["params"])
     if t.optimizer == "adamw":
         betas = (t.momentum, 0.999)
-        return torch.optim.AdamW(groups, lr=t.learning_rate, betas=betas, weight_decay=t.weight_decay)
-    return torch.optim.SGD(groups, lr=t.learning_rate, momentum=t.momentum, weight_decay=t.weight_decay)
+        return torch.optim.AdamW(groups, lr=t.learning_rate, betas=betas, weight_decay=t.weight_decay, fused=fused)
+    return torch.optim.SGD(groups, lr=t.learning_rate, momentum=t.momentum, weight_decay=t.weight_decay, fused=fused)
 
 
 def learning_rate_factor(iteration: int, total: int, power: float, warmup: float = 0.0) -> float:
