@@ -76,6 +76,48 @@ def test_more_crops_and_half_precision_move_the_memory_as_they_should() -> None:
     assert set(alone.flops) == {"labelled"} and alone.memory["teacher"] == 0
 
 
+@pytest.mark.parametrize("backbone", ["resnet18", "efficientnet_lite0"])
+def test_options_that_save_memory_are_counted(backbone: str) -> None:
+    words = [*SMALL, f"network.backbone={backbone}", "network.architecture=deeplabv3plus", "data.crop=128"]
+    plain, blocks, in_turn, both = (
+        cost(Config.parse({}, [*words, *more]), 5).memory["activations"]
+        for more in (
+            [],
+            ["training.activation_checkpointing=true"],
+            ["training.passes=in_turn"],
+            ["training.activation_checkpointing=true", "training.passes=in_turn"],
+        )
+    )
+    assert both < min(blocks, in_turn) and max(blocks, in_turn) < 0.95 * plain
+
+
+def test_activations_kept_with_checkpointing_are_what_a_real_pass_keeps() -> None:
+    config = Config.parse({}, [*SMALL, "method.name=supervised", "training.activation_checkpointing=true"])
+    network = build_network_of(config, 5).train()
+    network.recompute = True
+    now = most = 0
+
+    def keep(tensor: torch.Tensor) -> tuple[torch.Tensor, int]:
+        nonlocal now, most
+        now += tensor.untyped_storage().nbytes()
+        most = max(most, now)
+        return tensor, tensor.untyped_storage().nbytes()
+
+    def give(kept: tuple[torch.Tensor, int]) -> torch.Tensor:
+        return kept[0]
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, give):
+        loss = weighted_cross_entropy(
+            upsample(network(torch.rand(2, 3, 64, 64)).logits, (64, 64)), torch.zeros(2, 64, 64, dtype=torch.int64)
+        )
+    forward = most
+    loss.backward()
+    # At least what the forward pass left (weights were counted there too), at most half as much again for one block.
+    counted = cost(config, 5).memory["activations"]
+    weights = sum(p.numel() * 4 for p in network.parameters())
+    assert forward - weights < counted < 1.5 * forward
+
+
 def test_the_command() -> None:
     shown = CliRunner().invoke(app, ["cost", "toy_streets"])
     assert shown.exit_code == 0 and "pseudo-labels" in shown.output and "TFLOPs" in shown.output

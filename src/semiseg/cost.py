@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from .activation_memory import kept_for_backward
 from .config import Config
 from .contrastive import ContrastiveModule, rows
-from .losses import class_means, entropy, weighted_cross_entropy
 from .networks import SegmentationNetwork, build_network
-from .networks.segmentation import upsample
 
 # "Losses impact", section 4.4: one labelled and one unlabelled image of 512×512, in GFLOPs.
 PAPER = {
@@ -91,9 +89,10 @@ def cost(config: Config, num_classes: int) -> Cost:
     views = config.method.pseudo.views if bank else 1
     labelled = t.batch_size
     seen = max(1, round(labelled * t.unlabelled_ratio)) if unlabelled else 0
-    kept, largest = _activations(config, student, contrast, _images(labelled + views * seen, size), num_classes)
+    kept, largest = kept_for_backward(config, student, contrast, [labelled] + ([seen] * views if seen else []), size)
     teachers = labelled + seen if bank else seen
-    step = 3 * forward * (labelled + views * seen) + forward * teachers
+    passes = 4 if t.activation_checkpointing or t.passes == "in_turn" else 3  # forward, backward twice, and again
+    step = passes * forward * (labelled + views * seen) + forward * teachers
     if contrast is not None:
         head_flops = sum(flops.get(part, 0) for part in ("heads", "attention", "distances"))
         step += 3 * head_flops * (labelled + views * seen) // 2
@@ -151,41 +150,3 @@ def _contrastive_flops(
     # Eq. 11 factorised: a weighted sum over either side (a multiply-add a value), one product a class.
     distances = 2 * (p + z + num_classes) * contrast.config.dim
     return {"heads": heads + teacher, "attention": attention, "distances": distances}
-
-
-def _activations(
-    config: Config, student: SegmentationNetwork, contrast: ContrastiveModule | None, images: Tensor, classes: int
-) -> tuple[int, int]:
-    """Bytes that autograd keeps for the backward pass of a step, and those of the largest single tensor among them."""
-    modules = [m for m in (student, contrast) if m is not None]
-    own = {t.untyped_storage()._cdata for m in modules for t in (*m.parameters(), *m.buffers())}
-    kept: dict[int, int] = {}
-    alive: list[Tensor] = []  # storages of meta tensors are told apart by address, so none may be freed meanwhile
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in own:
-            kept[storage._cdata] = storage.nbytes()
-            alive.append(tensor)
-        return tensor
-
-    half = config.training.precision != "fp32"
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        output = student(images)
-        labels = torch.zeros(len(images), *images.shape[-2:], dtype=torch.int64, device="meta")
-        logits = upsample(output.logits, images.shape[-2:])
-        loss = weighted_cross_entropy(logits, labels)
-        if contrast is not None:
-            loss = loss + entropy(logits)
-            v = rows(contrast.at_stride(output.features, images.shape[-2]))
-            p = contrast.prediction(contrast.projection(v))
-            for vectors, network in (
-                (p, contrast.attention_p),
-                (contrast.bank.slots.flatten(0, 1), contrast.attention_z),
-            ):
-                hidden = network.weight1[0] @ vectors.T  # a row passes the network of its class only
-                scores = (network.weight2[0] @ F.leaky_relu(hidden)).sigmoid()
-                flat = torch.zeros(len(vectors), dtype=torch.int64, device="meta")
-                loss = loss + class_means(vectors, flat, scores, classes)[0].sum()
-    total, largest = sum(kept.values()), max(kept.values(), default=0)
-    return (total // 2, largest // 2) if half else (total, largest)

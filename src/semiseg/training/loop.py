@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -36,6 +37,7 @@ from .optimisation import (
     resolve_device,
     share_of_batch,
 )
+from .preflight import SAVERS, memory_remark
 from .progress import MetricsLog, ProgressBar
 from .validation import validate
 
@@ -87,6 +89,7 @@ class Run:
         torch.use_deterministic_algorithms(t.deterministic)
         self.data = open_run_data(config.data)
         self._check_data()
+        self._check_memory()
         network = checkpoint.build_network_of(config, self.data.train.info.num_classes, pretrained=not resume)
         self.method: Method = METHODS[config.method.name](config, network, len(self.data.labelled))
         self.layout = torch.channels_last if t.channels_last else torch.contiguous_format
@@ -175,6 +178,11 @@ class Run:
                     if saves:
                         self._save(self.last)
                     marked = time.monotonic()
+        except torch.OutOfMemoryError as error:
+            kept = f"{self.last} is kept (--resume with its settings, or start anew)" if self.last.exists() else ""
+            raise SemisegError(
+                f"out of memory on {self.device} at iteration {self.iteration}: try {SAVERS}{'; ' * bool(kept)}{kept}"
+            ) from error
         except RuntimeError as error:
             if distributed.lost_another(error):
                 raise SemisegError(
@@ -314,6 +322,11 @@ class Run:
         self.best_miou, self.best_iteration, self.stale = state["best"]
         self.iteration = state["iteration"]
         checkpoint.restore_random_states(state["random"])
+
+    def _check_memory(self) -> None:
+        remark = memory_remark(self.config, self.data.train.info.num_classes, self.device) if self.main else None
+        if remark is not None:
+            print(f"semiseg: {remark}", file=sys.stderr, flush=True)
 
     def _check_data(self) -> None:
         crop = self.config.data.crop

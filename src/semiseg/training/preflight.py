@@ -1,0 +1,47 @@
+"""Before step 0: will the memory do?"""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from ..config import Config
+from ..cost import cost
+
+SAVERS = (
+    "training.passes=in_turn, training.activation_checkpointing=true, a smaller data.crop, or a smaller "
+    "training.batch_size with training.accumulation"
+)
+
+
+def memory_remark(config: Config, num_classes: int, device: torch.device, free: int | None = None) -> str | None:
+    """One line when a step needs more memory than is free, with what would lower it; None when it fits.
+
+    Args:
+        config: the run; its step is counted as ``semiseg cost`` does, which is a lower bound.
+        num_classes: C.
+        device: where the run trains.
+        free: bytes to compare with; by default what the device has free now.
+    """
+    free = free_memory(device) if free is None else free
+    if free is None:
+        return None
+    need = cost(config, num_classes).memory_total
+    if need <= free:
+        return None
+    return (
+        f"a step needs at least {need / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free on {device}: it will "
+        f"probably run out of memory. Try {SAVERS}"
+    )
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Free bytes on a CUDA device, or of main memory; None where that cannot be told."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device.type == "cpu" and "SC_AVPHYS_PAGES" in getattr(os, "sysconf_names", {}):
+        # Pages that only cache files count as used there; a run rarely needs more than half of the machine.
+        free, total = (os.sysconf(name) * os.sysconf("SC_PAGE_SIZE") for name in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES"))
+        return max(free, total // 2)
+    return None
