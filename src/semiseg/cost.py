@@ -70,13 +70,9 @@ def cost(config: Config, num_classes: int) -> Cost:
         config: method, network, crop and batch are read; no data and no weights are.
         num_classes: C.
     """
-    crop = config.data.crop
-    size = (crop, crop) if isinstance(crop, int) else crop
     student, teacher = _network(config, num_classes), _network(config, num_classes).requires_grad_(False)
-    bank = config.method.name == "memory_bank"
-    with torch.device("meta"):
-        contrast = ContrastiveModule(config.method.contrastive, student.feature_dim, num_classes, 1) if bank else None
-    one = _images(1, size)
+    bank, contrast = config.method.name == "memory_bank", _contrast(config, num_classes)
+    one = _images(1, _size(config))
     unlabelled = config.method.name != "supervised"
     forward = _count(lambda: student(one))
     flops = {"labelled": forward}
@@ -86,30 +82,56 @@ def cost(config: Config, num_classes: int) -> Cost:
         flops |= _contrastive_flops(contrast, student, one, num_classes)
 
     t = config.training
-    views = config.method.pseudo.views if bank else 1
-    labelled = t.batch_size
-    seen = max(1, round(labelled * t.unlabelled_ratio)) if unlabelled else 0
-    kept, largest = kept_for_backward(config, student, contrast, [labelled] + ([seen] * views if seen else []), size)
+    labelled, views, seen = _batch(config)
     teachers = labelled + seen if bank else seen
     passes = 4 if t.activation_checkpointing or t.passes == "in_turn" else 3  # forward, backward twice, and again
     step = passes * forward * (labelled + views * seen) + forward * teachers
     if contrast is not None:
         head_flops = sum(flops.get(part, 0) for part in ("heads", "attention", "distances"))
         step += 3 * head_flops * (labelled + views * seen) // 2
-
     learned = {"student": _numel(student)} | ({"heads and attention": _numel(contrast)} if contrast is not None else {})
-    weights = 4 * sum(learned.values())
+    return Cost(flops, step, learned, step_memory(config, num_classes))
+
+
+def step_memory(config: Config, num_classes: int) -> dict[str, int]:
+    """Bytes of a step by part, as in ``Cost.memory``."""
+    student, contrast = _network(config, num_classes), _contrast(config, num_classes)
+    size, t = _size(config), config.training
+    labelled, views, seen = _batch(config)
+    parts = [labelled] + ([seen] * views if seen else [])
+    kept, largest = kept_for_backward(config, student, contrast, parts, size)
+    modules = [m for m in (student, contrast) if m is not None]
+    gradients = 4 * sum(map(_numel, modules))
     states = {"sgd": 1 if t.momentum else 0, "adamw": 2}[t.optimizer]
-    memory = {
-        "weights": 4 * sum(p.numel() for m in (student, contrast) if m is not None for p in m.state_dict().values()),
-        "gradients": weights,
-        "optimiser": states * weights,
-        "teacher": 4 * sum(p.numel() for p in teacher.state_dict().values()) if unlabelled else 0,
+    return {
+        "weights": 4 * sum(p.numel() for m in modules for p in m.state_dict().values()),
+        "gradients": gradients,
+        "optimiser": states * gradients,
+        "teacher": 4 * sum(p.numel() for p in student.state_dict().values()) if seen else 0,
         "images and labels": (labelled + (views + 1) * seen) * size[0] * size[1] * (3 * 4 + 8),
         "activations": kept,
         "largest gradient of an activation": largest,
     }
-    return Cost(flops, step, learned, memory)
+
+
+def _size(config: Config) -> tuple[int, int]:
+    crop = config.data.crop
+    return (crop, crop) if isinstance(crop, int) else crop
+
+
+def _batch(config: Config) -> tuple[int, int, int]:
+    """Labelled crops, views of an unlabelled crop, unlabelled crops of a step."""
+    t, name = config.training, config.method.name
+    seen = max(1, round(t.batch_size * t.unlabelled_ratio)) if name != "supervised" else 0
+    return t.batch_size, config.method.pseudo.views if name == "memory_bank" else 1, seen
+
+
+def _contrast(config: Config, num_classes: int) -> ContrastiveModule | None:
+    if config.method.name != "memory_bank":
+        return None
+    with torch.device("meta"):
+        width = _network(config, num_classes).feature_dim
+        return ContrastiveModule(config.method.contrastive, width, num_classes, 1)
 
 
 def _network(config: Config, num_classes: int) -> SegmentationNetwork:

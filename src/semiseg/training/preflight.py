@@ -7,7 +7,7 @@ import os
 import torch
 
 from ..config import Config
-from ..cost import cost
+from ..cost import step_memory
 
 SAVERS = (
     "training.passes=in_turn, training.activation_checkpointing=true, a smaller data.crop, or a smaller "
@@ -27,7 +27,7 @@ def memory_remark(config: Config, num_classes: int, device: torch.device, free: 
     free = free_memory(device) if free is None else free
     if free is None:
         return None
-    need = cost(config, num_classes).memory_total
+    need = sum(step_memory(config, num_classes).values())
     if need <= free:
         return None
     return (
