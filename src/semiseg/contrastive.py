@@ -50,7 +50,7 @@ class ContrastiveModule(nn.Module):
         config: ψ, φ, widths and the switches of Table 8 and of the authors' code.
         feature_dim: width of V = f_θ⁻(x).
         num_classes: C.
-        labelled: |X_l|, for K = max(1, ψ/|X_l|).
+        labelled: ``|X_l|``, for ``K = max(1, ψ/|X_l|)``.
         batch_size: labelled images a step, for the authors' K over the batch.
     """
 
