@@ -1,11 +1,14 @@
 """The experiment scripts: a finished run is saved at once and skipped the next time; tables give mean and spread."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import camvid
+import pytest
 import yaml
 from conftest import tiny
 
@@ -56,3 +59,12 @@ def test_camvid_matrix_is_the_one_the_docs_name() -> None:
     assert len(jobs) == 3 * (5 + 3) + 1
     assert len({json.dumps(key) for key, _ in jobs}) == len(jobs)
     assert len(camvid.TERMS) == 8
+
+
+@pytest.mark.parametrize("script", ["data_and_evaluation.py", "contrastive.py"])
+def test_measuring_scripts_run_and_name_their_goals(script: str, tmp_path: Path) -> None:
+    path = Path(camvid.__file__).parent / script
+    done = subprocess.run([sys.executable, str(path), "--quick", "--device", "cpu"], cwd=tmp_path, text=True,
+                          capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^(holds |MISSED) ", done.stdout, re.MULTILINE) and not list(tmp_path.iterdir())
