@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import camvid
-import pytest
 import yaml
 from conftest import tiny
 
@@ -61,9 +60,8 @@ def test_camvid_matrix_is_the_one_the_docs_name() -> None:
     assert len(camvid.TERMS) == 8
 
 
-@pytest.mark.parametrize("script", ["data_and_evaluation.py", "contrastive.py"])
-def test_measuring_scripts_run_and_name_their_goals(script: str, tmp_path: Path) -> None:
-    path = Path(camvid.__file__).parent / script
+def test_a_measuring_script_runs_and_names_its_goals(tmp_path: Path) -> None:
+    path = Path(camvid.__file__).parent / "data_and_evaluation.py"
     done = subprocess.run([sys.executable, str(path), "--quick", "--device", "cpu"], cwd=tmp_path, text=True,
                           capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
     assert done.returncode == 0, done.stderr
