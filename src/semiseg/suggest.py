@@ -1,0 +1,191 @@
+"""Which image to label next: unlabelled images by the teacher's uncertainty and their distance from the bank."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .config import Config
+from .contrastive import ContrastiveModule, rows
+from .data.base import ImageSet
+from .data.loading import resize_image
+from .data.run_data import open_run_data
+from .data.splits import write_list
+from .errors import SemisegError, UsageError
+from .inference import evaluating
+from .methods import METHODS, Method
+from .networks.segmentation import upsample
+from .training import checkpoint
+from .training.optimisation import resolve_device
+from .visualise import comparison_picture
+
+By = Literal["both", "uncertainty", "distance"]
+PIXELS = 4096  # compared with the bank at a time: bounds the table of similarities
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """One unlabelled image.
+
+    Attributes:
+        name: as in ``data.labelled_list``.
+        score: mean of the ranks asked for, as a fraction: 1 for the image to label first, before ``diverse``.
+        uncertainty: entropy of the teacher's softmax over ln C, mean over the pixels, in [0, 1].
+        distance: cosine distance of the projection vectors to the nearest of the bank, mean over the pixels, in
+            [0, 2]; None where the method keeps no bank.
+    """
+
+    name: str
+    score: float
+    uncertainty: float
+    distance: float | None
+
+
+def suggest(
+    run: str | Path,
+    count: int = 20,
+    by: By = "both",
+    diverse: bool = True,
+    output: str | Path | None = None,
+    device: str = "auto",
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Suggestion]:
+    """The ``count`` unlabelled images to label first.
+
+    Args:
+        run: a run folder (its last checkpoint is read) or a checkpoint file.
+        count: how many; fewer where there are fewer.
+        by: ``uncertainty``, ``distance``, or the mean of both ranks.
+        diverse: after the first, weigh an image by its distance from those already chosen (mean features), so that
+            the frames of one scene do not fill the list.
+        output: new folder for ``suggestions.csv``, ``suggestions.txt`` (names, to add to a labelled list) and
+            ``contact_sheet.png`` (image beside its map of uncertainty).
+        device: ``auto``, ``cpu``, ``cuda``.
+        progress: called with (images done, images in all).
+
+    Raises:
+        UsageError: ``by=distance`` and no bank, or a count below 1.
+        SemisegError: no checkpoint, no data, no unlabelled image, or an output folder that is not empty.
+    """
+    if by not in ("both", "uncertainty", "distance") or count < 1:
+        raise UsageError(f"--by {by!r} --count {count}: choose both, uncertainty or distance, and at least one image")
+    folder = None if output is None else Path(output)
+    if folder is not None and folder.exists() and any(folder.iterdir()):
+        raise SemisegError(f"{folder} is not empty; choose another --output")
+    place = resolve_device(device)
+    config, method, data = _open(Path(run), place)
+    contrast = getattr(method, "contrast", None)
+    if contrast is not None and not int(contrast.bank.counts.sum()):
+        contrast = None
+    if by == "distance" and contrast is None:
+        raise UsageError("--by distance needs a filled memory bank, which this run has not; use --by uncertainty")
+    train, indices = data
+    network = method.teacher if method.needs_teacher else method.student
+    found: list[tuple[float, float | None]] = []
+    embeddings: list[Tensor] = []
+    with evaluating(method, place):
+        for done, i in enumerate(indices, start=1):
+            output_maps = network(_tensor(train.image(i), config, place))
+            uncertainty = float(_entropy(output_maps.logits).mean())
+            far = None if contrast is None else _distance(contrast, output_maps.features, config.data.resize, train, i)
+            found.append((uncertainty, far))
+            embeddings.append(F.normalize(output_maps.features, dim=1).mean(dim=(0, 2, 3)).cpu())
+            if progress is not None:
+                progress(done, len(indices))
+    scores = _scores(found, by if contrast is not None else "uncertainty")
+    order = _choose(scores, torch.stack(embeddings), min(count, len(indices)), diverse)
+    chosen = [Suggestion(train.names[indices[k]], float(scores[k]), *found[k]) for k in order]
+    if folder is not None:
+        with evaluating(method, place):
+            maps = [_entropy(_logits(network, train.image(indices[k]), config, place))[0] for k in order[:12]]
+        _write(folder, chosen, [train.image(indices[k]) for k in order[:12]], [m.cpu().numpy() for m in maps])
+    return chosen
+
+
+def _open(run: Path, place: torch.device) -> tuple[Config, Method, tuple[ImageSet, list[int]]]:
+    path = run / "checkpoints" / "last.pt" if run.is_dir() else run
+    state = checkpoint.load(path, place)
+    config = Config.parse(state["config"], source=str(path))
+    data = open_run_data(config.data)
+    unlabelled = [i for i in data.unlabelled if i not in set(data.labelled)]
+    if not unlabelled:
+        raise SemisegError("the run has no unlabelled image left; there is nothing to suggest")
+    network = checkpoint.build_network_of(config, data.train.info.num_classes, pretrained=False)
+    method = METHODS[config.method.name](config, network, len(data.labelled)).to(place)
+    method.load_state_dict(state["method"])
+    return config, method, (data.train, unlabelled)
+
+
+def _tensor(image: np.ndarray, config: Config, place: torch.device) -> Tensor:
+    seen = image if config.data.resize is None else resize_image(image, config.data.resize)
+    return torch.from_numpy(seen.copy()).to(place).permute(2, 0, 1)[None].float().div_(255)
+
+
+def _logits(network: torch.nn.Module, image: np.ndarray, config: Config, place: torch.device) -> Tensor:
+    """Logits (1, C, H, W) at the image's own size."""
+    return upsample(network(_tensor(image, config, place)).logits, image.shape[:2])
+
+
+def _entropy(logits: Tensor) -> Tensor:
+    """(B, C, h, w) → (B, h, w), 0 for certain and 1 for even probabilities."""
+    log = logits.float().log_softmax(dim=1)
+    return -(log.exp() * log).sum(dim=1) / math.log(logits.shape[1])
+
+
+def _distance(
+    contrast: ContrastiveModule, features: Tensor, resize: tuple[int, int] | None, images: ImageSet, i: int
+) -> float:
+    height = resize[0] if resize is not None else images.image(i).shape[0]
+    z = F.normalize(contrast.teacher_projection(rows(contrast.at_stride(features, height))), dim=1)
+    bank = F.normalize(contrast.bank.vectors, dim=1)
+    nearest = [(part @ bank.T).max(dim=1).values for part in torch.split(z, PIXELS)]
+    return float(1 - torch.cat(nearest).mean())
+
+
+def _scores(found: Sequence[tuple[float, float | None]], by: By) -> np.ndarray:
+    """Mean of the ranks asked for, as fractions in (0, 1]; ties share the mean of their ranks."""
+    columns = {"uncertainty": [0], "distance": [1], "both": [0, 1]}[by]
+    values = np.array([[pair[c] for c in columns] for pair in found], np.float64)
+    ranks = np.stack([(v[:, None] > v[None]).sum(1) + ((v[:, None] == v[None]).sum(1) + 1) / 2 for v in values.T])
+    mean: np.ndarray = ranks.mean(axis=0) / len(found)
+    return mean
+
+
+def _choose(scores: np.ndarray, embeddings: Tensor, count: int, diverse: bool) -> list[int]:
+    """Positions in the order to label: best first, later ones weighed by their distance from the chosen."""
+    if not diverse:
+        return np.argsort(-scores, kind="stable")[:count].tolist()
+    unit = F.normalize(embeddings, dim=1).numpy()
+    chosen, nearest, left = [int(scores.argmax())], np.full(len(scores), np.inf), np.ones(len(scores), bool)
+    while True:
+        left[chosen[-1]] = False
+        if len(chosen) == count:
+            return chosen
+        nearest = np.minimum(nearest, 1 - unit @ unit[chosen[-1]])
+        weight = np.where(left, scores * nearest.clip(1e-9), -1)
+        chosen.append(int(weight.argmax()))
+
+
+def _write(folder: Path, chosen: list[Suggestion], images: list[np.ndarray], maps: list[np.ndarray]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "suggestions.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["rank", "name", "score", "uncertainty", "distance"])
+        for rank, s in enumerate(chosen, start=1):
+            far = "" if s.distance is None else f"{s.distance:.4f}"
+            table.writerow([rank, s.name, f"{s.score:.4f}", f"{s.uncertainty:.4f}", far])
+    write_list(folder / "suggestions.txt", [s.name for s in chosen])
+    pairs = []
+    for image, uncertainty in zip(images, maps, strict=True):
+        grey = np.rint(255 * uncertainty.clip(0, 1)).astype(np.uint8)
+        pairs.append([image, grey])
+    comparison_picture(pairs, ["image", "uncertainty (white: most)"], [], folder / "contact_sheet.png")

@@ -1,0 +1,93 @@
+"""Ranking of unlabelled images: the measures by hand, the order, the files and the command."""
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import tiny
+from PIL import Image
+from typer.testing import CliRunner
+
+from semiseg import suggest as module
+from semiseg import train
+from semiseg.cli import app
+from semiseg.contrastive import rows
+from semiseg.data.run_data import open_run_data
+from semiseg.errors import SemisegError, UsageError
+from semiseg.inference import evaluating
+from semiseg.suggest import suggest
+
+
+@pytest.fixture
+def run(folder: Path, tmp_path: Path) -> Path:
+    train(tiny(folder, tmp_path / "run", data__labelled="2"), progress=False)
+    return tmp_path / "run"
+
+
+def test_measures_are_those_of_the_definition(run: Path) -> None:
+    found = {s.name: s for s in suggest(run, 100, diverse=False)}
+    config, method, (images, unlabelled) = module._open(run, torch.device("cpu"))
+    assert set(found) == {images.names[i] for i in unlabelled}
+    assert not set(found) & set(open_run_data(config.data).labelled_names)
+    i = unlabelled[3]
+    with evaluating(method):
+        x = torch.from_numpy(images.image(i)).permute(2, 0, 1)[None] / 255
+        logits, features = method.teacher(x)
+        p = logits.double().softmax(1)[0]
+        entropy = -(p * p.log()).sum(0).mean() / math.log(3)
+        z = F.normalize(method.contrast.teacher_projection(rows(F.avg_pool2d(features, 2))), dim=1)
+        bank = F.normalize(method.contrast.bank.vectors, dim=1)
+        distance = sum(min(1 - float(v @ b) for b in bank) for v in z) / len(z)
+    s = found[images.names[i]]
+    assert s.uncertainty == pytest.approx(float(entropy), rel=1e-5)
+    assert s.distance == pytest.approx(distance, rel=1e-4)
+
+
+def test_scores_are_mean_ranks() -> None:
+    found = [(0.1, 0.5), (0.3, 0.4), (0.2, 0.4)]
+    assert module._scores(found, "uncertainty").tolist() == pytest.approx([1 / 3, 1, 2 / 3])
+    assert module._scores(found, "both").tolist() == pytest.approx([(1 + 3) / 6, (3 + 1.5) / 6, (2 + 1.5) / 6])
+
+
+def test_diverse_passes_over_what_resembles_the_chosen() -> None:
+    scores = np.array([1.0, 0.9, 0.5])
+    embeddings = torch.tensor([[1.0, 0.0], [1.0, 0.01], [0.0, 1.0]])
+    assert module._choose(scores, embeddings, 3, diverse=False) == [0, 1, 2]
+    assert module._choose(scores, embeddings, 3, diverse=True) == [0, 2, 1]
+
+
+def test_the_command_writes_list_table_and_sheet(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "next"
+    done = CliRunner().invoke(app, ["suggest", str(run), "--count", "3", "--output", str(out)])
+    assert done.exit_code == 0, done.stderr
+    names = (out / "suggestions.txt").read_text().split()
+    table = list(csv.DictReader((out / "suggestions.csv").open()))
+    assert [row["name"] for row in table] == names and len(names) == 3
+    assert Image.open(out / "contact_sheet.png").height > 3 * 320 * 0.9
+    plain = CliRunner().invoke(app, ["suggest", str(run), "--count", "3", "--json"])
+    assert [row["name"] for row in json.loads(plain.stdout)] == names
+    again = CliRunner().invoke(app, ["suggest", str(run), "--output", str(out)])
+    assert again.exit_code == 1 and "is not empty" in again.stderr
+
+
+def test_methods_without_a_bank_rank_by_uncertainty(folder: Path, tmp_path: Path) -> None:
+    train(tiny(folder, tmp_path / "run", data__labelled="2", method__name="supervised"), progress=False)
+    found = suggest(tmp_path / "run", 4, diverse=False)
+    assert [s.distance for s in found] == [None] * 4
+    assert [s.uncertainty for s in found] == sorted((s.uncertainty for s in found), reverse=True)
+    with pytest.raises(UsageError, match="use --by uncertainty"):
+        suggest(tmp_path / "run", by="distance")
+
+
+def test_nothing_left_to_label(folder: Path, tmp_path: Path) -> None:
+    for path in (folder / "images").iterdir():
+        if not (folder / "masks" / path.name).exists():
+            path.unlink()
+    train(tiny(folder, tmp_path / "run", data__labelled="all"), progress=False)
+    with pytest.raises(SemisegError, match="no unlabelled image left"):
+        suggest(tmp_path / "run")
