@@ -1,4 +1,4 @@
-"""The page of ``semiseg app``: what it shows, and in a real Chromium where Gradio, Playwright and Chromium are there."""
+"""The page of ``semiseg app``: what it shows, and in a real Chromium where that and two libraries are there."""
 
 import builtins
 import shutil
@@ -143,12 +143,19 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
+LOOKED_UP: list[str] = []
+
+
 @pytest.fixture(scope="module")
 def address(predictor: semiseg.Predictor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     pytest.importorskip("gradio", reason="Gradio is not installed: pip install 'semiseg[app]'")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
         patch.setattr(pages, "MAX_MEGABYTES", 1)
+        real = socket.getaddrinfo
+        patch.setattr(
+            socket, "getaddrinfo", lambda host, *rest, **more: (LOOKED_UP.append(host), real(host, *rest, **more))[1]
+        )
         page = pages.serve(predictor, "semiseg: test", port=free_port(), wait=False)
         yield page.local_url
         page.close()
@@ -211,6 +218,7 @@ def test_in_chromium(address: str, browser: Any, run: Path, predictor: semiseg.P
     assert problems == []
     outside = [url for url in asked if not url.startswith((address, "data:", "blob:"))]
     assert outside == [] and len(asked) > 5
+    assert set(LOOKED_UP) <= {"127.0.0.1", "localhost", b"127.0.0.1"}, "the program itself calls nobody either"
     page.close()
 
 

@@ -36,6 +36,16 @@ POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; frame-ancestors 'none'"
 )
+STYLE = """
+.image-frame img { width: 100%; height: 100%; object-fit: contain; }
+#shares table { width: 100%; border: none; }
+#shares caption { text-align: left; font-weight: 600; }
+#shares td { border: none; padding: .2em .5em; }
+#shares .swatch { width: 1em; height: 1em; border: 1px solid; }
+#shares .bar { width: 50%; }
+#shares .bar div { height: .7em; }
+#shares .share { text-align: right; white-space: nowrap; }
+"""
 
 
 def passes_for(predictor: Predictor, height: int, width: int) -> Passes:
@@ -92,18 +102,21 @@ def shares_html(shares: dict[str, float], colours: dict[str, tuple[int, int, int
         if share:
             colour = "rgb({}, {}, {})".format(*colours[name])
             rows.append(
-                f'<tr><td style="width:1.5em"><div style="width:1em;height:1em;border:1px solid;background:{colour}">'
-                f"</div></td><td>{escape(name)}</td><td style='width:45%'><div style='height:.7em;"
-                f"background:{colour};width:{100 * share:.2f}%'></div></td>"
-                f"<td style='text-align:right'>{100 * share:.1f} %</td></tr>"
+                f"<tr><td><div class=swatch style='background:{colour}'></div></td><td>{escape(name)}</td>"
+                f"<td class=bar><div style='background:{colour};width:{100 * share:.2f}%'></div></td>"
+                f"<td class=share>{100 * share:.1f} %</td></tr>"
             )
-    return f"<table style='width:100%'><caption>Class shares</caption>{''.join(rows)}</table>"
+    return f"<table><caption>Class shares</caption>{''.join(rows)}</table>"
+
+
+def _gradio() -> Any:
+    os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1")  # read at import
+    return require("gradio", "app", "semiseg app")
 
 
 def build(predictor: Predictor, title: str) -> Any:
     """The page as Gradio's Blocks. Raises SemisegError where Gradio is not installed."""
-    os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1")
-    gr = require("gradio", "app", "semiseg app")
+    gr = _gradio()
 
     def show(path: str | None, opacity: float) -> tuple[Any, ...]:
         if path is None:
@@ -119,21 +132,19 @@ def build(predictor: Predictor, title: str) -> Any:
         return None if shown is None else blend(*shown, predictor.info.colours, opacity)
 
     def picture(label: str) -> Any:
-        more = {"format": "png", "interactive": False, "buttons": ["download", "fullscreen"]}
+        more = {"format": "png", "height": 320, "interactive": False, "buttons": ["download", "fullscreen"]}
         return gr.Image(label=label, alt_text=label, elem_id=label.lower(), **more)
-
-    class Upload(gr.Image):  # type: ignore[name-defined]
-        """The path of what was uploaded, before anything has tried to decode it."""
-
-        def preprocess(self, payload: Any) -> str | None:
-            return None if payload is None else payload.path
 
     # Uploads leave the disk an hour after they came, and all of them when the program ends.
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.Markdown(f"# {escape(title)}\nDrop an image; it stays on the machine that runs `semiseg app`.")
         shown = gr.State(None, time_to_live=3600)
         with gr.Row():
-            image = Upload(label="Image", sources=["upload", "clipboard"], elem_id="image")
+            image = gr.Image(
+                label="Image", type="filepath", sources=["upload", "clipboard"], height=320, elem_id="image"
+            )
+            # Not decoded before FORMATS has been looked at; a class of its own would count as a foreign component.
+            image.preprocess = lambda payload: None if payload is None else payload.path
             overlay = picture("Overlay")
         with gr.Row():
             mask, confidence = picture("Mask"), picture("Confidence")
@@ -161,11 +172,11 @@ def serve(
     Raises:
         SemisegError: Gradio is not installed, or the port is taken.
     """
+    gr = _gradio()
     with tempfile.TemporaryDirectory(prefix="semiseg-app-", ignore_cleanup_errors=True) as uploads:
         if wait:
             os.environ["GRADIO_TEMP_DIR"] = uploads
         page = build(predictor, title)
-        gr = require("gradio", "app", "semiseg app")
         guard = require("starlette.middleware", "app", "semiseg app").Middleware(Guard)
         system = ("ui-sans-serif", "system-ui", "sans-serif"), ("ui-monospace", "monospace")
         try:
@@ -178,6 +189,7 @@ def serve(
                 max_file_size=MAX_MEGABYTES * 2**20,
                 app_kwargs={"middleware": [guard]},
                 theme=gr.themes.Default(font=system[0], font_mono=system[1]),
+                css=STYLE,
                 footer_links=[],
                 enable_monitoring=False,
                 run_history=False,

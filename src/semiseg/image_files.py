@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def _among(paths: Iterable[Path], suffixes: tuple[str, ...]) -> list[Path]:
     return sorted(p for p in paths if p.suffix.lower() in suffixes and not p.name.startswith(".") and p.is_file())
 
 
-def read_image(path: str | Path, any_size: bool = False, formats: Sequence[str] | None = None) -> np.ndarray:
+def read_image(path: str | Path, any_size: bool = False, formats: tuple[str, ...] | None = None) -> np.ndarray:
     """An image file upright (EXIF) as uint8 (H,W,3) RGB; SemisegError says why it cannot be read.
 
     Pillow refuses more than 179 million pixels, against files made to fill the memory; `any_size` reads them.

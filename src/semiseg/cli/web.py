@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Annotated
 
 import typer
@@ -32,4 +33,11 @@ def open_app(
     predictor = Predictor(run, which_checkpoint(checkpoint), teacher, device, flip=flip)
     if host not in ("127.0.0.1", "localhost", "::1"):
         print(f"semiseg: everyone who reaches {host}:{port} can use this page; there is no password")
-    serve(predictor, f"semiseg: {run}", host, port, lambda url: print(f"open {url} (Ctrl-C ends)", flush=True))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # uploads are deleted then too
+    serve(
+        predictor,
+        f"semiseg: {run.resolve().name}",
+        host,
+        port,
+        lambda url: print(f"open {url} (Ctrl-C ends)", flush=True),
+    )
