@@ -178,3 +178,8 @@ def test_evaluate_and_predict_share_the_images(folder: Path, tmp_path: Path) -> 
     output, error = job.communicate(timeout=120)
     assert job.returncode == 0, error
     assert "12 images segmented" in output and len(list((tmp_path / "out" / "masks").iterdir())) == 12
+    table = (tmp_path / "out" / "shares.csv").read_text().splitlines()
+    assert [line.partition(",")[0] for line in table[1:]] == [
+        str(path) for path in sorted((folder / "images").iterdir())
+    ]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["masks", "overlays", "shares.csv"]

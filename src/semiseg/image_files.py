@@ -58,13 +58,14 @@ def _among(paths: Iterable[Path], suffixes: tuple[str, ...]) -> list[Path]:
     return sorted(p for p in paths if p.suffix.lower() in suffixes and not p.name.startswith(".") and p.is_file())
 
 
-def read_image(path: str | Path, any_size: bool = False) -> np.ndarray:
+def read_image(path: str | Path, any_size: bool = False, formats: tuple[str, ...] | None = None) -> np.ndarray:
     """An image file upright (EXIF) as uint8 (H,W,3) RGB; SemisegError says why it cannot be read.
 
     Pillow refuses more than 179 million pixels, against files made to fill the memory; `any_size` reads them.
+    `formats` are Pillow's names of those to try (default: all it knows).
     """
     try:
-        with _size_limit(None if any_size else Image.MAX_IMAGE_PIXELS), Image.open(path) as opened:
+        with _size_limit(None if any_size else Image.MAX_IMAGE_PIXELS), Image.open(path, formats=formats) as opened:
             return _upright(opened)
     except SemisegError as error:
         raise SemisegError(f"{path} {error}") from None
@@ -110,14 +111,15 @@ def as_image(image: str | Path | Image.Image | np.ndarray | Tensor, any_size: bo
     if isinstance(image, Tensor):
         if image.ndim != 3 or image.shape[0] != 3:
             raise UsageError(f"a tensor is one image (3,H,W), not {tuple(image.shape)}: give them one by one")
-        if image.is_floating_point():
-            low, high = (float(image.min()), float(image.max())) if image.numel() else (0.0, 0.0)
+        values = image.detach()
+        if values.is_floating_point():
+            low, high = (float(values.min()), float(values.max())) if values.numel() else (0.0, 0.0)
             if not 0 <= low <= high <= 1:
                 raise UsageError(
                     f"a floating-point tensor lies in [0,1], not {low:.3g}..{high:.3g}: undo normalisation"
                 )
-            image = (image.detach() * 255).round().byte()
-        image = image.detach().cpu().permute(1, 2, 0).numpy()
+            values = (values * 255).round().byte()
+        image = values.cpu().permute(1, 2, 0).numpy()
     if not isinstance(image, np.ndarray):
         raise UsageError(f"an image is a path, a PIL image, an array or a tensor, not {type(image).__name__}")
     if image.dtype == np.uint8 and image.ndim == 2:

@@ -8,6 +8,7 @@ from . import training  # noqa: F401
 from . import prediction  # noqa: F401
 from . import suggest  # noqa: F401
 from . import export  # noqa: F401
+from . import web  # noqa: F401
 from . import experiments  # noqa: F401
 from . import data  # noqa: F401
 

@@ -1,0 +1,223 @@
+"""A local page on which one drops an image and sees what a trained network makes of it. Needs the extra ``app``."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from html import escape
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from .errors import SemisegError
+from .image_files import read_image
+from .networks.extras import require
+from .output_files import as_grey
+from .passes import Passes, segment
+from .predictor import Predictor, training_scale
+from .shares import class_shares
+from .visualise import colourise
+from .visualise import overlay as blend
+
+MAX_MEGABYTES = 50
+WHOLE_BYTES = 2**28
+"""Probabilities of a whole image up to this size are made at once, larger ones in tiles."""
+TILE = 512
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
+"""What an upload may be, whatever its name: Pillow would run Ghostscript on others."""
+SHOWN_SIDE = 2000
+"""Longest side of the pictures sent to the browser, in pixels."""
+
+# The page is to fetch nothing from elsewhere, whatever a release of the library links to.
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; frame-ancestors 'none'"
+)
+STYLE = """
+.image-frame img { width: 100%; height: 100%; object-fit: contain; }
+#shares table { width: 100%; border: none; }
+#shares caption { text-align: left; font-weight: 600; }
+#shares td { border: none; padding: .2em .5em; }
+#shares .swatch { width: 1em; height: 1em; border: 1px solid; }
+#shares .bar { width: 50%; }
+#shares .bar div { height: .7em; }
+#shares .share { text-align: right; white-space: nowrap; }
+"""
+
+
+def passes_for(predictor: Predictor, height: int, width: int) -> Passes:
+    """The predictor's own passes, or tiles where an image's probabilities would take more than WHOLE_BYTES."""
+    passes, size = predictor.passes, height * width * predictor.info.num_classes * 4
+    if passes.tile is not None or size <= WHOLE_BYTES:
+        return passes
+    try:
+        scale = training_scale(predictor.config)
+    except SemisegError:  # the training images are gone: seen as large as a whole image would be
+        down, across = passes.resize or (height, width)
+        scale = (down / height, across / width)
+    return replace(passes, tile=TILE, scale=scale)
+
+
+def describe(
+    predictor: Predictor, path: str
+) -> tuple[str, str, Image.Image, Image.Image, tuple[np.ndarray, np.ndarray]]:
+    """What the page shows of an image file.
+
+    Returns a line about the image, the class shares as HTML, the coloured mask, the confidence in grey, and image
+    and mask, uint8 (h,w,3) and (h,w), at the size shown. Raises SemisegError for a file that cannot be read.
+    """
+    image = read_image(path, formats=FORMATS)
+    height, width = image.shape[:2]
+    passes = passes_for(predictor, height, width)
+    mask, confidence = segment(predictor.network, image, passes, predictor.device)
+    assert confidence is not None
+    tiles = f", in tiles of {passes.tile}" if passes.tile else ""
+    line = f"{width} × {height} pixels{tiles}; mean confidence {100 * float(confidence.mean()):.1f} %"
+    picture, classes, grey = (_shown(array) for array in (image, mask, as_grey(confidence)))
+    colours = predictor.info.colours
+    return (
+        line,
+        shares_html(
+            class_shares(mask, predictor.info.classes), dict(zip(predictor.info.classes, colours, strict=True))
+        ),
+        Image.fromarray(colourise(classes, colours)),
+        Image.fromarray(grey),
+        (picture, classes),
+    )
+
+
+def _shown(array: np.ndarray) -> np.ndarray:
+    # Every so many pixels, not averaged: classes have no mean, and the three pictures must fit each other.
+    step = -(-max(array.shape[:2]) // SHOWN_SIDE)
+    return np.ascontiguousarray(array[::step, ::step])
+
+
+def shares_html(shares: dict[str, float], colours: dict[str, tuple[int, int, int]]) -> str:
+    """A table of classes, the most frequent first: colour, name, bar and percentage; absent classes are left out."""
+    rows = []
+    for name, share in sorted(shares.items(), key=lambda item: -item[1]):
+        if share:
+            colour = "rgb({}, {}, {})".format(*colours[name])
+            rows.append(
+                f"<tr><td><div class=swatch style='background:{colour}'></div></td><td>{escape(name)}</td>"
+                f"<td class=bar><div style='background:{colour};width:{100 * share:.2f}%'></div></td>"
+                f"<td class=share>{100 * share:.1f} %</td></tr>"
+            )
+    return f"<table><caption>Class shares</caption>{''.join(rows)}</table>"
+
+
+def _gradio() -> Any:
+    os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1")  # read at import
+    return require("gradio", "app", "semiseg app")
+
+
+def build(predictor: Predictor, title: str) -> Any:
+    """The page as Gradio's Blocks. Raises SemisegError where Gradio is not installed."""
+    gr = _gradio()
+
+    def show(path: str | None, opacity: float) -> tuple[Any, ...]:
+        if path is None:
+            return "", "", None, None, None, None
+        try:
+            line, shares, mask, confidence, shown = describe(predictor, path)
+        except SemisegError as error:
+            # The name that the upload got on this machine says nothing to the person who sent it.
+            raise gr.Error(str(error).replace(path, "the file"), duration=None) from None
+        return line, shares, blend(*shown, predictor.info.colours, opacity), mask, confidence, shown
+
+    def mix(shown: tuple[np.ndarray, np.ndarray] | None, opacity: float) -> Any:
+        return None if shown is None else blend(*shown, predictor.info.colours, opacity)
+
+    def picture(label: str) -> Any:
+        more = {"format": "png", "height": 320, "interactive": False, "buttons": ["download", "fullscreen"]}
+        return gr.Image(label=label, alt_text=label, elem_id=label.lower(), **more)
+
+    # Uploads leave the disk an hour after they came, and all of them when the program ends.
+    with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(600, 3600)) as page:
+        gr.Markdown(f"# {escape(title)}\nDrop an image; it stays on the machine that runs `semiseg app`.")
+        shown = gr.State(None, time_to_live=3600)
+        with gr.Row():
+            image = gr.Image(
+                label="Image", type="filepath", sources=["upload", "clipboard"], height=320, elem_id="image"
+            )
+            # Not decoded before FORMATS has been looked at; a class of its own would count as a foreign component.
+            image.preprocess = lambda payload: None if payload is None else payload.path
+            overlay = picture("Overlay")
+        with gr.Row():
+            mask, confidence = picture("Mask"), picture("Confidence")
+        opacity = gr.Slider(0, 1, 0.5, step=0.05, label="Opacity of the overlay", elem_id="opacity")
+        line, shares = gr.Markdown(elem_id="line"), gr.HTML(elem_id="shares")
+        outputs = [line, shares, overlay, mask, confidence, shown]
+        image.change(show, [image, opacity], outputs, api_visibility="private")
+        opacity.change(mix, [shown, opacity], overlay, show_progress="hidden", api_visibility="private")
+    return page
+
+
+def serve(
+    predictor: Predictor,
+    title: str = "semiseg",
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    ready: Callable[[str], None] | None = None,
+    wait: bool = True,
+) -> Any:
+    """Open the page at http://host:port and answer until interrupted; returns Gradio's Blocks when not to `wait`.
+
+    `ready` is called with the address. Uploads of more than MAX_MEGABYTES are refused, and what is no
+    image of FORMATS is not opened. Nothing is sent anywhere else, by this process or by the page.
+
+    Raises:
+        SemisegError: Gradio is not installed, or the port is taken.
+    """
+    gr = _gradio()
+    with tempfile.TemporaryDirectory(prefix="semiseg-app-", ignore_cleanup_errors=True) as uploads:
+        if wait:
+            os.environ["GRADIO_TEMP_DIR"] = uploads
+        page = build(predictor, title)
+        guard = require("starlette.middleware", "app", "semiseg app").Middleware(Guard)
+        system = ("ui-sans-serif", "system-ui", "sans-serif"), ("ui-monospace", "monospace")
+        try:
+            page.launch(
+                server_name=host,
+                server_port=port,
+                share=False,
+                quiet=True,
+                prevent_thread_lock=True,
+                max_file_size=MAX_MEGABYTES * 2**20,
+                app_kwargs={"middleware": [guard]},
+                theme=gr.themes.Default(font=system[0], font_mono=system[1]),
+                css=STYLE,
+                footer_links=[],
+                enable_monitoring=False,
+                run_history=False,
+                ssr_mode=False,
+                pwa=False,
+                mcp_server=False,
+            )
+        except OSError:
+            raise SemisegError(f"port {port} of {host} cannot be opened; is it taken? choose another --port") from None
+        if ready is not None:
+            ready(page.local_url)
+        if wait:
+            page.block_thread()
+    return page
+
+
+class Guard:
+    """ASGI middleware: what is answered forbids the browser to fetch from any other address."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Pass a request on and put the policy on what comes back."""
+
+        async def guarded(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"content-security-policy", POLICY.encode())]
+            await send(message)
+
+        await self.app(scope, receive, guarded)

@@ -1,0 +1,251 @@
+"""The page of ``semiseg app``: what it shows, and in a real Chromium where that and two libraries are there."""
+
+import builtins
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import tiny, write_picture
+from PIL import Image
+from typer.testing import CliRunner
+
+import semiseg
+from semiseg import app as pages
+from semiseg.cli import app as commands
+from semiseg.errors import SemisegError
+
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("app")
+    for i in range(6):
+        write_picture(base / "photos", f"photo{i}", i, mask=i < 5, size=(64, 96))
+    (base / "photos" / "dataset.yaml").write_text("classes: [road, <b>sky</b>, tree & leaf]\n")
+    config = tiny(base / "photos", base / "run", training__iterations=2, training__validate_every=2)
+    semiseg.train(config, progress=False)
+    return base / "run"
+
+
+@pytest.fixture(scope="module")
+def predictor(run: Path) -> semiseg.Predictor:
+    return semiseg.Predictor(run, device="cpu")
+
+
+def photo(run: Path) -> Path:
+    return run.parent / "photos" / "images" / "photo5.png"
+
+
+# ---- what is shown
+
+
+def test_what_is_shown_is_what_the_predictor_says(run: Path, predictor: semiseg.Predictor) -> None:
+    expected = predictor(photo(run))
+    line, shares, mask, confidence, (image, classes) = pages.describe(predictor, str(photo(run)))
+    assert np.array_equal(classes, expected.mask) and np.array_equal(image, expected.image)
+    assert np.array_equal(np.array(mask), np.array(predictor.info.colours, np.uint8)[expected.mask])
+    assert np.array_equal(np.array(confidence), np.rint(expected.confidence * 255))
+    assert line == f"96 × 64 pixels; mean confidence {100 * expected.confidence.mean():.1f} %"
+    first = max(expected.shares, key=lambda name: expected.shares[name])
+    assert f"{100 * expected.shares[first]:.1f} %" in shares and "<b>" not in shares
+
+
+def test_shares_are_sorted_escaped_and_without_absent_classes() -> None:
+    table = pages.shares_html({"a": 0.25, "<i>": 0.75, "none": 0.0}, dict.fromkeys(("a", "<i>", "none"), (1, 2, 3)))
+    assert table.index("&lt;i&gt;") < table.index("<td>a</td>") and "none" not in table
+    assert "75.0 %" in table and "rgb(1, 2, 3)" in table
+
+
+def test_a_large_picture_is_tiled_and_shown_smaller(
+    run: Path, predictor: semiseg.Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "WHOLE_BYTES", 64 * 96 * 3 * 4 - 1)
+    monkeypatch.setattr(pages, "TILE", 32)
+    monkeypatch.setattr(pages, "SHOWN_SIDE", 50)
+    line, _, mask, confidence, (image, _) = pages.describe(predictor, str(photo(run)))
+    assert "in tiles of 32" in line and mask.size == confidence.size == (48, 32) and image.shape == (32, 48, 3)
+    assert pages.passes_for(predictor, 64, 96).tile == 32 and pages.passes_for(predictor, 64, 95).tile is None
+
+
+def test_tiles_without_the_training_images_keep_the_size_of_a_whole_image(
+    predictor: semiseg.Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(config: Any) -> tuple[float, float]:
+        raise SemisegError("gone")
+
+    monkeypatch.setattr(pages, "training_scale", gone)
+    monkeypatch.setattr(pages, "WHOLE_BYTES", 0)
+    assert pages.passes_for(predictor, 50, 80).scale == (1, 1)
+    monkeypatch.setattr(predictor, "passes", semiseg.passes.Passes(resize=(25, 20)))
+    assert pages.passes_for(predictor, 50, 80).scale == (0.5, 0.25)
+
+
+@pytest.mark.parametrize("content", [b"no image", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"])
+def test_no_image_and_no_postscript_is_opened(tmp_path: Path, predictor: semiseg.Predictor, content: bytes) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(SemisegError, match="cannot identify image"):
+        pages.describe(predictor, str(tmp_path / "a.png"))
+
+
+# ---- the command
+
+
+def call(*words: object) -> tuple[int, str, str]:
+    done = CliRunner().invoke(commands, [str(word) for word in words])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_help_and_mistakes(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, out, _ = call("app", "--help")
+    assert code == 0 and "Example: semiseg app" in out and "127.0.0.1" in out
+    code, _, err = call("app", run, "--share", "always")
+    assert code == 2 and "only never" in err
+    assert call("app", run, "--port", 99999)[0] == 2
+    code, _, err = call("app", run.parent / "nothing")
+    assert code == 1 and "no checkpoint" in err
+
+
+def test_the_command_serves_this_machine_only(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(pages, "serve", lambda *words: given.append(words))
+    assert call("app", run, "--teacher")[0] == 0
+    assert given[0][2:4] == ("127.0.0.1", 7860)
+    code, out, _ = call("app", run, "--host", "0.0.0.0", "--port", 8000)
+    assert code == 0 and given[1][2:4] == ("0.0.0.0", 8000) and "no password" in out
+
+
+def test_without_gradio_the_mend_is_named(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def refuse(name: str, *rest: Any, **more: Any) -> Any:
+        if name.partition(".")[0] == "gradio":
+            raise ModuleNotFoundError("No module named 'gradio'", name="gradio")
+        return real(name, *rest, **more)
+
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    code, _, err = call("app", run)
+    assert code == 1 and 'pip install "semiseg[app]"' in err and len(err.strip().splitlines()) == 1
+
+
+# ---- in the browser
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+LOOKED_UP: list[str] = []
+
+
+@pytest.fixture(scope="module")
+def address(predictor: semiseg.Predictor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    pytest.importorskip("gradio", reason="Gradio is not installed: pip install 'semiseg[app]'")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
+        patch.setattr(pages, "MAX_MEGABYTES", 1)
+        real = socket.getaddrinfo
+        patch.setattr(
+            socket, "getaddrinfo", lambda host, *rest, **more: (LOOKED_UP.append(host), real(host, *rest, **more))[1]
+        )
+        page = pages.serve(predictor, "semiseg: test", port=free_port(), wait=False)
+        yield page.local_url
+        page.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="Playwright is not installed: pip install playwright"
+    )
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+def pixels(page: Any, name: str) -> np.ndarray:
+    """The picture that the browser shows, decoded by the browser."""
+    script = """async id => {
+        const image = document.querySelector(`#${id} img`); await image.decode();
+        const canvas = document.createElement('canvas');
+        canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
+        const context = canvas.getContext('2d'); context.drawImage(image, 0, 0);
+        return [canvas.height, canvas.width, ...context.getImageData(0, 0, canvas.width, canvas.height).data];
+    }"""
+    height, width, *values = page.evaluate(script, name)
+    return np.array(values, np.uint8).reshape(height, width, 4)[..., :3]
+
+
+def test_in_chromium(address: str, browser: Any, run: Path, predictor: semiseg.Predictor, tmp_path: Path) -> None:
+    expected = predictor(photo(run))
+    page = browser.new_page(viewport={"width": 1100, "height": 1250})
+    problems: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    answer = page.goto(address)
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    page.locator("#image input[type=file]").wait_for(state="attached")
+    page.locator("#image input[type=file]").set_input_files(photo(run))
+    page.locator("#confidence img").wait_for()
+    page.locator("#overlay img").wait_for()
+    assert np.array_equal(pixels(page, "overlay"), expected.overlay(0.5))
+    assert np.array_equal(pixels(page, "mask"), np.array(predictor.info.colours, np.uint8)[expected.mask])
+    assert np.array_equal(pixels(page, "confidence")[..., 0], np.rint(expected.confidence * 255))
+    table = page.locator("#shares").inner_text()
+    for name, share in expected.shares.items():
+        assert not share or (name in table and f"{100 * share:.1f} %" in table)
+    before = page.locator("#overlay img").get_attribute("src")
+    number = page.locator("#opacity input[type=number]")
+    number.fill("1")
+    number.press("Enter")
+    page.wait_for_function("before => document.querySelector('#overlay img')?.src !== before", arg=before)
+    assert np.array_equal(pixels(page, "overlay"), np.array(predictor.info.colours, np.uint8)[expected.mask])
+    page.screenshot(path=tmp_path / "app.png")
+    assert Image.open(tmp_path / "app.png").size == (1100, 1250)
+    assert problems == []
+    outside = [url for url in asked if not url.startswith((address, "data:", "blob:"))]
+    assert outside == [] and len(asked) > 5
+    assert set(LOOKED_UP) <= {"127.0.0.1", "localhost", b"127.0.0.1"}, "the program itself calls nobody either"
+    page.close()
+
+
+def test_what_is_no_image_or_too_large_is_refused_in_chromium(address: str, browser: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"no image")
+    noise = np.random.default_rng(0).integers(0, 256, (700, 700, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "large.png")
+    assert (tmp_path / "large.png").stat().st_size > 2**20
+    for name, text in (("a.png", "cannot be read as an image"), ("large.png", "maximum")):
+        page = browser.new_page()
+        page.goto(address)
+        chooser = page.locator("#image input[type=file]")
+        chooser.wait_for(state="attached")
+        assert "image/" in chooser.get_attribute("accept")
+        chooser.set_input_files(tmp_path / name)
+        toast = page.locator(".toast-body")
+        toast.wait_for()
+        assert text in toast.inner_text().lower() and str(tmp_path) not in toast.inner_text()
+        assert page.locator("#overlay img").count() == 0
+        page.close()
+
+
+def test_a_port_that_is_taken(predictor: semiseg.Predictor) -> None:
+    pytest.importorskip("gradio", reason="Gradio is not installed: pip install 'semiseg[app]'")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(SemisegError, match=rf"port {port} .*--port"):
+            pages.serve(predictor, port=port, wait=False)
