@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from .charts import MARKERS, Cell, Chart, Table, bars, colour_of, layout, plain
@@ -22,20 +24,23 @@ def bank_charts(runs: list[RunFacts]) -> list[Chart]:
             for run in group
             if run.bank is not None
         }
+        numbers = [run.number for run in group]
         sizes = sorted({run.bank.size for run in group if run.bank is not None})
         note = f"Vectors stored for each class, of at most {' or '.join(map(str, sizes))}."
-        charts.append(bars(f"bank-{number}", "bank occupancy", "vectors", group[0].classes, columns, note))
+        charts.append(bars(f"bank-{number}", "bank occupancy", "vectors", group[0].classes, columns, numbers, note))
     for number, run in enumerate(with_bank):
         if run.bank is not None and len(run.bank.vectors) > 2:
             title = "bank vectors in two dimensions" + (f": {run.name}" if len(runs) > 1 else "")
-            charts.append(_projection(f"projection-{number}", title, run.classes, run.bank))
+            charts.append(_projection(f"projection-{number}", title, run.classes, run.bank, wide=len(with_bank) == 1))
     return charts
 
 
-def _projection(key: str, title: str, classes: tuple[str, ...], bank: Bank) -> Chart:
+def _projection(key: str, title: str, classes: tuple[str, ...], bank: Bank, wide: bool) -> Chart:
     places, shares = principal_components(bank.vectors)
     most = max(1, MOST_POINTS // len(classes))
-    traces, rows, middles = [], [], []
+    traces: list[dict[str, Any]] = []
+    middles: list[tuple[str, list[float]]] = []
+    rows: list[list[Cell]] = []
     for number, name in enumerate(classes):
         own = places[bank.labels == number]
         if not len(own):
@@ -53,19 +58,26 @@ def _projection(key: str, title: str, classes: tuple[str, ...], bank: Bank) -> C
                        "opacity": 0.75, "line": {"width": 0.5, "color": "#8C8C8C"}},
             "hovertemplate": "%{x:.2f}, %{y:.2f}<extra>" + plain(name) + "</extra>",
         })  # fmt: skip
+    # The class's name where its vectors lie, shown and hidden together with them.
+    for trace, (name, (x, y)) in zip(list(traces), middles, strict=True):
+        trace["legendgroup"] = name
+        traces.append({
+            "type": "scatter", "mode": "text", "x": [round(x, 3)], "y": [round(y, 3)],
+            "text": [f"<b>{plain(name)}</b>"], "legendgroup": name, "showlegend": False, "hoverinfo": "skip",
+            "name": plain(name),
+        })  # fmt: skip
     axes = {
         axis: {"title": {"text": f"{words} component ({100 * share:.0f} % of the variance)"}, "zeroline": False}
         for axis, words, share in (("xaxis", "first", shares[0]), ("yaxis", "second", shares[1]))
     }
     figure = {"data": traces, "layout": layout(460, **axes)}
     where = "; ".join(f"{name} around ({x:.2f}, {y:.2f})" for name, (x, y) in middles)
-    table_rows: list[list[Cell]] = rows
     return Chart(
         key,
         title,
         f"Scatter of the memory bank's vectors by class on their first two principal components. {where}.",
         figure,
-        Table(["class", "vectors", "mean of the first", "mean of the second"], table_rows),
+        Table(["class", "vectors", "mean of the first", "mean of the second"], rows),
         "Directions (unit length) of the stored vectors, principal components. Classes that lie apart are told apart.",
-        wide=False,
+        wide,
     )

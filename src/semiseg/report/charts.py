@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -116,17 +116,23 @@ class Curves:
 
 
 def bars(
-    key: str, title: str, unit: str, names: Sequence[str], columns: dict[str, Sequence[float | None]], note: str = ""
+    key: str,
+    title: str,
+    unit: str,
+    names: Sequence[str],
+    columns: Mapping[str, Sequence[float | None]],
+    numbers: Sequence[int],
+    note: str = "",
 ) -> Chart:
-    """Horizontal bars by class, one group member a run: ``columns`` are (C,) values by run."""
+    """Horizontal bars by class, one of a group each run: ``columns`` are (C,) values by run, ``numbers`` the runs'."""
     traces = []
-    for number, (run, values) in enumerate(columns.items()):
+    for number, (run, values) in zip(numbers, columns.items(), strict=True):
         traces.append({
             "type": "bar", "orientation": "h", "name": plain(run), "y": unique(names),
             "x": [rounded(value) for value in values],
             "marker": {"color": colour_of(number), "line": {"width": 1, "color": colour_of(number)},
-                       "pattern": {"shape": PATTERNS[number % len(PATTERNS)], "fgcolor": "#FFFFFF", "size": 6,
-                                   "solidity": 0.35}},
+                       "pattern": {"shape": PATTERNS[number % len(PATTERNS)], "fillmode": "overlay",
+                                   "fgcolor": "#FFFFFF", "fgopacity": 0.8, "size": 7, "solidity": 0.25}},
             "hovertemplate": "%{y}: %{x:.4g}<extra>" + plain(run) + "</extra>",
         })  # fmt: skip
     height = 120 + len(names) * max(22, 14 * len(columns) + 8)
@@ -151,9 +157,9 @@ def bars(
 def heat_map(key: str, title: str, names: Sequence[str], confusion: Sequence[Sequence[int]]) -> Chart:
     """Confusion matrix (C, C), rows truth, as percent of each row; rows without a pixel stay empty."""
     shares: list[list[float | None]] = []
-    for row in confusion:
-        total = sum(row)
-        shares.append([round(100 * value / total, 1) if total else None for value in row])
+    for counts in confusion:
+        total = sum(counts)
+        shares.append([round(100 * count / total, 1) if total else None for count in counts])
     labels = unique(names)
     trace: dict[str, Any] = {
         "type": "heatmap", "z": shares, "x": labels, "y": labels, "zmin": 0, "zmax": 100, "colorscale": "Cividis",

@@ -28,9 +28,9 @@ def loss_charts(runs: list[RunFacts]) -> list[Chart]:
         if term == "supervised" and not any(run.semi_supervised for run in runs):
             continue
         curves = Curves(f"loss-{term}", "loss (sum of all terms)" if term == "loss" else f"{term} term", "loss")
-        for number, run in enumerate(runs):
+        for run in runs:
             if values := _series(run, "train", term):
-                curves.add(run.name, values, number, number)
+                curves.add(run.name, values, run.number, run.number)
         charts.append(curves.chart(note=note if term == "loss" else "", wide=term == "loss"))
     return charts
 
@@ -38,18 +38,18 @@ def loss_charts(runs: list[RunFacts]) -> list[Chart]:
 def miou_chart(runs: list[RunFacts]) -> Chart | None:
     """mIoU of the student at every validation, the best one marked, and the teacher at the end."""
     curves = Curves("miou", "validation mIoU", "mIoU in %")
-    for number, run in enumerate(runs):
+    for run in runs:
         if values := _series(run, "validation", "miou"):
-            curves.add("student" if len(runs) == 1 else run.name, values, number, number, markers=True)
+            curves.add("student" if len(runs) == 1 else run.name, values, run.number, run.number, markers=True)
     if not curves.columns:
         return None
     for title, key, symbol in (("best checkpoint", "best", "star"), ("teacher, last", "last_teacher", "diamond-open")):
         places, colours = [], []
-        for number, run in enumerate(runs):
+        for run in runs:
             score = run.scores.get(key)
             if score is not None and score.miou is not None:
                 places.append((score.iteration, score.miou, run.name))
-                colours.append(number)
+                colours.append(run.number)
         if places:
             curves.points(title, places, symbol, colours)
     return curves.chart(note="The best checkpoint is chosen on the validation set, so its figure flatters.")
@@ -62,7 +62,7 @@ def quality_chart(runs: list[RunFacts]) -> Chart | None:
     """
     curves = Curves("pseudo-labels", "pseudo-label quality", "% of pixels", limits=(0, 100))
     looked, older = 0, False
-    for number, run in enumerate(runs):
+    for run in runs:
         kind, names = "pseudo_labels", {"accuracy": "accuracy", "confidence": "confidence", "confident": "above 0.9"}
         if not run.kind(kind):
             kind, names = "train", {"confidence": "confidence (training crops)", "confident": "share that counts"}
@@ -71,7 +71,7 @@ def quality_chart(runs: list[RunFacts]) -> Chart | None:
             if any(value is not None for value in values.values()):
                 older |= kind == "train"
                 own = words if len(runs) == 1 else f"{run.name}: {words}"
-                curves.add(own, values, number if len(runs) > 1 else dash, dash, markers=kind != "train")
+                curves.add(own, values, run.number if len(runs) > 1 else dash, dash, markers=kind != "train")
         looked = max([looked, *(row["images"] for row in run.kind("pseudo_labels"))])
     if not curves.columns:
         return None
@@ -91,7 +91,8 @@ def class_charts(runs: list[RunFacts]) -> list[Chart]:
     charts = []
     for number, group in enumerate(same_classes([run for run in runs if "last" in run.scores])):
         columns = {run.name if len(runs) > 1 else "student, last": run.scores["last"].iou for run in group}
-        charts.append(bars(f"iou-{number}", "IoU by class", "IoU in %", group[0].classes, columns))
+        numbers = [run.number for run in group]
+        charts.append(bars(f"iou-{number}", "IoU by class", "IoU in %", group[0].classes, columns, numbers))
     return charts
 
 
@@ -114,7 +115,8 @@ def weight_charts(runs: list[RunFacts]) -> list[Chart]:
         if off:
             note += f" Counted but not used in {', '.join(off)}: class balance is off."
         columns = {run.name if len(runs) > 1 else "weight": run.class_weights for run in group}
-        charts.append(bars(f"weights-{number}", "class weights", "weight", group[0].classes, columns, note))
+        numbers = [run.number for run in group]
+        charts.append(bars(f"weights-{number}", "class weights", "weight", group[0].classes, columns, numbers, note))
     return charts
 
 

@@ -55,6 +55,7 @@ class RunFacts:
     name: str
     path: Path
     config: Config
+    number: int = 0  # among the runs of a report: its colour and dash in every chart
     classes: tuple[str, ...] = ()
     colours: tuple[tuple[int, int, int], ...] = ()
     iteration: int = 0
@@ -120,7 +121,10 @@ def read_runs(paths: list[str] | list[Path]) -> list[RunFacts]:
     if not folders:
         raise UsageError("no run given; give one or several run folders")
     given = {Path(path).resolve(): Path(path) for path in paths}
-    return [read_run(given[folder], name) for folder, name in zip(folders, _names(folders), strict=True)]
+    runs = [read_run(given[folder], name) for folder, name in zip(folders, _names(folders), strict=True)]
+    for number, run in enumerate(runs):
+        run.number = number
+    return runs
 
 
 def _names(folders: list[Path]) -> list[str]:

@@ -97,7 +97,7 @@ def _caution(baseline: list[RunFacts], others: list[RunFacts]) -> str:
         section, name = key.split(".")
         if len({str(getattr(getattr(run.config, section), name)) for run in both}) > 1:
             found.append(key)
-    sides = [sorted(tuple(sorted(run.labelled)) for run in side) for side in (baseline, others)]
+    sides = [{tuple(sorted(run.labelled)) for run in side} for side in (baseline, others)]
     if sides[0] != sides[1]:
         found.append("the labelled images")
     if any(not run.finished for run in both):

@@ -20,8 +20,8 @@ from ..visualise import Colour, palette
 from .facts import RunFacts
 
 WIDTH = 360
-WRONG = np.array((213, 94, 0), np.uint8)  # vermilion of Okabe and Ito, on grey: told apart by lightness too
-IGNORED = np.array((0, 114, 178), np.uint8)
+WRONG = np.array((213, 94, 0), np.uint8)  # vermilion of Okabe and Ito, darker than the pale grey around it
+IGNORED = np.array((0, 0, 0), np.uint8)  # as in a mask
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,10 @@ def _strips_of(runs: list[RunFacts], count: int, device: torch.device | str) -> 
         result.remarks.append(f"No pictures of {result.runs}: the validation images cannot be read ({error}).")
         return result
     colours = runs[0].colours
-    result.legend = [(name, "#%02x%02x%02x" % c) for name, c in zip(runs[0].classes, colours, strict=True)]
+    result.legend = [
+        (name, f"#{red:02x}{green:02x}{blue:02x}")
+        for name, (red, green, blue) in zip(runs[0].classes, colours, strict=True)
+    ]
     rows: list[list[Picture]] = []
     for name, image, truth in read:
         assert truth is not None
@@ -93,7 +96,7 @@ def _strips_of(runs: list[RunFacts], count: int, device: torch.device | str) -> 
             said = f"{name}: predicted by {run.name}, {_shares(mask, run.classes)}"
             row.append(Picture(_mask(mask, colours), f"{whose}prediction", said))
             said = f"{name}: where {run.name} is wrong, {100 * wrong:.1f} % of the labelled pixels"
-            row.append(Picture(_png(error_map), f"{whose}error {100 * wrong:.1f} %", said))
+            row.append(Picture(_png(error_map), f"{whose}error {100 * wrong:.1f}\u00a0%", said))
     result.rows = [(name, row) for (name, _, _), row in zip(read, rows, strict=True)]
     return result
 
@@ -120,7 +123,7 @@ def _predictions(run: RunFacts, images: Sequence[np.ndarray], device: torch.devi
 
 
 def _errors(image: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, float]:
-    """Wrong pixels in colour on a pale grey image, ignored ones in another; and the wrong share of the labelled."""
+    """Wrong pixels in colour on a pale grey image, ignored ones black; and the wrong share of the labelled."""
     if image.shape[:2] != truth.shape:
         image = np.asarray(Image.fromarray(image).resize((truth.shape[1], truth.shape[0])))
         predicted = np.asarray(Image.fromarray(predicted).resize((truth.shape[1], truth.shape[0]), 0))

@@ -45,7 +45,12 @@
     layout.font.family = getComputedStyle(document.body).fontFamily;
     // A finger that scrolls the page must not zoom a chart.
     if (touch) layout.dragmode = false;
-    Plotly.newPlot(place, drawing.data, layout, { responsive: true, displaylogo: false });
+    Plotly.newPlot(place, drawing.data, layout, {
+      responsive: true,
+      displaylogo: false,
+      displayModeBar: touch ? false : "hover",
+      modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
+    });
   }
   dark.addEventListener("change", () => places.forEach((place) => Plotly.relayout(place, theme())));
 })();

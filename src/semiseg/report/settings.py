@@ -13,6 +13,8 @@ from ..config import Config, fields
 from .charts import Cell, Table
 from .facts import RunFacts
 
+DESCRIPTIONS = ("name", "title", "table", "paper_miou", "needs")  # what a preset says of itself
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -26,10 +28,12 @@ class Setting:
 
 
 def settings(runs: list[RunFacts]) -> list[Setting]:
-    """Every key of the configuration, in the order of docs/configuration.md."""
+    """Every key that changes a run, in the order of docs/configuration.md."""
     default = Config()
     found = []
     for key in fields():
+        if key in DESCRIPTIONS:
+            continue
         usual = value_of(default, key)
         own = [value_of(run.config, key) for run in runs]
         shown = [str(value) for value in own]

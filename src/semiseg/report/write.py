@@ -10,7 +10,7 @@ from typing import Any
 
 import jinja2
 import torch
-from plotly.offline import get_plotlyjs
+from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 
 from ..errors import SemisegError, UsageError
 from .bank import bank_charts
