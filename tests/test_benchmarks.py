@@ -1,6 +1,8 @@
 """The experiment scripts: a finished run is saved at once and skipped the next time; tables give mean and spread."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -56,3 +58,11 @@ def test_camvid_matrix_is_the_one_the_docs_name() -> None:
     assert len(jobs) == 3 * (5 + 3) + 1
     assert len({json.dumps(key) for key, _ in jobs}) == len(jobs)
     assert len(camvid.TERMS) == 8
+
+
+def test_a_measuring_script_runs_and_names_its_goals(tmp_path: Path) -> None:
+    path = Path(camvid.__file__).parent / "data_and_evaluation.py"
+    done = subprocess.run([sys.executable, str(path), "--quick", "--device", "cpu"], cwd=tmp_path, text=True,
+                          capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^(holds |MISSED) ", done.stdout, re.MULTILINE) and not list(tmp_path.iterdir())

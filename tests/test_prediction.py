@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from semiseg.data.base import DatasetInfo
 from semiseg.errors import SemisegError, UsageError
+from semiseg.passes import Passes
 from semiseg.prediction import find_images, predict_array, predict_files, read_image
 
 COLOURS = ((200, 10, 20), (30, 210, 40), (50, 60, 220))
@@ -155,7 +156,7 @@ def test_without_overlays_only_masks_are_written(tmp_path: Path) -> None:
     save(tmp_path / "a.png", random_classes(3, 3))
     predicted, _ = predict_files(Colours(), INFO, tmp_path / "a.png", tmp_path / "out", overlay=False)
     assert predicted[0].overlay_path is None
-    assert sorted(p.name for p in (tmp_path / "out").rglob("*")) == ["a.png", "masks"]
+    assert sorted(p.name for p in (tmp_path / "out").rglob("*")) == ["a.png", "masks", "shares.csv"]
 
 
 def test_unreadable_files_are_skipped_and_reported(tmp_path: Path) -> None:
@@ -181,8 +182,9 @@ def test_an_image_too_large_for_the_memory_is_skipped(tmp_path: Path) -> None:
     save(tmp_path / "in" / "b.png", random_classes(4, 5))
     predicted, failed = predict_files(Narrow(), INFO, tmp_path / "in", tmp_path / "out")
     assert [p.path.name for p in predicted] == ["b.png"]
-    assert "8x4" in failed[0].reason and "sliding" in failed[0].reason
-    assert not predict_files(Narrow(), INFO, tmp_path / "in", tmp_path / "o2", mode="sliding", window=(4, 6))[1]
+    assert "8x4" in failed[0].reason and "--tile" in failed[0].reason
+    assert not predict_files(Narrow(), INFO, tmp_path / "in", tmp_path / "o2", passes=Passes("sliding", (4, 6)))[1]
+    assert not predict_files(Narrow(), INFO, tmp_path / "in", tmp_path / "o3", passes=Passes(tile=6))[1]
 
 
 @pytest.mark.parametrize("kept", ["masks/a.png", "overlays/b.png"])
@@ -222,7 +224,7 @@ def test_output_that_is_a_file_and_wrong_mode_are_errors(tmp_path: Path) -> None
     with pytest.raises(SemisegError, match="output folder"):
         predict_files(Colours(), INFO, tmp_path / "a.png", tmp_path / "a.png")
     with pytest.raises(UsageError, match="whole, sliding"):
-        predict_files(Colours(), INFO, tmp_path / "a.png", tmp_path / "out", mode="tiles")
+        predict_files(Colours(), INFO, tmp_path / "a.png", tmp_path / "out", passes=Passes("tiles"))
 
 
 def test_a_network_of_another_data_set_is_refused(tmp_path: Path) -> None:

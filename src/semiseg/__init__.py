@@ -15,12 +15,14 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .api import evaluate, predict
     from .config import Config
+    from .predictor import Predictor
     from .training.loop import RunResult, train
 
-__all__ = ["Config", "RunResult", "__version__", "evaluate", "predict", "train"]
+__all__ = ["Config", "Predictor", "RunResult", "__version__", "evaluate", "predict", "train"]
 
 _HOMES = {
     "Config": "config",
+    "Predictor": "predictor",
     "RunResult": "training.loop",
     "evaluate": "api",
     "predict": "api",

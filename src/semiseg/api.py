@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
 from . import distributed
 from .data.run_data import open_split
 from .evaluation import EvaluationResult
-from .prediction import FailedImage, PredictedImage, predict_files
+from .prediction import FailedImage, PredictedImage, PredictedVideo, predict_files
+from .predictor import Predictor
 from .training.checkpoint import load_model
 from .training.optimisation import resolve_device
 from .training.validation import validate
@@ -57,19 +58,33 @@ def predict(
     overlay: bool = True,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[list[PredictedImage], list[FailedImage]]:
-    """Segment images and write ``masks/`` (class indices) and ``overlays/`` (colours) at the images' own size.
+    *,
+    confidence: bool = False,
+    tile: int | None = None,
+    overlap: float = 0.25,
+    flip: bool = False,
+    scales: Sequence[float] = (1.0,),
+    scale: float | None = None,
+    every: int = 1,
+) -> tuple[list[PredictedImage | PredictedVideo], list[FailedImage]]:
+    """Segment images and videos; write masks, overlays and ``shares.csv`` at the images' own size.
+
+    `output` gets ``masks/`` (class indices), ``overlays/`` (colours; of a video, a video), ``confidence/``, a row of
+    ``shares.csv`` for every image and ``shares/`` with a row for every frame of a video.
 
     Args:
         run_or_checkpoint: a run folder, or one checkpoint file.
-        images: a file, a folder, a glob, or several of them.
+        images: a file, a folder, a glob, or several of them; videos are named or matched by a glob.
         output: folder for the results; existing files are refused unless ``overwrite``.
         which: checkpoint of a run folder.
         teacher: use the teacher's weights.
         device: ``auto``, ``cpu``, ``cuda``.
         overlay: write the colour overlays too.
         overwrite: replace existing files.
-        progress: called with (images done, images in all).
+        progress: called with (images and frames done, in all).
+        confidence: write the probability of the class chosen as 8-bit grey images too.
+        tile, overlap, flip, scales, scale: as :class:`semiseg.Predictor` takes them.
+        every: of a video, take every so many frames.
 
     Returns:
         What was written, and the files that could not be read, with the reason; of several processes (torchrun) each
@@ -77,23 +92,23 @@ def predict(
 
     Raises:
         SemisegError: no checkpoint, no image, or results that exist already.
+        UsageError: values that make no sense.
     """
     place = distributed.start(resolve_device(device))
-    model = load_model(run_or_checkpoint, which, teacher, place)
-    crop = model.config.data.crop
-    window = model.config.evaluation.window or ((crop, crop) if isinstance(crop, int) else crop)
+    predictor = Predictor(
+        run_or_checkpoint, which, teacher, str(place), tile=tile, overlap=overlap, flip=flip, scales=scales, scale=scale
+    )
     return predict_files(
-        model.network,
-        model.info,
+        predictor.network,
+        predictor.info,
         images,
         output,
         overlay=overlay,
         device=place,
-        mode=model.config.evaluation.mode,
-        window=window,
-        stride=model.config.evaluation.stride,
+        passes=predictor.passes,
         overwrite=overwrite,
         progress=progress,
-        resize=model.config.data.resize,
         across_processes=True,
+        confidence=confidence,
+        every=every,
     )

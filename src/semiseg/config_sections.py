@@ -304,6 +304,8 @@ class TrainingConfig(Section):
     """Steps between two validations; the last step is always followed by one."""
     checkpoint_every: Count = 5000
     """Steps between two saves of last.pt."""
+    loggers: list[Literal["wandb", "mlflow"]] = []
+    """Also log to Weights & Biases or MLflow (extras wandb, mlflow)."""
     tensorboard: bool = True
     """Write TensorBoard event files beside metrics.jsonl."""
 

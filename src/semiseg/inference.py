@@ -71,6 +71,28 @@ def _resize(logits: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
 
 
+def predict_logits(
+    network: nn.Module,
+    images: Tensor,
+    size: tuple[int, int] | None = None,
+    mode: str = "whole",
+    window: tuple[int, int] | None = None,
+    stride: tuple[int, int] | None = None,
+) -> Tensor:
+    """Logits of images (B,3,H,W) in [0,1]: float32 (B,C,*size); `size` is (H,W) unless given.
+
+    Raises UsageError for a `mode` other than "whole" and "sliding", or "sliding" without a window.
+    """
+    if mode not in MODES:
+        raise UsageError(f"no evaluation mode {mode!r}: choose one of {', '.join(MODES)}")
+    if mode == "whole":
+        return whole_image_logits(network, images, size)
+    if window is None:
+        raise UsageError("mode 'sliding' needs a window: give its height and width in pixels")
+    logits = sliding_window_logits(network, images, window, stride)
+    return logits if size is None else _resize(logits, size)
+
+
 def predict_classes(
     network: nn.Module,
     images: Tensor,
@@ -79,21 +101,16 @@ def predict_classes(
     window: tuple[int, int] | None = None,
     stride: tuple[int, int] | None = None,
 ) -> Tensor:
-    """The most likely class of every pixel: images (B,3,H,W) in [0,1] -> int64 (B,*size).
+    """The most likely class of every pixel: images (B,3,H,W) in [0,1] -> int64 (B,*size), else as `predict_logits`."""
+    # On the CPU three times as fast as argmax(dim=1).
+    return predict_logits(network, images, size, mode, window, stride).max(dim=1).indices
 
-    `size` is (H,W) unless given.
-    Raises UsageError for a `mode` other than "whole" and "sliding", or "sliding" without a window.
-    """
-    if mode not in MODES:
-        raise UsageError(f"no evaluation mode {mode!r}: choose one of {', '.join(MODES)}")
-    if mode == "whole":
-        logits = whole_image_logits(network, images, size)
-    elif window is None:
-        raise UsageError("mode 'sliding' needs a window: give its height and width in pixels")
-    else:
-        logits = sliding_window_logits(network, images, window, stride)
-        logits = logits if size is None else _resize(logits, size)
-    return logits.max(dim=1).indices  # on the CPU three times as fast as argmax(dim=1)
+
+def confidence_of(logits: Tensor) -> Tensor:
+    """The largest softmax probability of every pixel: (B,C,H,W) -> float32 (B,H,W) in [0,1]."""
+    # Some rows at a time: a softmax of the whole would be as large as the logits once more.
+    rows = torch.split(logits.float(), 128, dim=2)
+    return torch.cat([torch.softmax(part, dim=1).amax(dim=1) for part in rows], dim=1)
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:

@@ -1,8 +1,7 @@
-"""Images in, masks and overlays out."""
+"""Images and videos in; masks, overlays, confidence and class shares out."""
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,20 +9,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import nn
 
 from semiseg import distributed
-from semiseg.data.loading import resize_image
 from semiseg.errors import SemisegError, UsageError
-from semiseg.inference import autocast, evaluating, predict_classes
+from semiseg.image_files import find_images, is_video, read_image
+from semiseg.output_files import Targets, as_grey, refuse_clashes, save_png
+from semiseg.passes import Passes, segment
+from semiseg.shares import SharesTable, class_shares
+from semiseg.video import frame_count, predict_video
 from semiseg.visualise import overlay as blend
 from semiseg.visualise import palette
 
 if TYPE_CHECKING:
     from semiseg.data.base import DatasetInfo
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+__all__ = [
+    "FailedImage",
+    "PredictedImage",
+    "PredictedVideo",
+    "find_images",
+    "predict_array",
+    "predict_files",
+    "read_image",
+]
 
 
 @dataclass(frozen=True)
@@ -34,59 +44,26 @@ class PredictedImage:
     mask_path: Path
     overlay_path: Path | None
     shares: dict[str, float]
+    confidence_path: Path | None = None
+
+
+@dataclass(frozen=True)
+class PredictedVideo:
+    """One video's prediction: its overlay video, the CSV file of its `frames` frames, and their mean class shares."""
+
+    path: Path
+    overlay_path: Path | None
+    shares_path: Path
+    frames: int
+    shares: dict[str, float]
 
 
 @dataclass(frozen=True)
 class FailedImage:
-    """An image that was skipped, and why, in one line."""
+    """An image or video that was skipped, and why, in one line."""
 
     path: Path
     reason: str
-
-
-def find_images(inputs: str | Path | Iterable[str | Path]) -> list[Path]:
-    """Image files that files, folders (not their subfolders) and glob patterns name, each once, sorted.
-
-    A file that is named itself is taken whatever its suffix, the others by suffix (png, jpg, jpeg, bmp, webp,
-    tif, tiff). Raises SemisegError for a path that does not exist or when there is no image at all.
-    """
-    named = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
-    found: dict[Path, Path] = {}
-    for given in named:
-        path = Path(given)
-        if path.is_dir():
-            files = _images_among(path.iterdir())
-        elif path.exists():
-            files = [path]
-        elif glob.has_magic(str(given)):
-            files = _images_among(Path(match) for match in glob.glob(str(given), recursive=True))
-        else:
-            raise SemisegError(f"{path} does not exist: give image files, folders or patterns such as 'photos/*.jpg'")
-        for file in files:
-            found.setdefault(file.resolve(), file)
-    if not found:
-        places = ", ".join(str(given) for given in named) or "nothing"
-        raise SemisegError(f"no images in {places}: looked for files ending in {' '.join(SUFFIXES)}")
-    return list(found.values())
-
-
-def _images_among(paths: Iterable[Path]) -> list[Path]:
-    # Names that start with a dot are what file managers leave behind ("._photo.jpg"), not images.
-    return sorted(p for p in paths if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file())
-
-
-def read_image(path: str | Path) -> np.ndarray:
-    """An image file upright (EXIF) as uint8 (H,W,3) RGB; SemisegError says why it cannot be read."""
-    try:
-        with Image.open(path) as opened:
-            mode, image = opened.mode, np.array(ImageOps.exif_transpose(opened).convert("RGB"))
-    except (
-        Exception
-    ) as error:  # decoders of damaged files raise nearly anything: OSError, SyntaxError, struct.error ...
-        raise SemisegError(f"{path} cannot be read as an image: {' '.join(str(error).split())}") from error
-    if mode.startswith(("I", "F")):  # Pillow would clip such values to white
-        raise SemisegError(f"{path} holds 16-bit or floating-point grey values: convert it to 8 bits")
-    return image
 
 
 def predict_array(
@@ -104,15 +81,8 @@ def predict_array(
     With `resize` (height, width) the network sees the image at the size it was trained on; the logits are
     brought back to the image's own.
     """
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise UsageError(f"an image is uint8 (H,W,3) RGB, not {image.dtype} {image.shape}")
-    with evaluating(network, device) as place, autocast(place, precision):
-        seen = image if resize is None else resize_image(image, resize)
-        # Made as in evaluation, strides included: another memory layout rounds differently, and ties would fall so.
-        batch = torch.from_numpy(np.stack([seen])).to(place).permute(0, 3, 1, 2).float().div_(255)
-        size = (image.shape[0], image.shape[1])
-        classes = predict_classes(network, batch, size, mode=mode, window=window, stride=stride)
-        return classes[0].to(torch.uint8).cpu().numpy()
+    passes = Passes(mode, window, stride, precision, resize)
+    return segment(network, image, passes, device, confidence=False)[0]
 
 
 def predict_files(
@@ -122,101 +92,154 @@ def predict_files(
     output: str | Path,
     overlay: bool = True,
     device: torch.device | str | None = None,
-    mode: str = "whole",
-    window: tuple[int, int] | None = None,
-    stride: tuple[int, int] | None = None,
-    precision: str = "float32",
+    passes: Passes | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
-    resize: tuple[int, int] | None = None,
     across_processes: bool = False,
-) -> tuple[list[PredictedImage], list[FailedImage]]:
-    """Write `output`/masks/STEM.png and, with `overlay`, `output`/overlays/STEM.png at each image's size.
+    confidence: bool = False,
+    every: int = 1,
+) -> tuple[list[PredictedImage | PredictedVideo], list[FailedImage]]:
+    """Write masks, overlays, confidence and class shares of images and videos into the folder `output`.
 
-    A mask is a palette PNG: its values are the class ids, its palette `info.colours`. `paths` are what
-    `find_images` takes. An image that cannot be read, or does not fit in the device's memory, is skipped and
-    returned among the failures; `progress(done, total)` counts those too. Raises SemisegError before the
-    first forward pass when two images would share an output file, an output file exists and `overwrite` is
-    off, or an output file is itself one of the images. `across_processes`: every process takes its share of
-    the images and returns that.
+    An image gives masks/STEM.png, at its own size: a palette PNG whose values are the class ids and whose palette
+    `info.colours`; with `overlay` overlays/STEM.png; with `confidence` confidence/STEM.png, 8-bit grey, 255 for
+    certain; and a row of shares.csv. A video gives shares/STEM.csv and, with `overlay`, overlays/STEM.mp4, from
+    every `every`-th frame.
+
+    `paths` are what `find_images` takes. What cannot be read, or does not fit in the device's memory, is skipped and
+    returned among the failures; `progress(done, total)` counts images and frames, those skipped too. Raises
+    SemisegError before the first forward pass when two inputs would share an output file, an output file exists
+    and `overwrite` is off, or an output file is itself one of the inputs. `across_processes`: every process takes its
+    share of the inputs and returns that; shares.csv is of all.
     """
-    images, folder = find_images(paths), Path(output)
-    table = palette(info.colours)
-    targets = [_targets(folder, path, overlay) for path in images]
-    _refuse_clashes(images, targets, overwrite)
+    if every < 1:
+        raise UsageError(f"every {every}th frame: give 1 for all, 2 for every other")
+    inputs, folder, passes = find_images(paths), Path(output), passes or Passes()
+    targets = [Targets.of(folder, path, overlay, confidence) for path in inputs]
+    table_path = None if all(is_video(path) for path in inputs) else folder / "shares.csv"
+    refuse_clashes(inputs, targets, table_path, overwrite)
+    order = [str(path) for path in inputs]
     if across_processes:
         distributed.barrier()  # all have looked before the first writes
         share = slice(distributed.rank(), None, distributed.world())
-        images, targets = images[share], targets[share]
+        inputs, targets = inputs[share], targets[share]
     try:
-        for name in ("masks", "overlays") if overlay else ("masks",):
-            (folder / name).mkdir(parents=True, exist_ok=True)
+        for made in {folder, *(path.parent for target in targets for path in target.all)}:
+            made.mkdir(parents=True, exist_ok=True)
+        table = None if table_path is None else SharesTable(table_path, info.classes, across_processes=across_processes)
     except OSError as error:
         raise SemisegError(f"cannot make the output folder {folder}: {error.strerror or error}") from error
-
-    predicted: list[PredictedImage] = []
+    job = _Job(network, info, passes, device, every, palette(info.colours))
+    predicted: list[PredictedImage | PredictedVideo] = []
     failed: list[FailedImage] = []
-    for done, (path, (mask_path, overlay_path)) in enumerate(zip(images, targets, strict=True), start=1):
+    job.plan(inputs, progress)
+    for path, target in zip(inputs, targets, strict=True):
         try:
-            image = read_image(path)
-            mask = predict_array(network, image, mode, window, stride, device, precision, resize)
-        except UsageError:
-            raise
-        except SemisegError as error:
-            failed.append(FailedImage(path, str(error)))
-        except torch.OutOfMemoryError:
-            size = f"{image.shape[1]}x{image.shape[0]}"
-            failed.append(
-                FailedImage(path, f"{path} ({size}) does not fit in memory: use mode 'sliding' with a window")
-            )
+            found = job.video(path, target) if is_video(path) else job.image(path, target)
+        except _Skipped as skipped:
+            failed.append(FailedImage(path, str(skipped)))
         else:
-            if mask.max() >= len(info.classes):
-                raise SemisegError(f"the network predicts class {mask.max()} but {info.name} has {len(info.classes)}")
-            _save_mask(mask, table, mask_path)
-            if overlay_path is not None:
-                _save(Image.fromarray(blend(image, mask, info.colours)), overlay_path)
-            shares = np.bincount(mask.ravel(), minlength=len(info.classes)) / mask.size
-            named = dict(zip(info.classes, shares.tolist(), strict=True))
-            predicted.append(PredictedImage(path, mask_path, overlay_path, named))
-        if progress is not None:
-            progress(done, len(images))
+            predicted.append(found)
+            if table is not None and isinstance(found, PredictedImage):
+                table.add((path,), found.shares)
+        job.finished(path)
+    if table is not None:
+        table.join(order)
     return predicted, failed
 
 
-def _targets(folder: Path, path: Path, overlay: bool) -> tuple[Path, Path | None]:
-    name = f"{path.stem}.png"
-    return folder / "masks" / name, folder / "overlays" / name if overlay else None
+class _Skipped(Exception):
+    """One input cannot be predicted; the others can."""
 
 
-def _refuse_clashes(images: Sequence[Path], targets: Sequence[tuple[Path, Path | None]], overwrite: bool) -> None:
-    by_mask: dict[Path, Path] = {}
-    for path, (mask_path, _) in zip(images, targets, strict=True):
-        other = by_mask.setdefault(mask_path, path)
-        if other is not path:
-            raise SemisegError(
-                f"{other} and {path} would both be written to {mask_path}: predict them into different output folders"
+class _Job:
+    """What is common to the inputs, and how far the work is."""
+
+    def __init__(
+        self, network: nn.Module, info: DatasetInfo, passes: Passes, device: torch.device | str | None, every: int,
+        table: np.ndarray,
+    ) -> None:  # fmt: skip
+        self.network, self.info, self.passes, self.device, self.every = network, info, passes, device, every
+        self.table = table
+        self.units: dict[Path, int] = {}
+        self.total = 0
+        self.progress: Callable[[int, int], None] | None = None
+        self.before = self.frames = 0
+
+    def plan(self, inputs: Sequence[Path], progress: Callable[[int, int], None] | None) -> None:
+        self.progress = progress
+        for path in inputs:
+            self.units[path] = self._frame_count(path) if is_video(path) and progress is not None else 1
+        self.total = sum(self.units.values())
+
+    def _frame_count(self, path: Path) -> int:
+        try:
+            return frame_count(path, self.every)
+        except SemisegError:  # PyAV is missing, which is said when the video's turn comes
+            return 1
+
+    def finished(self, path: Path) -> None:
+        self.before, self.frames = self.before + self.units[path], 0
+        self._tell()
+
+    def _frame_done(self, path: Path) -> None:
+        self.frames = min(self.frames + 1, self.units[path] - 1)  # headers may count too few
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.progress is not None:
+            self.progress(self.before + self.frames, self.total)
+
+    def image(self, path: Path, target: Targets) -> PredictedImage:
+        try:
+            image = read_image(path, any_size=self.passes.tile is not None)
+        except SemisegError as error:
+            raise _Skipped(str(error)) from None
+        mask, sure = self._segment(path, image, confidence=target.confidence is not None)
+        assert target.mask is not None
+        picture = Image.fromarray(mask)
+        picture.putpalette(self.table.tobytes())
+        save_png(picture, target.mask)
+        if target.overlay is not None:
+            save_png(Image.fromarray(blend(image, mask, self.info.colours)), target.overlay)
+        if target.confidence is not None and sure is not None:
+            save_png(Image.fromarray(as_grey(sure)), target.confidence)
+        shares = class_shares(mask, self.info.classes)
+        return PredictedImage(path, target.mask, target.overlay, shares, target.confidence)
+
+    def video(self, path: Path, target: Targets) -> PredictedVideo:
+        assert target.shares is not None
+        try:
+            frames, shares = predict_video(
+                lambda frame: self._segment(path, frame, confidence=False)[0], self.info, path, target.shares,
+                target.overlay, self.every, lambda: self._frame_done(path),
+            )  # fmt: skip
+        except (UsageError, _NetworkError):
+            raise
+        except SemisegError as error:
+            raise _Skipped(str(error)) from None
+        return PredictedVideo(path, target.overlay, target.shares, frames, shares)
+
+    def _segment(self, path: Path, image: np.ndarray, confidence: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        try:
+            mask, sure = segment(self.network, image, self.passes, self.device, confidence)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not _out_of_memory(error):
+                raise
+            size = f"{image.shape[1]}x{image.shape[0]}"
+            mend = "use smaller tiles" if self.passes.tile else "use tiles, e.g. --tile 512"
+            raise _Skipped(f"{path} ({size}) does not fit in memory: {mend}") from None
+        if mask.max() >= len(self.info.classes):
+            raise _NetworkError(
+                f"the network predicts class {mask.max()} but {self.info.name} has {len(self.info.classes)}"
             )
-    written = [target for pair in targets for target in pair if target is not None]
-    inputs = {path.resolve() for path in images}
-    for target in written:
-        if target.resolve() in inputs:
-            raise SemisegError(f"the output {target} is itself one of the images: choose another output folder")
-    existing = [str(target) for target in written if target.exists()]
-    if existing and not overwrite:
-        more = f" and {len(existing) - 3} more" if len(existing) > 3 else ""
-        raise SemisegError(
-            f"output files exist: {', '.join(existing[:3])}{more}; choose another folder or --overwrite them"
-        )
+        return mask, sure
 
 
-def _save_mask(mask: np.ndarray, table: np.ndarray, path: Path) -> None:
-    picture = Image.fromarray(mask)
-    picture.putpalette(table.tobytes())
-    _save(picture, path)
+class _NetworkError(SemisegError):
+    """The network does not belong to the classes: no input can be predicted."""
 
 
-def _save(picture: Image.Image, path: Path) -> None:
-    try:
-        picture.save(path, format="PNG")
-    except OSError as error:
-        raise SemisegError(f"cannot write {path}: {error.strerror or error}") from error
+def _out_of_memory(error: RuntimeError) -> bool:
+    # The CPU's allocator has no exception of its own.
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

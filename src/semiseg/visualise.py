@@ -48,8 +48,13 @@ def overlay(image: np.ndarray, mask: np.ndarray, colours: Sequence[Colour], alph
         raise UsageError(f"image {image.dtype} {image.shape} and mask {mask.shape} must be uint8 (H,W,3) and (H,W)")
     if not 0 <= alpha <= 1:
         raise UsageError(f"alpha is {alpha}: it must lie in 0..1")
-    mixed = (1 - alpha) * image + alpha * colourise(mask, colours)
-    return np.where((mask < len(colours))[..., None], np.rint(mixed).astype(np.uint8), image)
+    picture = image.copy()
+    for top in range(0, len(mask), 256):  # the sum is made in 64 bits: never of a whole large image
+        rows = slice(top, top + 256)
+        mixed = (1 - alpha) * image[rows] + alpha * colourise(mask[rows], colours)
+        known = (mask[rows] < len(colours))[..., None]
+        picture[rows] = np.where(known, np.rint(mixed).astype(np.uint8), image[rows])
+    return picture
 
 
 def comparison_picture(

@@ -53,5 +53,5 @@ def test_student_and_teacher_load_apart(folder: Path, tmp_path: Path) -> None:
         for name, tensor in network.state_dict().items():
             assert torch.equal(tensor, state[prefix + name])
     semiseg.train(tiny(folder, tmp_path / "plain", method__name="supervised"), progress=False)
-    with pytest.raises(SemisegError, match="keeps none"):
+    with pytest.raises(SemisegError, match="has no teacher"):
         checkpoint.load_model(tmp_path / "plain", teacher=True)

@@ -8,7 +8,7 @@ from semiseg.training.progress import MetricsLog, ProgressBar, read_metrics
 
 
 def filled(run_dir: Path, start: int, rows: list[tuple[str, int]]) -> None:
-    log = MetricsLog(run_dir, start, tensorboard=False)
+    log = MetricsLog(run_dir, start)
     for kind, iteration in rows:
         log.write(kind, iteration, {"loss": iteration / 2})
     log.close()
@@ -25,7 +25,7 @@ def test_lines_are_objects_with_kind_and_iteration(tmp_path: Path) -> None:
 
 
 def test_a_line_is_on_disk_as_soon_as_it_is_written(tmp_path: Path) -> None:
-    log = MetricsLog(tmp_path, 0, tensorboard=False)
+    log = MetricsLog(tmp_path, 0)
     log.write("train", 1, {"loss": 1.0})
     assert len(read_metrics(tmp_path)) == 1  # a killed run keeps it
     log.close()

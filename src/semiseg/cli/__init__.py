@@ -7,6 +7,7 @@ from __future__ import annotations
 from . import training  # noqa: F401
 from . import prediction  # noqa: F401
 from . import report  # noqa: F401
+from . import export  # noqa: F401
 from . import experiments  # noqa: F401
 from . import data  # noqa: F401
 

@@ -8,33 +8,53 @@ from typing import Annotated
 
 import typer
 
-from ..errors import SemisegError
+from ..errors import SemisegError, UsageError
 from .shared import Checkpoint, Device, Run, Teacher, app, command, which_checkpoint
 
 
 @command(app, "predict")
 def predict(
     run: Run,
-    images: Annotated[list[Path], typer.Argument(help="Image files, folders or globs.")],
-    output: Annotated[Path, typer.Option(help="Folder for masks/ and overlays/.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files, folders or globs; video files or globs.")],
+    output: Annotated[Path, typer.Option(help="Folder for masks/, overlays/ and shares.csv.")],
     checkpoint: Checkpoint = "best",
     teacher: Teacher = False,
     device: Device = "auto",
     overlays: Annotated[bool, typer.Option(help="Write colour overlays.")] = True,
+    confidence: Annotated[bool, typer.Option("--confidence", help="Write confidence/, 8-bit grey.")] = False,
+    tile: Annotated[int | None, typer.Option(help="Blended tiles of this side, for large images.")] = None,
+    overlap: Annotated[float, typer.Option(help="Fraction of a tile that its neighbour shares.")] = 0.25,
+    scale: Annotated[
+        float | None, typer.Option(help="Pixels seen for one of the image in tiles; else training's.")
+    ] = None,
+    flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored image.")] = False,
+    scales: Annotated[str, typer.Option(help="Average over sizes, e.g. 0.75,1,1.25.")] = "1",
+    every: Annotated[int, typer.Option(help="Of a video, take every so many frames.")] = 1,
     overwrite: Annotated[bool, typer.Option(help="Replace existing results.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Segment images. Example: semiseg predict runs/toy photos/ --output predictions/"""
     from .. import distributed
     from ..api import predict as run_prediction
+    from .progress import CountingBar
 
-    written, failed = run_prediction(
-        run, images, output, which_checkpoint(checkpoint), teacher, device, overlay=overlays, overwrite=overwrite
-    )
+    try:
+        factors = [float(factor) for factor in scales.split(",")]
+    except ValueError:
+        raise UsageError(f"--scales {scales!r} are not numbers; write e.g. --scales 0.75,1,1.25") from None
+    with CountingBar(str(output), shown=not quiet) as bar:
+        written, failed = run_prediction(
+            run, images, output, which_checkpoint(checkpoint), teacher, device, overlay=overlays, overwrite=overwrite,
+            progress=bar.update, confidence=confidence, tile=tile, overlap=overlap, flip=flip, scales=factors,
+            scale=scale, every=every,
+        )  # fmt: skip
     for failure in failed:
         print(f"semiseg: skipped {failure.path}: {failure.reason}", file=sys.stderr)
-    done, skipped = distributed.sums(len(written), len(failed))
+    videos = sum(hasattr(found, "frames") for found in written)
+    done, films, skipped = distributed.sums(len(written) - videos, videos, len(failed))
     if distributed.is_main():
-        print(f"{done} images segmented into {output}, {skipped} skipped")
+        also = f" and {films} videos" if films else ""
+        print(f"{done} images{also} segmented into {output}, {skipped} skipped")
     distributed.stop()
-    if not done:
+    if not done + films:
         raise SemisegError("no image could be read; nothing was predicted")

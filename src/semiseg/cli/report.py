@@ -18,7 +18,7 @@ def report(
     images: Annotated[int, typer.Option(help="Validation images to show, 0 for none.")] = 4,
     device: Device = "cpu",
 ) -> None:
-    """Write an HTML page about runs. Example: semiseg report runs/supervised runs/toy --output report.html"""
+    """Write an HTML page about runs. Example: semiseg report runs/toy"""
     from ..report import write_report
     from ..training.optimisation import resolve_device
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from dataclasses import dataclass
@@ -15,8 +16,10 @@ from ..config import Config
 from ..data.base import DatasetInfo
 from ..errors import SemisegError
 from ..networks import SegmentationNetwork, build_network
+from ..networks.extras import first_line, require
 
 FORMAT = 1
+PULLED = "model.safetensors"
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -85,15 +88,19 @@ def load_model(
     teacher: bool = False,
     device: torch.device | str = "cpu",
 ) -> LoadedModel:
-    """Load the student (or the teacher) of a run folder or of a checkpoint file, in eval mode.
+    """Load the student (or the teacher) of a run folder, a checkpoint file or exported safetensors, in eval mode.
+
+    A folder that holds ``model.safetensors`` and no ``checkpoints/`` is one pulled from a hub.
 
     Raises:
         SemisegError: nothing there, or the method keeps no teacher.
     """
     path = Path(run)
-    if path.is_dir():
+    if path.is_dir() and (path / PULLED).exists() and not (path / "checkpoints").exists():
+        path = path / PULLED
+    elif path.is_dir():
         path = path / "checkpoints" / f"{which}.pt"
-    state = load(path, device)
+    state = _read_exported(path, device) if path.suffix == ".safetensors" else load(path, device)
     config = Config.parse(state["config"], source=str(path))
     info = DatasetInfo(
         name=state["info"]["name"],
@@ -103,11 +110,27 @@ def load_model(
     prefix = "teacher." if teacher else "student."
     weights = {key.removeprefix(prefix): value for key, value in state["method"].items() if key.startswith(prefix)}
     if not weights:
-        raise SemisegError(f"{path} has no teacher: method {config.method.name!r} keeps none; leave --teacher out")
+        raise SemisegError(f"{path} has no teacher (method {config.method.name!r}); leave --teacher out")
     network = build_network_of(config, len(info.classes), pretrained=False)
     network.load_state_dict(weights)
     network.to(device).eval()
     return LoadedModel(network, info, config, state["iteration"], path)
+
+
+def _read_exported(path: Path, device: torch.device | str) -> dict[str, Any]:
+    """A file of ``semiseg export --format safetensors`` as a checkpoint that holds a student only."""
+    library = require("safetensors", "hub", path.name)
+    if not path.is_file():
+        raise SemisegError(f"no file {path}; give a run folder, a checkpoint or exported safetensors")
+    try:
+        with library.safe_open(str(path), framework="pt", device=str(device)) as file:
+            header = file.metadata() or {}
+            weights = {f"student.{name}": file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
+        return {key: json.loads(header[key]) for key in ("config", "info", "iteration")} | {"method": weights}
+    except (KeyError, ValueError, library.SafetensorError) as error:
+        raise SemisegError(
+            f"{path} is not what `semiseg export --format safetensors` writes ({first_line(error)})"
+        ) from None
 
 
 def build_network_of(config: Config, num_classes: int, pretrained: bool = True) -> SegmentationNetwork:

@@ -27,6 +27,7 @@ from ..evaluation import EvaluationResult
 from ..methods import METHODS, Batch, Method
 from . import checkpoint, run_folder
 from .diagnostics import pseudo_label_quality, watched_images
+from .loggers import open_loggers
 from .optimisation import (
     average_statistics,
     data_parallel,
@@ -40,7 +41,7 @@ from .optimisation import (
 )
 from .preflight import SAVERS, memory_remark
 from .progress import MetricsLog, ProgressBar
-from .validation import validate
+from .validation import validate, validation_pictures
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class Run:
     def train(self, progress: bool = True) -> RunResult:
         """The loop: load → losses → optimiser → teacher → log → validate → save."""
         t, began, start = self.config.training, time.monotonic(), self.iteration
-        log = MetricsLog(self.run_dir, start, t.tensorboard) if self.main else None
+        log = MetricsLog(self.run_dir, start, open_loggers(self.config, self.run_dir, start)) if self.main else None
         bar = ProgressBar(t.iterations, start, self.config.method.name, progress and self.main)
         labelled, unlabelled = self._loaders(start)
         sums: dict[str, Tensor] = {}
@@ -260,6 +261,10 @@ class Run:
         miou = 100 * result.miou
         if log is not None:
             log.write("validation", self.iteration, result.to_json() | {"miou": miou})
+            if log.loggers:
+                pictures = validation_pictures(self.method.student, self.data.val, self.config, self.device)
+                for logger in log.loggers:
+                    logger.pictures(self.iteration, pictures)
         if self.watched:
             quality = pseudo_label_quality(self.method.teacher, self.data.train, self.watched, self.config, self.device)
             if log is not None:

@@ -5,40 +5,38 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from .loggers import Logger
+
 
 class MetricsLog:
-    """``metrics.jsonl`` (one object a line, ``kind`` train or validation) and TensorBoard event files."""
+    """``metrics.jsonl``, one object a line with its ``kind`` (train, validation), and the loggers beside it."""
 
-    def __init__(self, run_dir: Path, start: int, tensorboard: bool) -> None:
+    def __init__(self, run_dir: Path, start: int, loggers: Sequence[Logger] = ()) -> None:
         self.path = run_dir / "metrics.jsonl"
         # A killed run wrote lines past its last checkpoint; the resumed one writes them again.
         kept = [row for row in read_metrics(run_dir) if row["iteration"] <= start]
         self.path.write_text("".join(json.dumps(row) + "\n" for row in kept))
         self.file = self.path.open("a", buffering=1)
-        self.writer: Any = None
-        if tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self.writer = SummaryWriter(str(run_dir / "tensorboard"), purge_step=start)
+        self.loggers = loggers
 
     def write(self, kind: str, iteration: int, values: dict[str, Any]) -> None:
-        """Append one line; numbers also go to TensorBoard as ``kind/name``."""
+        """Append one line; its numbers also go to the loggers."""
         self.file.write(json.dumps({"kind": kind, "iteration": iteration, **values}) + "\n")
-        if self.writer is not None:
-            for name, value in values.items():
-                if isinstance(value, (int, float)):
-                    self.writer.add_scalar(f"{kind}/{name}", value, iteration)
+        numbers = {name: value for name, value in values.items() if isinstance(value, (int, float))}
+        for logger in self.loggers:
+            logger.scalars(kind, iteration, numbers)
 
     def close(self) -> None:
         self.file.close()
-        if self.writer is not None:
-            self.writer.close()
+        for logger in self.loggers:
+            logger.close()
 
 
 def read_metrics(run_dir: Path) -> list[dict[str, Any]]:

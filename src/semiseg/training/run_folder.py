@@ -18,6 +18,7 @@ from . import checkpoint
 FREE_ON_RESUME = {
     "name", "title", "table", "paper_miou", "needs", "run_dir", "data.root", "data.source.root", "data.workers",
     "data.cache", "training.device", "training.log_every", "training.checkpoint_every", "training.tensorboard",
+    "training.loggers",
 }  # fmt: skip
 
 

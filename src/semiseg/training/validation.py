@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -9,6 +10,10 @@ from ..config import Config
 from ..data.base import ImageSet
 from ..data.loading import ResizedImages
 from ..evaluation import EvaluationResult, evaluate_network
+from ..passes import Passes, segment
+from ..visualise import colourise
+
+PICTURES = 4
 
 
 def validate(
@@ -35,3 +40,22 @@ def validate(
         )
     finally:
         network.train(training)
+
+
+def validation_pictures(
+    network: nn.Module, images: ImageSet, config: Config, device: torch.device | str = "cpu"
+) -> dict[str, np.ndarray]:
+    """The first four labelled images as image | truth | prediction, uint8 (H, 3·W, 3), by name; the mode is left."""
+    crop, evaluation = config.data.crop, config.evaluation
+    passes = Passes(
+        mode=evaluation.mode, window=evaluation.window or ((crop, crop) if isinstance(crop, int) else crop),
+        stride=evaluation.stride, resize=config.data.resize,
+    )  # fmt: skip
+    found = {}
+    for i in [i for i in range(len(images)) if images.has_label(i)][:PICTURES]:
+        image, truth = images.image(i), images.label(i)
+        assert truth is not None
+        mask, _ = segment(network, image, passes, device, confidence=False)
+        parts = [image, colourise(truth, images.info.colours), colourise(mask, images.info.colours)]
+        found[images.names[i]] = np.concatenate(parts, axis=1)
+    return found

@@ -1,0 +1,71 @@
+"""A trained network as one file for other programs: ONNX, a ``torch.export`` program, or safetensors weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from ..errors import SemisegError, UsageError
+from ..training.checkpoint import LoadedModel, load_model
+from .card import write_card
+from .onnx import write_onnx
+from .program import write_program
+from .weights import write_weights
+
+# Each writes one file and checks it against PyTorch before it returns.
+FORMATS: dict[str, Callable[[LoadedModel, Path], None]] = {
+    "onnx": write_onnx,
+    "torch": write_program,
+    "safetensors": write_weights,
+}
+SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
+
+__all__ = ["FORMATS", "export", "write_weights"]
+
+
+def export(
+    run_or_checkpoint: str | Path,
+    output: str | Path,
+    format: str = "onnx",
+    which: Literal["best", "last"] = "best",
+    teacher: bool = False,
+    overwrite: bool = False,
+) -> Path:
+    """Write a network of a run as one file, and what it takes and gives into ``FILE.md`` beside it.
+
+    ``onnx`` and ``torch`` take images (B, 3, H, W) float32 RGB in [0, 1] of any batch and size, normalise them inside
+    and give logits (B, C, H, W) float32; they are compared with PyTorch on several sizes before the file gets its name.
+
+    Args:
+        run_or_checkpoint: a run folder, or one checkpoint file.
+        output: the file to write.
+        format: ``onnx``, ``torch`` (a ``torch.export`` program) or ``safetensors`` (weights; ``semiseg predict`` reads
+            them).
+        which: checkpoint of a run folder.
+        teacher: the teacher instead of the student.
+        overwrite: replace existing files.
+
+    Raises:
+        UsageError: no such format, or a suffix of another one.
+        SemisegError: a file exists, a library is missing, or the file's outputs differ from PyTorch's.
+    """
+    if format not in FORMATS:
+        raise UsageError(f"--format {format!r}: choose one of {', '.join(FORMATS)}")
+    path = Path(output)
+    if path.suffix in SUFFIXES.values() and path.suffix != SUFFIXES[format]:
+        raise UsageError(f"{path} ends like another format: name it {path.with_suffix(SUFFIXES[format])}")
+    card = path.with_name(f"{path.name}.md")
+    if existing := [str(p) for p in (path, card) if p.exists() and not overwrite]:
+        raise SemisegError(f"{', '.join(existing)} exists; choose another --output, or --overwrite")
+    model = load_model(run_or_checkpoint, which, teacher)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.partial{SUFFIXES[format]}")  # a wrong file never gets the name
+    try:
+        FORMATS[format](model, partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    write_card(model, path, card, format)
+    return path

@@ -1,0 +1,66 @@
+"""The page beside an exported file: what it is, what it takes and gives, and how to run it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..training.checkpoint import LoadedModel
+from .model import metadata
+
+RUN = {
+    "onnx": """import numpy, onnxruntime
+from PIL import Image
+
+image = Image.open("photo.jpg").convert("RGB"){resize}
+batch = numpy.asarray(image, numpy.float32).transpose(2, 0, 1)[None] / 255
+(logits,) = onnxruntime.InferenceSession("{file}").run(None, {{"images": batch}})
+classes = logits[0].argmax(0)  # (H, W)""",
+    "torch": """import numpy, torch
+from PIL import Image
+
+image = Image.open("photo.jpg").convert("RGB"){resize}
+batch = torch.from_numpy(numpy.array(image)).permute(2, 0, 1)[None] / 255
+logits = torch.export.load("{file}").module()(batch)
+classes = logits[0].argmax(0)  # (H, W)""",
+    "safetensors": """import semiseg
+
+semiseg.predict("{file}", "photo.jpg", output="predictions")""",
+}
+
+
+def write_card(model: LoadedModel, path: Path, card: Path, format: str) -> None:
+    """Write ``card`` (Markdown) for the exported file ``path``."""
+    facts, resize = metadata(model), model.config.data.resize
+    rows = [
+        f"| {i} | {name} | `#{r:02x}{g:02x}{b:02x}` |"
+        for i, (name, (r, g, b)) in enumerate(zip(model.info.classes, model.info.colours, strict=True))
+    ]
+    code, size = RUN[format].format(file=path.name, resize=""), "at their own size"
+    if resize:
+        height, width = resize
+        code = RUN[format].format(file=path.name, resize=f".resize(({width}, {height}), Image.Resampling.BILINEAR)")
+        size = f"brought to {width}×{height} pixels (width×height) as in training"
+    newline = "\n"  # f-strings of Python 3.10 take no backslash
+    card.write_text(
+        f"""---
+library_name: semiseg
+pipeline_tag: image-segmentation
+---
+
+# {path.name}
+
+A segmentation network ({facts["network"]}) trained by semiseg {facts["semiseg"]}: {facts["trained"]}.
+
+- Input: RGB images in [0, 1], float32, (B, 3, H, W), any B, H and W; {size}. Normalisation is inside.
+- Output: logits (B, {len(rows)}, H, W), float32. The class is their argmax, its probability their softmax.
+
+```python
+{code}
+```
+
+| value | class | colour |
+|---|---|---|
+{newline.join(rows)}
+""",
+        encoding="utf-8",
+    )

@@ -1,0 +1,34 @@
+"""A ``torch.export`` program: PyTorch's own file that runs without this package."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..training.checkpoint import LoadedModel
+from .model import EXAMPLE, compare, metadata, prepared
+
+
+def write_program(model: LoadedModel, path: Path) -> None:
+    """Write and check; see ``semiseg.export.export``. ``torch.export.load(FILE).module()(images)`` runs it.
+
+    The facts are in its extra file ``semiseg.json``.
+
+    Raises:
+        SemisegError: the program's logits differ from PyTorch's.
+    """
+    network = prepared(model)
+    free = torch.export.Dim.DYNAMIC
+    example = torch.rand(EXAMPLE[0], 3, *EXAMPLE[1:])
+    program = torch.export.export(network, (example,), dynamic_shapes={"images": {0: free, 2: free, 3: free}})
+    torch.export.save(program, path, extra_files={"semiseg.json": json.dumps(metadata(model))})
+    loaded = torch.export.load(path).module()
+
+    def run(images: Tensor) -> Tensor:
+        logits: Tensor = loaded(images)
+        return logits
+
+    compare(network, run, path)

@@ -1,0 +1,70 @@
+"""Networks to and from the Hugging Face hub, as safetensors with a model card (extra ``hub``)."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+from .errors import SemisegError
+from .export import write_weights
+from .export.card import write_card
+from .networks.extras import first_line, require
+from .training.checkpoint import PULLED, load_model
+
+
+def push(
+    run_or_checkpoint: str | Path,
+    repository: str,
+    which: Literal["best", "last"] = "best",
+    teacher: bool = False,
+    private: bool = False,
+) -> str:
+    """Upload ``model.safetensors``, ``config.yaml`` and a model card to ``USER/NAME``; returns the page's address.
+
+    Raises:
+        SemisegError: no library, no token, or the hub refuses.
+    """
+    hub = require("huggingface_hub", "hub", "semiseg push")
+    model = load_model(run_or_checkpoint, which, teacher)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        write_weights(model, folder / PULLED)
+        write_card(model, folder / PULLED, folder / "README.md", "safetensors")
+        model.config.save(folder / "config.yaml")
+        try:
+            api = hub.HfApi()
+            address = api.create_repo(repository, private=private, exist_ok=True)
+            api.upload_folder(folder_path=str(folder), repo_id=repository, commit_message="semiseg push")
+        except Exception as error:
+            raise _refused(error, repository) from error
+    return str(address)
+
+
+def pull(repository: str, output: str | Path) -> Path:
+    """Download what ``push`` uploaded into a new folder, which every command takes in place of a run.
+
+    Raises:
+        SemisegError: no library, a folder that is not empty, or nothing of this program there.
+    """
+    hub = require("huggingface_hub", "hub", "semiseg pull")
+    folder = Path(output)
+    if folder.exists() and any(folder.iterdir()):
+        raise SemisegError(f"{folder} is not empty; choose another --output")
+    try:
+        hub.snapshot_download(repository, local_dir=str(folder), allow_patterns=[PULLED, "config.yaml", "README.md"])
+    except Exception as error:
+        raise _refused(error, repository) from error
+    if not (folder / PULLED).exists():
+        raise SemisegError(f"{repository} holds no {PULLED}: it was not made by semiseg push")
+    return folder
+
+
+def _refused(error: Exception, repository: str) -> SemisegError:
+    """The hub's error as one line; without a token, how to give one."""
+    status: Any = getattr(getattr(error, "response", None), "status_code", None)
+    if type(error).__name__ == "LocalTokenNotFoundError" or status in (401, 403):
+        return SemisegError(
+            f"the hub refuses {repository}: run `hf auth login` with a token that may read or write it, or set HF_TOKEN"
+        )
+    return SemisegError(f"the hub could not be used for {repository}: {first_line(error)}")

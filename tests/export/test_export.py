@@ -1,0 +1,147 @@
+"""Exported files against PyTorch, what they say of themselves, and what is refused."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import tiny, write_picture
+from PIL import Image
+from typer.testing import CliRunner
+
+import semiseg
+from semiseg.cli import app
+from semiseg.errors import SemisegError, UsageError
+from semiseg.export import FORMATS, export
+from semiseg.export.model import ImageToLogits, compare, prepared
+from semiseg.training.checkpoint import load_model
+
+SHAPES = [(1, 3, 33, 70), (2, 3, 128, 96)]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("export")
+    for i in range(8):
+        write_picture(base / "photos", f"photo{i:02d}", i, mask=i < 5)
+    semiseg.train(tiny(base / "photos", base / "run"), progress=False)
+    return base / "run"
+
+
+@pytest.fixture(scope="module")
+def onnx_file(run: Path) -> Path:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    path = run.parent / "out" / "net.onnx"
+    done = CliRunner().invoke(app, ["export", str(run), "--format", "onnx", "--output", str(path)])
+    assert done.exit_code == 0, done.stderr
+    return path
+
+
+@pytest.fixture(scope="module")
+def program_file(run: Path) -> Path:
+    return export(run, run.parent / "out" / "net.pt2", "torch")
+
+
+def expected(run: Path, images: torch.Tensor, teacher: bool = False) -> np.ndarray:
+    with torch.no_grad():
+        logits: np.ndarray = ImageToLogits(load_model(run, "best", teacher).network)(images).numpy()
+    return logits
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_onnx_gives_pytorchs_logits_at_other_sizes(run: Path, onnx_file: Path, shape: tuple[int, ...]) -> None:
+    import onnxruntime
+
+    images = torch.rand(shape, generator=torch.Generator().manual_seed(1))
+    (logits,) = onnxruntime.InferenceSession(str(onnx_file)).run(None, {"images": images.numpy()})
+    assert logits.dtype == np.float32 and logits.shape == (shape[0], 3, *shape[2:])
+    np.testing.assert_allclose(logits, expected(run, images), atol=1e-4)
+
+
+def test_onnx_is_one_file_that_names_its_classes(onnx_file: Path) -> None:
+    import onnx
+
+    model = onnx.load(onnx_file)
+    facts = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(facts["classes"]) == ["class_0", "class_1", "class_2"]
+    assert json.loads(facts["ignore_index"]) == 255 and facts["semiseg"] == semiseg.__version__
+    onnx.checker.check_model(model)
+    assert sorted(p.name for p in onnx_file.parent.glob("*.onnx*")) == ["net.onnx", "net.onnx.md"]
+
+
+def test_the_cards_code_runs(
+    run: Path, onnx_file: Path, program_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = export(run, onnx_file.parent / "net.safetensors", "safetensors")
+    monkeypatch.chdir(onnx_file.parent)
+    photo = run.parent / "photos" / "images" / "photo01.png"
+    image = torch.from_numpy(np.array(Image.open(photo))).permute(2, 0, 1)[None] / 255
+    classes = expected(run, image)[0].argmax(0)
+    for file in (onnx_file, program_file, weights):
+        card = file.with_name(f"{file.name}.md").read_text(encoding="utf-8")
+        assert "| 1 | class_1 |" in card
+        (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+        place: dict[str, Any] = {}
+        exec(code.replace("photo.jpg", str(photo)).replace("predictions", str(tmp_path / "predictions")), place)
+        if file == weights:
+            found = np.array(Image.open(tmp_path / "predictions" / "masks" / "photo01.png"))
+        else:
+            found = np.asarray(place["classes"])
+        assert (found == classes).mean() > 0.999  # a tie may fall otherwise
+
+
+def test_the_program_gives_pytorchs_logits_at_other_sizes(run: Path, program_file: Path) -> None:
+    extra = {"semiseg.json": ""}
+    program = torch.export.load(program_file, extra_files=extra).module()
+    for shape in SHAPES:
+        images = torch.rand(shape, generator=torch.Generator().manual_seed(1))
+        np.testing.assert_allclose(program(images).detach().numpy(), expected(run, images), atol=1e-4)
+    assert json.loads(json.loads(extra["semiseg.json"])["classes"])[2] == "class_2"
+
+
+def test_every_command_reads_the_weights(run: Path, tmp_path: Path) -> None:
+    path = export(run, tmp_path / "net.safetensors", "safetensors", which="last")
+    mine, theirs = load_model(path), load_model(run, "last")
+    assert mine.info == theirs.info and mine.iteration == theirs.iteration and mine.config == theirs.config
+    for (name, value), other in zip(
+        mine.network.state_dict().items(), theirs.network.state_dict().values(), strict=True
+    ):
+        assert torch.equal(value, other), name
+    assert semiseg.evaluate(path).miou == semiseg.evaluate(run).miou
+    with pytest.raises(SemisegError, match="has no teacher"):
+        load_model(path, teacher=True)
+
+
+def test_a_file_that_differs_is_not_kept(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(model: Any, path: Path) -> None:
+        path.write_text("x")
+        network = prepared(model)
+        compare(network, lambda images: network(images) + 0.01, path)
+
+    monkeypatch.setitem(FORMATS, "torch", wrong)
+    with pytest.raises(SemisegError, match=r"differs from PyTorch by 0\.01"):
+        export(run, tmp_path / "net.pt2", "torch")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_refusals(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="choose one of onnx, torch, safetensors"):
+        export(run, tmp_path / "net", "tflite")
+    with pytest.raises(UsageError, match=r"name it .*net\.pt2"):
+        export(run, tmp_path / "net.onnx", "torch")
+    path = export(run, tmp_path / "net.safetensors", "safetensors")
+    before = path.read_bytes()
+    with pytest.raises(SemisegError, match="--overwrite"):
+        export(run, path, "safetensors", teacher=True)
+    assert path.read_bytes() == before
+    export(run, path, "safetensors", teacher=True, overwrite=True)
+    assert path.read_bytes() != before
+    (tmp_path / "other.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(SemisegError, match="is not what"):
+        load_model(tmp_path / "other.safetensors")
+    done = CliRunner().invoke(app, ["export", str(tmp_path / "nowhere"), "--output", str(tmp_path / "x.onnx")])
+    assert done.exit_code == 1 and len(done.stderr.strip().splitlines()) == 1
