@@ -14,6 +14,7 @@ import numpy as np
 import semiseg
 from semiseg.data.run_data import open_run_data
 from semiseg.prediction import predict_array
+from semiseg.report import write_report
 from semiseg.training.checkpoint import load_model
 from semiseg.visualise import colourise, comparison_picture
 
@@ -56,6 +57,8 @@ def main() -> None:
     gain = figures["memory_bank"].last_miou - figures["supervised"].last_miou
     print(f"  {len(data.unlabelled)} unlabelled images bought {gain:+.1f} points in {time.monotonic() - began:.0f} s")
     print(f"picture: {picture}")
+    report = write_report([folder / method for method in figures], folder / "report.html")
+    print(f"report: {report}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 from . import training  # noqa: F401
 from . import prediction  # noqa: F401
 from . import suggest  # noqa: F401
+from . import report  # noqa: F401
 from . import export  # noqa: F401
 from . import web  # noqa: F401
 from . import experiments  # noqa: F401

@@ -26,6 +26,7 @@ from ..errors import SemisegError
 from ..evaluation import EvaluationResult
 from ..methods import METHODS, Batch, Method
 from . import checkpoint, run_folder
+from .diagnostics import pseudo_label_quality, watched_images
 from .loggers import open_loggers
 from .optimisation import (
     average_statistics,
@@ -93,6 +94,8 @@ class Run:
         self._check_memory()
         network = checkpoint.build_network_of(config, self.data.train.info.num_classes, pretrained=not resume)
         self.method: Method = METHODS[config.method.name](config, network, len(self.data.labelled))
+        uses_pseudo_labels = self.method.needs_unlabelled and self.method.needs_teacher
+        self.watched = watched_images(self.data) if uses_pseudo_labels else []
         self.layout = torch.channels_last if t.channels_last else torch.contiguous_format
         self.method.to(device=self.device)
         if t.sync_batch_norm and distributed.world() > 1 and self.device.type == "cuda":
@@ -262,6 +265,10 @@ class Run:
                 pictures = validation_pictures(self.method.student, self.data.val, self.config, self.device)
                 for logger in log.loggers:
                     logger.pictures(self.iteration, pictures)
+        if self.watched:
+            quality = pseudo_label_quality(self.method.teacher, self.data.train, self.watched, self.config, self.device)
+            if log is not None:
+                log.write("pseudo_labels", self.iteration, quality)
         if miou > self.best_miou:
             self.best_miou, self.best_iteration, self.stale = miou, self.iteration, 0
             self.results["best"] = result

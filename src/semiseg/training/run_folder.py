@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from .. import __version__
 from ..config import Config, fields
 from ..errors import UsageError
 from ..evaluation import EvaluationResult
@@ -60,7 +61,7 @@ def write_summary(
         "iterations": iterations,
         "labelled": labelled,
         "seconds": round(seconds, 1),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "versions": {"semiseg": __version__, "python": platform.python_version(), "torch": torch.__version__},
     }
     (run_dir / "evaluation.json").write_text(json.dumps(summary, indent=1))
 

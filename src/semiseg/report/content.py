@@ -1,0 +1,132 @@
+"""Which charts a report has: curves of losses, mIoU and pseudo-labels, and figures by class. All runs share each."""
+
+from __future__ import annotations
+
+from .charts import Chart, Curves, bars, heat_map
+from .facts import RunFacts
+
+TERMS = ("loss", "supervised", "pseudo", "entropy", "contrastive")
+
+
+def loss_charts(runs: list[RunFacts]) -> list[Chart]:
+    """One run: its terms in one chart, logarithmic. Several: a chart a term, one line a run."""
+    present = [term for term in TERMS if any(term in row for run in runs for row in run.kind("train"))]
+    if not present:
+        return []
+    note = "Terms of eq. 1 before their λ, averaged over the steps between two lines of the log."
+    if len(runs) == 1:
+        curves = Curves("loss", "losses", "loss", log=True)
+        for number, term in enumerate(present):
+            if term == "supervised" and runs[0].method == "supervised":
+                continue  # the loss itself
+            # Zero means "not begun" (warm-up) and has no logarithm.
+            values = {step: value or None for step, value in _series(runs[0], "train", term).items()}
+            curves.add(term if term != "loss" else "loss (sum)", values, number, number)
+        return [curves.chart(note=note)]
+    charts = []
+    for term in present:
+        if term == "supervised" and not any(run.semi_supervised for run in runs):
+            continue
+        curves = Curves(f"loss-{term}", "loss (sum of all terms)" if term == "loss" else f"{term} term", "loss")
+        for run in runs:
+            if values := _series(run, "train", term):
+                curves.add(run.name, values, run.number, run.number)
+        charts.append(curves.chart(note=note if term == "loss" else "", wide=term == "loss"))
+    return charts
+
+
+def miou_chart(runs: list[RunFacts]) -> Chart | None:
+    """mIoU of the student at every validation, the best one marked, and the teacher at the end."""
+    curves = Curves("miou", "validation mIoU", "mIoU in %")
+    for run in runs:
+        if values := _series(run, "validation", "miou"):
+            curves.add("student" if len(runs) == 1 else run.name, values, run.number, run.number, markers=True)
+    if not curves.columns:
+        return None
+    for title, key, symbol in (("best checkpoint", "best", "star"), ("teacher, last", "last_teacher", "diamond-open")):
+        places, colours = [], []
+        for run in runs:
+            score = run.scores.get(key)
+            if score is not None and score.miou is not None:
+                places.append((score.iteration, score.miou, run.name))
+                colours.append(run.number)
+        if places:
+            curves.points(title, places, symbol, colours)
+    return curves.chart(note="The best checkpoint is chosen on the validation set, so its figure flatters.")
+
+
+def quality_chart(runs: list[RunFacts]) -> Chart | None:
+    """Pseudo-label quality: accuracy where hidden masks exist, mean confidence, share above 0.9; in percent.
+
+    Runs older than this measurement show the mean confidence, or share of confident pixels, of their training steps.
+    """
+    curves = Curves("pseudo-labels", "pseudo-label quality", "% of pixels", limits=(0, 100))
+    looked, older = 0, False
+    for run in runs:
+        kind, names = "pseudo_labels", {"accuracy": "accuracy", "confidence": "confidence", "confident": "above 0.9"}
+        if not run.kind(kind):
+            kind, names = "train", {"confidence": "confidence (training crops)", "confident": "share that counts"}
+        for dash, (key, words) in enumerate(names.items()):
+            values = {i: None if v is None else 100 * v for i, v in _series(run, kind, key).items()}
+            if any(value is not None for value in values.values()):
+                older |= kind == "train"
+                own = words if len(runs) == 1 else f"{run.name}: {words}"
+                curves.add(own, values, run.number if len(runs) > 1 else dash, dash, markers=kind != "train")
+        looked = max([looked, *(row["images"] for row in run.kind("pseudo_labels"))])
+    if not curves.columns:
+        return None
+    notes = []
+    if looked:
+        notes.append(
+            f"Teacher on {looked} unlabelled images, the same at every validation. Accuracy: of the pixels whose mask "
+            "was hidden from training. Confidence above accuracy means a teacher that is surer than it is right."
+        )
+    if older:
+        notes.append("Confidence of training crops stands in where a run did not measure the quality.")
+    return curves.chart(note=" ".join(notes))
+
+
+def class_charts(runs: list[RunFacts]) -> list[Chart]:
+    """IoU of the last student by class, for runs with the same classes in one chart."""
+    charts = []
+    for number, group in enumerate(same_classes([run for run in runs if "last" in run.scores])):
+        columns = {run.name if len(runs) > 1 else "student, last": run.scores["last"].iou for run in group}
+        numbers = [run.number for run in group]
+        charts.append(bars(f"iou-{number}", "IoU by class", "IoU in %", group[0].classes, columns, numbers))
+    return charts
+
+
+def confusion_charts(runs: list[RunFacts]) -> list[Chart]:
+    """Confusion matrix of every run's last student."""
+    charts = []
+    for number, run in enumerate(runs):
+        if "last" in run.scores:
+            title = "confusion matrix" + (f": {run.name}" if len(runs) > 1 else "")
+            charts.append(heat_map(f"confusion-{number}", title, run.classes, run.scores["last"].values["confusion"]))
+    return charts
+
+
+def weight_charts(runs: list[RunFacts]) -> list[Chart]:
+    """α_c of eq. 3 by class, from the pixels counted until the last checkpoint."""
+    charts = []
+    for number, group in enumerate(same_classes([run for run in runs if run.class_weights])):
+        off = [run.name for run in group if not run.config.method.class_balance.enabled]
+        note = "α of eq. 3: sqrt(median frequency / frequency) over labels and pseudo-labels."
+        if off:
+            note += f" Counted but not used in {', '.join(off)}: class balance is off."
+        columns = {run.name if len(runs) > 1 else "weight": run.class_weights for run in group}
+        numbers = [run.number for run in group]
+        charts.append(bars(f"weights-{number}", "class weights", "weight", group[0].classes, columns, numbers, note))
+    return charts
+
+
+def same_classes(runs: list[RunFacts]) -> list[list[RunFacts]]:
+    """Runs grouped by their classes, in order."""
+    groups: dict[tuple[str, ...], list[RunFacts]] = {}
+    for run in runs:
+        groups.setdefault(run.classes, []).append(run)
+    return list(groups.values())
+
+
+def _series(run: RunFacts, kind: str, key: str) -> dict[int, float | None]:
+    return {row["iteration"]: row[key] for row in run.kind(kind) if key in row}

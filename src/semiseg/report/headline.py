@@ -1,0 +1,115 @@
+"""The first thing a report says: figures of every run, and what the unlabelled images bought."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+
+from .charts import Cell, Table
+from .facts import RunFacts
+
+COMPARED = ("training.iterations", "training.batch_size", "network.architecture", "network.backbone")
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Semi-supervised minus supervised mIoU in points, each the mean over ``runs`` (supervised, semi-supervised)."""
+
+    method: str
+    supervised: float
+    semi_supervised: float
+    best: float | None
+    runs: tuple[int, int]
+    caution: str
+
+    @property
+    def points(self) -> float:
+        return self.semi_supervised - self.supervised
+
+
+def figures(runs: list[RunFacts]) -> Table:
+    """Every run in a row: student last and best, teacher last, in percent, and how far it came."""
+    paper = any(run.config.paper_miou is not None for run in runs)
+    header = ["run", "method", "labelled images", "student, last", "student, best", "teacher, last"]
+    rows: list[list[Cell]] = []
+    for run in runs:
+        best = run.scores.get("best")
+        row: list[Cell] = [run.name, run.method, len(run.labelled) or run.summary.get("labelled")]
+        row.append(_miou(run, "last"))
+        row.append(
+            f"{_miou(run, 'best')} (at {best.iteration})" if best is not None and best.miou is not None else None
+        )
+        row.append(_miou(run, "last_teacher"))
+        if paper:
+            row.append(run.config.paper_miou)
+        seconds = run.summary.get("seconds")
+        row.append(f"{run.iteration} of {run.config.training.iterations}")
+        row.append(None if seconds is None else duration(seconds))
+        rows.append(row)
+    header += [*(["paper"] if paper else []), "iterations", "time"]
+    return Table(header, rows, "mIoU on the validation images in %. Best is chosen on them, so it flatters.")
+
+
+def gains(runs: list[RunFacts]) -> list[Gain]:
+    """For every semi-supervised method: its runs against the supervised ones on the same data and as many labels."""
+    known = [run for run in runs if "last" in run.scores and run.scores["last"].miou is not None]
+    found = []
+    baselines: dict[tuple[object, ...], list[RunFacts]] = {}
+    for run in known:
+        if not run.semi_supervised:
+            baselines.setdefault(_task(run), []).append(run)
+    for task, baseline in baselines.items():
+        methods = dict.fromkeys(run.method for run in known if run.semi_supervised and _task(run) == task)
+        for method in methods:
+            others = [run for run in known if run.method == method and _task(run) == task]
+            best = [_mean(group, "best") for group in (baseline, others)]
+            found.append(
+                Gain(
+                    method,
+                    _mean(baseline, "last") or 0.0,
+                    _mean(others, "last") or 0.0,
+                    None if best[0] is None or best[1] is None else best[1] - best[0],
+                    (len(baseline), len(others)),
+                    _caution(baseline, others),
+                )
+            )
+    return found
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 42 s, 12 min, 3.4 h."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _task(run: RunFacts) -> tuple[object, ...]:
+    data = run.config.data
+    count = len(run.labelled) or run.summary.get("labelled")
+    return run.classes, data.dataset, data.root, data.source.dataset, str(data.options), count
+
+
+def _caution(baseline: list[RunFacts], others: list[RunFacts]) -> str:
+    """What else differs between the two sides and may explain a part of the gain."""
+    found = []
+    both = [*baseline, *others]
+    for key in COMPARED:
+        section, name = key.split(".")
+        if len({str(getattr(getattr(run.config, section), name)) for run in both}) > 1:
+            found.append(key)
+    sides = [{tuple(sorted(run.labelled)) for run in side} for side in (baseline, others)]
+    if sides[0] != sides[1]:
+        found.append("the labelled images")
+    if any(not run.finished for run in both):
+        found.append("how far the runs came")
+    return ", ".join(found)
+
+
+def _mean(runs: list[RunFacts], name: str) -> float | None:
+    values = [score.miou for run in runs if (score := run.scores.get(name)) is not None and score.miou is not None]
+    return statistics.fmean(values) if values else None
+
+
+def _miou(run: RunFacts, name: str) -> str | None:
+    score = run.scores.get(name)
+    return None if score is None or score.miou is None else f"{score.miou:.2f}"

@@ -1,0 +1,169 @@
+"""Strips of image, truth, prediction and error for a few validation images, as pictures inside the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ..data.base import ImageSet
+from ..data.run_data import open_split
+from ..errors import SemisegError
+from ..prediction import predict_array
+from ..training.checkpoint import load_model
+from ..visualise import Colour, palette
+from .facts import RunFacts
+
+WIDTH = 360
+WRONG = np.array((213, 94, 0), np.uint8)  # vermilion of Okabe and Ito, darker than the pale grey around it
+IGNORED = np.array((0, 0, 0), np.uint8)  # as in a mask
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as data URI, its caption, and in words what it shows."""
+
+    uri: str
+    caption: str
+    alt: str
+
+
+@dataclass
+class Strips:
+    """One row a validation image; ``legend`` names the classes' colours; ``remarks`` say what is missing and why."""
+
+    runs: str
+    rows: list[tuple[str, list[Picture]]] = field(default_factory=list)
+    legend: list[tuple[str, str]] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+def strips(runs: list[RunFacts], count: int, device: torch.device | str = "cpu") -> list[Strips]:
+    """Predictions of every run's last student on the same ``count`` images, for each validation set that occurs.
+
+    Data or networks that are gone become a remark, never an error.
+    """
+    found = []
+    for group in _same_data([run for run in runs if run.checkpoint is not None]):
+        found.append(_strips_of(group, count, device))
+    return found
+
+
+def _same_data(runs: list[RunFacts]) -> list[list[RunFacts]]:
+    groups: dict[str, list[RunFacts]] = {}
+    for run in runs:
+        data = run.config.data
+        groups.setdefault(str((data.dataset, data.root, sorted(data.options.items()), run.classes)), []).append(run)
+    return list(groups.values())
+
+
+def _strips_of(runs: list[RunFacts], count: int, device: torch.device | str) -> Strips:
+    result = Strips(", ".join(run.name for run in runs))
+    try:
+        images = open_split(runs[0].config.data, "val")
+        chosen = _chosen(images, count)
+        read = [(images.names[i], images.image(i), images.label(i)) for i in chosen]
+    except (SemisegError, OSError) as error:
+        result.remarks.append(f"No pictures of {result.runs}: the validation images cannot be read ({error}).")
+        return result
+    colours = runs[0].colours
+    result.legend = [
+        (name, f"#{red:02x}{green:02x}{blue:02x}")
+        for name, (red, green, blue) in zip(runs[0].classes, colours, strict=True)
+    ]
+    rows: list[list[Picture]] = []
+    for name, image, truth in read:
+        assert truth is not None
+        rows.append([
+            Picture(_jpeg(image), "image", f"{name}: the image"),
+            Picture(_mask(truth, colours), "truth", f"{name}: the true classes, {_shares(truth, runs[0].classes)}"),
+        ])  # fmt: skip
+    for run in runs:
+        try:
+            predicted = _predictions(run, [image for _, image, _ in read], device)
+        except (SemisegError, RuntimeError) as error:
+            result.remarks.append(f"No predictions of {run.name}: {str(error).splitlines()[0]}")
+            continue
+        whose = f"{run.name}, " if len(runs) > 1 else ""
+        for row, (name, image, truth), mask in zip(rows, read, predicted, strict=True):
+            assert truth is not None
+            error_map, wrong = _errors(image, truth, mask)
+            said = f"{name}: predicted by {run.name}, {_shares(mask, run.classes)}"
+            row.append(Picture(_mask(mask, colours), f"{whose}prediction", said))
+            said = f"{name}: where {run.name} is wrong, {100 * wrong:.1f} % of the labelled pixels"
+            row.append(Picture(_png(error_map), f"{whose}error {100 * wrong:.1f}\u00a0%", said))
+    result.rows = [(name, row) for (name, _, _), row in zip(read, rows, strict=True)]
+    return result
+
+
+def _chosen(images: ImageSet, count: int) -> list[int]:
+    labelled = [i for i in range(len(images)) if images.has_label(i)]
+    count = min(count, len(labelled))
+    return [labelled[k * len(labelled) // count] for k in range(count)]
+
+
+def _predictions(run: RunFacts, images: Sequence[np.ndarray], device: torch.device | str) -> list[np.ndarray]:
+    assert run.checkpoint is not None
+    model = load_model(run.checkpoint, device=device)
+    config = model.config
+    crop = config.data.crop
+    window = config.evaluation.window or ((crop, crop) if isinstance(crop, int) else crop)
+    return [
+        predict_array(
+            model.network, image, config.evaluation.mode, window, config.evaluation.stride, device,
+            resize=config.data.resize,
+        )
+        for image in images
+    ]  # fmt: skip
+
+
+def _errors(image: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, float]:
+    """Wrong pixels in colour on a pale grey image, ignored ones black; and the wrong share of the labelled."""
+    if image.shape[:2] != truth.shape:
+        image = np.asarray(Image.fromarray(image).resize((truth.shape[1], truth.shape[0])))
+        predicted = np.asarray(Image.fromarray(predicted).resize((truth.shape[1], truth.shape[0]), 0))
+    grey = np.asarray(Image.fromarray(image).convert("L"))
+    picture = np.repeat((128 + grey // 2)[..., None], 3, axis=2)
+    ignored = truth == 255
+    wrong = (truth != predicted) & ~ignored
+    picture[wrong], picture[ignored] = WRONG, IGNORED
+    return picture, float(wrong.sum() / max(1, (~ignored).sum()))
+
+
+def _shares(mask: np.ndarray, classes: Sequence[str]) -> str:
+    counts = np.bincount(mask.ravel(), minlength=256)[: len(classes)]
+    total = max(1, counts.sum())
+    first = [c for c in np.argsort(-counts, kind="stable")[:4] if counts[c]]
+    return ", ".join(f"{classes[c]} {100 * counts[c] / total:.0f} %" for c in first) or "nothing labelled"
+
+
+def _mask(mask: np.ndarray, colours: Sequence[Colour]) -> str:
+    picture = Image.fromarray(mask)  # grey; a palette makes it one of indices
+    picture.putpalette(palette(colours).tobytes())
+    return _uri(_fitted(picture, Image.Resampling.NEAREST), "png")
+
+
+def _png(array: np.ndarray) -> str:
+    return _uri(_fitted(Image.fromarray(array), Image.Resampling.NEAREST), "png")
+
+
+def _jpeg(array: np.ndarray) -> str:
+    return _uri(_fitted(Image.fromarray(array), Image.Resampling.LANCZOS), "jpeg")
+
+
+def _fitted(picture: Image.Image, how: Image.Resampling) -> Image.Image:
+    """At most WIDTH pixels wide; smaller ones are left to the browser to enlarge."""
+    if picture.width <= WIDTH:
+        return picture
+    return picture.resize((WIDTH, max(1, round(picture.height * WIDTH / picture.width))), how)
+
+
+def _uri(picture: Image.Image, kind: str) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, format=kind, **({"quality": 85} if kind == "jpeg" else {"optimize": True}))
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

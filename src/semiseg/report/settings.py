@@ -1,0 +1,59 @@
+"""Settings of the runs side by side: what differs from the defaults, and what between the runs."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from .. import __version__
+from ..config import Config, fields
+from .charts import Cell, Table
+from .facts import RunFacts
+
+DESCRIPTIONS = ("name", "title", "table", "paper_miou", "needs")  # what a preset says of itself
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One key: its default, its value in every run, whether that is not the default, and whether the runs differ."""
+
+    key: str
+    default: str
+    values: list[str]
+    changed: list[bool]
+    differs: bool
+
+
+def settings(runs: list[RunFacts]) -> list[Setting]:
+    """Every key that changes a run, in the order of docs/configuration.md."""
+    default = Config()
+    found = []
+    for key in fields():
+        if key in DESCRIPTIONS:
+            continue
+        usual = value_of(default, key)
+        own = [value_of(run.config, key) for run in runs]
+        shown = [str(value) for value in own]
+        found.append(Setting(key, str(usual), shown, [value != usual for value in own], len(set(shown)) > 1))
+    return found
+
+
+def versions(runs: list[RunFacts]) -> Table:
+    """Versions each run was trained with, as far as its summary says, and those of this report."""
+    rows: list[list[Cell]] = []
+    for run in runs:
+        then = run.summary.get("versions", {})
+        rows.append([run.name, then.get("semiseg"), then.get("torch"), then.get("python")])
+    rows.append(["this report", __version__, torch.__version__, platform.python_version()])
+    return Table(["", "semiseg", "torch", "Python"], rows)
+
+
+def value_of(config: Config, key: str) -> Any:
+    """Value of a key such as ``training.seed``."""
+    value: Any = config
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value

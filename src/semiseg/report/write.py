@@ -1,0 +1,132 @@
+"""A report from run folders to a file: facts, charts and pictures put into the page's template."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import torch
+from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
+
+from ..errors import SemisegError, UsageError
+from .bank import bank_charts
+from .charts import Chart
+from .content import class_charts, confusion_charts, loss_charts, miou_chart, quality_chart, weight_charts
+from .facts import RunFacts, read_runs
+from .headline import figures, gains
+from .pictures import strips
+from .settings import settings, versions
+
+
+@dataclass(frozen=True)
+class Part:
+    """A heading of the page with its charts; ``missing`` says why there are none."""
+
+    key: str
+    title: str
+    charts: list[Chart]
+    missing: str
+
+
+def write_report(
+    runs: str | Path | Sequence[str | Path],
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    images: int = 4,
+    device: torch.device | str = "cpu",
+) -> Path:
+    """Write one HTML file about one or several runs; nothing else in their folders is touched.
+
+    Args:
+        runs: run folders. What is missing in them (an interrupted run, data that has moved) is said in the report.
+        output: the file; ``report.html`` in the first run's folder unless given, which may be replaced.
+        overwrite: replace another file that exists.
+        images: validation images in the strips, 0 for none.
+        device: where the networks predict for the strips.
+
+    Returns:
+        The file, about 5 MB: it holds Plotly's script and asks no server for anything.
+
+    Raises:
+        UsageError: not a run folder, ``output`` not .html, or existing without ``overwrite``.
+        SemisegError: the file cannot be written.
+    """
+    folders = [runs] if isinstance(runs, (str, Path)) else list(runs)
+    if images < 0:
+        raise UsageError(f"images is {images}: give how many validation images to show, 0 for none")
+    facts = read_runs([Path(folder) for folder in folders])
+    path = Path(output) if output is not None else facts[0].path / "report.html"
+    own = {(run.path / "report.html").resolve() for run in facts}
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"{path}: a report is one HTML file; give a name that ends in .html")
+    if path.exists() and path.resolve() not in own and not overwrite:
+        raise UsageError(f"{path} exists; choose another --output, or --overwrite it")
+    page = render(facts, images, device)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(page, encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        raise SemisegError(f"cannot write {path}: {error.strerror or error}") from error
+    return path
+
+
+def render(runs: list[RunFacts], images: int = 4, device: torch.device | str = "cpu") -> str:
+    """The page's text."""
+    parts = _parts(runs)
+    charts = [chart for part in parts for chart in part.charts]
+    changed = settings(runs)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["cell"] = _cell
+    values: dict[str, Any] = {
+        "title": " · ".join(run.name for run in runs),
+        "runs": runs,
+        "figures": figures(runs),
+        "gains": gains(runs),
+        "parts": parts,
+        "strips": strips(runs, images, device) if images else [],
+        "changed": [setting for setting in changed if any(setting.changed)],
+        "settings": changed,
+        "versions": versions(runs),
+        "drawings": {chart.key: chart.figure for chart in charts},
+        # Our own files and Plotly's, not text from a run: they go in as they are.
+        "plotly": get_plotlyjs(),
+        "style": (Path(__file__).parent / "report.css").read_text(encoding="utf-8"),
+        "script": (Path(__file__).parent / "report.js").read_text(encoding="utf-8"),
+    }
+    return environment.get_template("template.html").render(values)
+
+
+def _parts(runs: list[RunFacts]) -> list[Part]:
+    miou, quality = miou_chart(runs), quality_chart(runs)
+    learns = any(run.semi_supervised for run in runs)
+    return [
+        Part("miou", "mIoU over time", [miou] if miou else [], "No validation is logged yet."),
+        Part("losses", "Losses", loss_charts(runs), "No training step is logged yet."),
+        Part("classes", "IoU by class", class_charts(runs), "No validation is logged yet."),
+        Part("confusion", "Confusion", confusion_charts(runs), "No validation is logged yet."),
+        Part(
+            "quality", "Pseudo-label quality", [quality] if quality else [],
+            "Nothing was measured." if learns else "A supervised run has no pseudo-labels.",
+        ),
+        Part("bank", "Memory bank", bank_charts(runs), "No run here keeps a memory bank."),
+        Part("weights", "Class weights", weight_charts(runs), "No checkpoint holds class counts."),
+    ]  # fmt: skip
+
+
+def _cell(value: Any) -> str:
+    """A table's cell as text: a dash for nothing, numbers short."""
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

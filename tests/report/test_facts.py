@@ -1,0 +1,66 @@
+"""Names of runs, principal components, and the gain."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from semiseg import Config
+from semiseg.errors import UsageError
+from semiseg.report.facts import RunFacts, Score, read_runs
+from semiseg.report.headline import duration, gains
+from semiseg.report.projection import principal_components
+
+
+def test_names_tell_runs_apart_and_none_comes_twice(tmp_path: Path) -> None:
+    folders = [tmp_path / "a" / "run", tmp_path / "b" / "run", tmp_path / "b" / "other"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        Config().save(folder / "config.yaml")
+    assert [run.name for run in read_runs([*folders, folders[0]])] == ["a/run", "b/run", "b/other"]
+    assert [run.name for run in read_runs(folders[1:])] == ["run", "other"]
+    assert [run.number for run in read_runs(folders)] == [0, 1, 2]
+    with pytest.raises(UsageError, match="no run given"):
+        read_runs([])
+
+
+def test_principal_components_agree_with_the_covariance() -> None:
+    generator = torch.Generator().manual_seed(1)
+    vectors = torch.randn(200, 6, generator=generator) * torch.tensor([5.0, 3, 1, 1, 1, 1])
+    places, shares = principal_components(vectors)
+    unit = (vectors / vectors.norm(dim=1, keepdim=True)).double().numpy()
+    values = np.linalg.eigvalsh(np.cov(unit.T, bias=True))[::-1]
+    assert shares == pytest.approx(list(values[:2] / values.sum()))
+    assert places.var(dim=0, correction=0).tolist() == pytest.approx(list(values[:2]))
+    assert abs(float((places[:, 0] * places[:, 1]).mean())) < 1e-9
+    assert torch.equal(places, principal_components(3 * vectors)[0].to(places.dtype)) or torch.allclose(
+        places, principal_components(3 * vectors)[0], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("vectors", [torch.ones(5, 4), torch.zeros(3, 4), torch.ones(1, 4), torch.rand(5, 1)])
+def test_principal_components_of_too_little(vectors: torch.Tensor) -> None:
+    places, shares = principal_components(vectors)
+    assert places.shape == (len(vectors), 2) and torch.isfinite(places).all() and len(shares) == 2
+
+
+def facts(method: str, last: float, labelled: tuple[str, ...] = ("a", "b"), iteration: int = 10) -> RunFacts:
+    config = Config.parse({"method": {"name": method}, "training": {"iterations": 10}})
+    values = {"miou": last / 100, "iou": [last / 100], "classes": ["x"]}
+    return RunFacts(method, Path(method), config, classes=("x",), iteration=iteration, labelled=list(labelled),
+                    scores={"last": Score(10, values), "best": Score(5, values)})  # fmt: skip
+
+
+def test_gain_is_the_difference_of_means_over_equal_tasks() -> None:
+    runs = [facts("supervised", 40), facts("supervised", 44), facts("memory_bank", 50), facts("classmix", 41)]
+    bank, classmix = gains([*runs, facts("memory_bank", 90, labelled=("a", "b", "c"))])
+    assert (bank.method, bank.points, bank.runs, bank.best) == ("memory_bank", pytest.approx(8), (2, 1), 8)
+    assert bank.caution == "" and classmix.points == pytest.approx(-1)
+    assert gains(runs[2:]) == []
+    (found,) = gains([facts("supervised", 40), facts("memory_bank", 50, ("a", "c"), iteration=5)])
+    assert found.caution == "the labelled images, how far the runs came"
+
+
+def test_durations() -> None:
+    assert [duration(s) for s in (42.4, 720, 12_240)] == ["42 s", "12 min", "3.4 h"]
