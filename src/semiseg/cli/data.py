@@ -1,8 +1,9 @@
-"""``semiseg data check`` and ``semiseg data split``."""
+"""``semiseg data check``, ``semiseg data convert`` and ``semiseg data split``."""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -50,6 +51,40 @@ def data_check(
         )
     if errors:
         raise typer.Exit(1)
+
+
+@command(data_app, "convert")
+def data_convert(
+    source: Annotated[Path, typer.Argument(help="The export: a file, or the folder that holds it.")],
+    form: Annotated[str, typer.Option("--from", help="labelme, coco, labelstudio or colour (RGB masks).")],
+    output: Annotated[Path, typer.Option(help="New folder for images/, masks/ and dataset.yaml.")],
+    images: Annotated[Path | None, typer.Option(help="Folder of the images, if not beside the export.")] = None,
+    classes: Annotated[str | None, typer.Option(help="Classes in the order of their numbers, e.g. a,b,c.")] = None,
+    background: Annotated[str, typer.Option(help="Class of pixels in no region, or ignore.")] = "background",
+    empty: Annotated[
+        str, typer.Option(help="Annotated images without regions: unlabelled or background.")
+    ] = "unlabelled",
+    overlap: Annotated[str, typer.Option(help="Which region is on top: later or smaller.")] = "later",
+    others: Annotated[str, typer.Option(help="Labels not in --classes: error, background or ignore.")] = "error",
+    colours: Annotated[Path | None, typer.Option(help="For colour: YAML or CSV, class and colour.")] = None,
+    skip_missing: Annotated[bool, typer.Option("--skip-missing", help="Leave out images not found.")] = False,
+) -> None:
+    """Index masks from an annotation tool's export. Example: semiseg data convert labels --from labelme --output new"""
+    from ..data.convert import convert
+
+    names = None if classes is None else [name.strip() for name in classes.split(",")]
+    done = convert(
+        source, form, output, images=images, classes=names, background=background, empty=empty, overlap=overlap,
+        others=others, colours=colours, skip_missing=skip_missing,
+    )  # fmt: skip
+    table = Table("value", "class", "masks", "pixels %")
+    total = max(1, sum(done.pixels))
+    for i, (name, masks, pixels) in enumerate(zip(done.classes, done.shown_in, done.pixels, strict=True)):
+        table.add_row(str(i), name, str(masks), f"{100 * pixels / total:.2f}")
+    Console().print(table)
+    for note in done.notes:
+        print(f"semiseg: {note}", file=sys.stderr)
+    print(f"{done.images} images, {done.masks} with a mask, in {output}; next: semiseg data check {output}")
 
 
 @command(data_app, "split")
