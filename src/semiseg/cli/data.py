@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from ..errors import UsageError
+from ..errors import SemisegError, UsageError
 from .shared import AsJson, Overrides, command, data_app
 
 
@@ -23,32 +24,47 @@ def data_check(
 ) -> None:
     """Find what would break a training run. Example: semiseg data check toy_streets"""
     from ..config import Config
-    from ..data.check import check_data
+    from ..data.check import check_data, from_error
+    from ..data.check_files import check_mask_files
     from ..data.run_data import open_run_data
 
     if Path(source).is_dir():
         config = Config.parse({}, [f"data.root={source}", *(overrides or [])])
     else:
         config = Config.load(source, overrides or [])
-    data = open_run_data(config.data)
-    crop = config.data.crop
-    shape = (crop, crop) if isinstance(crop, int) else crop
-    findings = check_data(
-        data.train, data.val, data.labelled_names, shape, resize=config.data.resize, source=data.source
-    )
+    counts = "could not be opened"
+    try:
+        data = open_run_data(config.data)
+    except UsageError:
+        raise
+    except SemisegError as error:
+        folders = [Path(part.root) for part in (config.data, config.data.source)
+                   if part.dataset == "folder" and part.root is not None]  # fmt: skip
+        findings = [finding for folder in folders for finding in check_mask_files(folder)]
+        if not findings and not as_json:
+            raise
+        findings = findings or [from_error("data", error)]
+    else:
+        crop = config.data.crop
+        shape = (crop, crop) if isinstance(crop, int) else crop
+        findings = check_data(
+            data.train, data.val, data.labelled_names, shape, resize=config.data.resize, source=data.source,
+            source_resize=config.data.source.resize,
+        )  # fmt: skip
+        counts = (
+            f"{len(data.train)} training images ({len(data.labelled)} labelled), {len(data.val)} validation images, "
+            f"{data.train.info.num_classes} classes"
+        )
     errors = sum(finding.level == "error" for finding in findings)
     if as_json:
         print(json.dumps({"errors": errors, "findings": [vars(finding) for finding in findings]}, default=str))
     else:
         table = Table("level", "where", "what", "mend")
         for finding in findings:
-            table.add_row(finding.level, str(finding.where), finding.message, finding.mend)
+            table.add_row(*(escape(text) for text in (finding.level, finding.where, finding.message, finding.mend)))
         if findings:
             Console().print(table)
-        print(
-            f"{len(data.train)} training images ({len(data.labelled)} labelled), {len(data.val)} validation images, "
-            f"{data.train.info.num_classes} classes: {errors} errors, {len(findings) - errors} remarks"
-        )
+        print(f"{counts}: {errors} errors, {len(findings) - errors} remarks")
     if errors:
         raise typer.Exit(1)
 
@@ -80,7 +96,7 @@ def data_convert(
     table = Table("value", "class", "masks", "pixels %")
     total = max(1, sum(done.pixels))
     for i, (name, masks, pixels) in enumerate(zip(done.classes, done.shown_in, done.pixels, strict=True)):
-        table.add_row(str(i), name, str(masks), f"{100 * pixels / total:.2f}")
+        table.add_row(str(i), escape(name), str(masks), f"{100 * pixels / total:.2f}")
     Console().print(table)
     for note in done.notes:
         print(f"semiseg: {note}", file=sys.stderr)
