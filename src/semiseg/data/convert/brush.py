@@ -12,7 +12,7 @@ def decode_brush(rle: Sequence[int], width: int, height: int) -> np.ndarray:
 
     The bits say: 32, how many values; 5, bits of a value less one; 4 x 4, four widths of a count less one. Then, until
     all values are there: 1, whether the value repeats; 2, which width; so many bits, the count less one; and one value,
-    or that many. The values are the picture in RGBA; its opacity is the brush.
+    or that many. The values are the picture in RGBA; what is not transparent is painted.
 
     Raises:
         ValueError: the bytes are cut off, or of another size.
@@ -41,5 +41,5 @@ def decode_brush(rle: Sequence[int], width: int, height: int) -> np.ndarray:
             raise ValueError("the run lengths exceed the picture")
         values[done : done + count] = take(depth) if repeats else [take(depth) for _ in range(count)]
         done += count
-    painted: np.ndarray = values.reshape(height, width, 4)[..., 3] >= 128
+    painted: np.ndarray = values.reshape(height, width, 4)[..., 3] > 0
     return painted

@@ -79,7 +79,7 @@ def _image_name(task: dict[str, Any], where: str) -> str:
         raise SemisegError(f"{where} names no image; expected data: image: PATH")
     parts = urlsplit(url)
     local = parse_qs(parts.query).get("d")  # /data/local-files/?d=folder/cat.jpg
-    return (local[0] if local else unquote(parts.path)).lstrip("/")
+    return (local[0] if local else unquote(parts.path)).replace("\\", "/").lstrip("/")
 
 
 def _without_prefix(name: str) -> str:
@@ -116,7 +116,7 @@ def _shape(item: dict[str, Any], where: str) -> Shape | None:
     if item.get("image_rotation"):
         raise SemisegError(f"{where} was annotated on a turned image; turn the image file itself and annotate it anew")
     try:
-        if "rle" in value:
+        if value.get("rle"):
             width, height = int(item["original_width"]), int(item["original_height"])
             return Shape(labels[0], _Brush(value["rle"], width, height, where))
         points: list[tuple[float, float]] | None = None
