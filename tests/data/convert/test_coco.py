@@ -79,3 +79,22 @@ def test_damaged_coco_annotations_are_named(tmp_path: Path, row: dict[str, Any],
     coco(tmp_path / "labels.json", ["a.png"], [{"image_id": 1} | row], {1: "cat"})
     with pytest.raises(SemisegError, match=message):
         convert(tmp_path / "labels.json", "coco", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "is not a COCO file: expected images:, annotations: and categories:"),
+        ('{"images": [{"id": 1}], "categories": []}', "not laid out as coco exports are .*file_name"),
+        ('{"images": [], "categories": [{"id": NaN}]}', "is not JSON .*NaN for a number"),
+    ],
+)
+def test_other_files_are_refused_in_a_line(tmp_path: Path, text: str, message: str) -> None:
+    pytest.importorskip("pycocotools.mask")
+    (tmp_path / "labels.json").write_text(text)
+    with pytest.raises(SemisegError, match=message):
+        convert(tmp_path / "labels.json", "coco", tmp_path / "out")
+    (tmp_path / "second.json").write_text("{}")
+    with pytest.raises(SemisegError, match=r"holds 2 JSON files \(labels.json, second.json\)"):
+        convert(tmp_path, "coco", tmp_path / "out")

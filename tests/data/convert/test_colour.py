@@ -77,3 +77,15 @@ def test_colours_that_the_table_lacks_and_masks_of_many_colours(tmp_path: Path) 
     (tmp_path / "t.yaml").write_text("sky: [0, 0, 300]\n")
     with pytest.raises(SemisegError, match=r"t\.yaml is no colour table .*expected YAML"):
         convert(tmp_path / "in", "colour", tmp_path / "again", colours=tmp_path / "t.yaml")
+
+
+def test_cvat_masks_with_their_labelmap(tmp_path: Path) -> None:
+    photo(tmp_path / "in" / "JPEGImages" / "a.png")
+    coloured(tmp_path / "in" / "SegmentationClass" / "a.png")
+    coloured(tmp_path / "in" / "SegmentationClass" / "b.png")
+    (tmp_path / "in" / "labelmap.txt").write_text(
+        "# label:color_rgb:parts:actions\nbackground:0,0,0::\nleaf:0,128,64::\napple:255,0,0::\n"
+    )
+    done = convert(tmp_path / "in", "colour", tmp_path / "out")
+    assert done.classes == ("background", "leaf", "apple") and "1 masks have no image" in done.notes[0]
+    same(stored(tmp_path / "out", "a"), expect((2, *RED), (1, *GREEN)))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from semiseg.data.convert import regions
 from semiseg.data.convert.regions import ellipse, polygon, rectangle
 
 
@@ -19,3 +20,11 @@ def test_neighbours_share_no_pixel_and_turned_shapes_have_their_area() -> None:
     round_ = polygon(ellipse(50, 50, 40, 20, 45), (100, 100)).mask
     assert round_.sum() == pytest.approx(np.pi * 800, rel=0.02)
     assert not polygon([(-9, -9), (-1, -9), (-1, -1)], (20, 20)).mask.size
+
+
+def test_large_outlines_are_filled_in_strips_and_far_corners_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    corners = [(3, 2), (37, 11), (25, 38), (6, 30)]
+    whole = polygon(corners, (40, 40))
+    monkeypatch.setattr(regions, "_CANVAS", 3 * 34 * 16)
+    np.testing.assert_array_equal(polygon(corners, (40, 40)).mask, whole.mask)
+    assert polygon([(-1e12, -1e12), (1e12, -1e12), (1e12, 1e12), (-1e12, 1e12)], (4, 5)).mask.all()

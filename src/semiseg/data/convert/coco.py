@@ -87,11 +87,11 @@ class _Region:
         self.is_box = not self.outline
         if self.is_box and not row.get("bbox"):
             raise SemisegError(f"{where} has neither segmentation nor bbox; remove it or export again")
+        self.box = rectangle(*(float(value) for value in row["bbox"])) if self.is_box else []
 
     def __call__(self, size: Size) -> Patch:
         if self.is_box:
-            x, y, width, height = self.row["bbox"]
-            return polygon(rectangle(x, y, width, height), size)
+            return polygon(self.box, size)
         try:
             if isinstance(self.outline, list):
                 coded = self.tools.merge(self.tools.frPyObjects(self.outline, *size))

@@ -108,9 +108,13 @@ def load_json(path: Path) -> Any:
         SemisegError: it is none.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        return json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_no_number)
+    except ValueError as error:  # also of the decoding
         raise SemisegError(f"{path} is not JSON ({error}); export it again") from None
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} for a number")
 
 
 def sorted_labels(pictures: list[Picture]) -> list[str]:

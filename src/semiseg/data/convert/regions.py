@@ -13,6 +13,7 @@ Size = tuple[int, int]
 Point = tuple[float, float]
 
 _FINE = 4  # canvas pixels for one of the picture, each way
+_FAR = 1e6  # pixels; Pillow counts in 32 bits
 _CANVAS = 2**24  # pixels of a canvas at most
 
 
@@ -49,7 +50,7 @@ def polygon(points: Sequence[Sequence[float]], size: Size) -> Patch:
     odd places there and centres are read at even ones, so no centre lies on a straight edge and neighbours that share
     an edge share no pixel.
     """
-    xy = np.asarray(points, float).reshape(-1, 2)
+    xy = np.asarray(points, float).reshape(-1, 2).clip(-_FAR, _FAR)
     height, width = size
     left, top = np.floor(xy.min(0)).clip(0, (width, height)).astype(int).tolist()
     right, bottom = np.ceil(xy.max(0)).clip(0, (width, height)).astype(int).tolist()

@@ -86,7 +86,13 @@ def convert(
             export = read_colour(source, images, table, others != "error")
         else:
             reader = {"labelme": read_labelme, "coco": read_coco, "labelstudio": read_label_studio}[format]
-            export = reader(source, images, skip_missing)
+            try:
+                export = reader(source, images, skip_missing)
+            except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+                what = f"{type(error).__name__}: {error}"
+                raise SemisegError(
+                    f"{source} is not laid out as {format} exports are ({what}); export again"
+                ) from error
         if not export.pictures:
             raise SemisegError(f"{source} names no image that was found; give their folder with --images DIR")
         names, number, blank = number_classes(export, classes, background, others)
