@@ -1,7 +1,9 @@
 """Every command's help ends in an example, and the examples run."""
 
+import json
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,10 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     for i in range(3):
         write_picture(tmp_path / "photos", f"photo{i}", i, mask=False)
         (tmp_path / "photos" / "images" / f"photo{i}.png").rename(tmp_path / "photos" / f"photo{i}.png")
+    shutil.copytree(tmp_path / "photos", tmp_path / "labels", ignore=shutil.ignore_patterns("images", "masks"))
+    shape = {"label": "leaf", "points": [[1, 1], [9, 1], [9, 9]], "shape_type": "polygon"}
+    sheet = {"shapes": [shape], "imagePath": "photo0.png", "imageHeight": 64, "imageWidth": 64}
+    (tmp_path / "labels" / "photo0.json").write_text(json.dumps(sheet))
     names = [name for name in COMMANDS if name not in OUTSIDE]
     assert names[0] == "train"
     for name in names:

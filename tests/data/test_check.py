@@ -1,11 +1,18 @@
+import json
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import tiny, write_picture
 from PIL import Image
+from typer.testing import CliRunner
 
+from semiseg.cli import app
 from semiseg.data.check import Finding, check_data
 from semiseg.data.folder import Folder, open_folder
+from semiseg.errors import SemisegError
+from semiseg.training.loop import Run
 
 
 def findings(root: Path, crop: int = 32, labelled: list[str] | None = None, **options: bool) -> list[Finding]:
@@ -137,3 +144,126 @@ def test_the_source_domain_is_read_too_and_remarks_are_passed_on(folder: Path) -
     found = [f for f in check_data(train, val, [], (32, 32), source=source) if f.where.startswith("source")]
     assert [(f.level, f.where) for f in found] == [("error", f"source/{names[0]}"), ("warning", "source")]
     assert "mask of (10, 10)" in found[0].message and found[1].message == "one was turned"
+
+
+def check(*words: object) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, ["data", "check", *(str(word) for word in words)])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def colour_masks(root: Path) -> None:
+    """Save the folder's masks anew as pictures in the classes' colours."""
+    colours = np.array([[0, 0, 0], [200, 0, 0], [0, 200, 0]], np.uint8)
+    for path in (root / "masks").iterdir():
+        with Image.open(path) as mask:
+            Image.fromarray(colours[np.array(mask)]).save(path)
+
+
+def test_colour_masks_are_told_with_a_command_that_converts_them(folder: Path) -> None:
+    colour_masks(folder)
+    (folder / "masks" / "photo00.png").write_bytes(b"junk")
+    code, out, _ = check(folder, "--json")
+    first, second = json.loads(out)["findings"]
+    assert code == 1 and (first["where"], second["where"]) == ("masks/photo00.png", "masks/photo01.png")
+    assert "cannot be read" in first["message"] and second["message"].startswith("4 masks are colour pictures")
+    code, out, _ = check(folder)
+    assert code == 1 and "could not be opened: 2 errors" in out and "colour" in out
+    (folder / "masks" / "photo00.png").unlink()
+    done = CliRunner().invoke(app, shlex.split(second["mend"])[1:])
+    assert done.exit_code == 0, done.stderr
+    code, out, _ = check(f"{folder}_converted", "data.crop=32")
+    assert code == 0 and "12 training images" not in out and "3 classes: 0 errors" in out
+
+
+def test_a_colour_mask_among_index_masks_of_named_classes(folder: Path) -> None:
+    (folder / "dataset.yaml").write_text("classes: [a, b, c]\n")
+    first = masks_of(folder)[0]
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(first)
+    (error,) = [f for f in findings(folder) if f.level == "error"]
+    assert error.where == f"train/{first.stem}" and "is a colour image" in error.message
+    assert f"semiseg data convert {folder} --from colour" in error.mend
+
+
+def test_files_that_keep_a_folder_from_being_opened_are_all_listed(folder: Path) -> None:
+    Image.fromarray(np.full((64, 64), 300, np.uint16)).save(folder / "masks" / "photo00.png")
+    with Image.open(folder / "masks" / "photo01.png") as mask:
+        mask.save(folder / "masks" / "photo01.jpg")
+    (folder / "masks" / "photo01.png").unlink()
+    code, out, _ = check(folder, "--json")
+    told = [(f["where"], f["message"]) for f in json.loads(out)["findings"]]
+    assert code == 1 and told == [
+        ("masks/photo00.png", "holds the value 300"),
+        ("masks/photo01.jpg", "this format changes class numbers"),
+    ]
+
+
+def test_what_cannot_be_opened_for_another_reason_is_json_too(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    code, out, _ = check(tmp_path, "--json")
+    found = json.loads(out)
+    assert code == 1 and found["errors"] == 1 and found["findings"][0]["where"] == "data"
+    assert "no train images in" in found["findings"][0]["message"]
+    code, out, err = check(tmp_path)
+    assert code == 1 and out == "" and "no train images in" in err and len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("divided", [False, True])
+def test_masks_without_an_image_are_told(folder: Path, divided: bool) -> None:
+    if divided:
+        for kind in ("images", "masks"):
+            files = sorted((folder / kind).iterdir())
+            for split, part in (("train", files[:-1]), ("val", files[-1:])):
+                (folder / kind / split).mkdir()
+                for path in part:
+                    path.rename(folder / kind / split / path.name)
+        # The last mask is photo04's, the last image photo11's.
+        assert open_folder(folder, "val").remarks == (
+            f"1 masks have no image of their stem, e.g. {folder / 'masks' / 'val' / 'photo04.png'}: not used",
+        )
+    else:
+        masks_of(folder)[0].rename(folder / "masks" / "mistyped.png")
+        told = [f.message for f in findings(folder) if f.where == "train"]
+        assert told == [f"1 masks have no image of their stem, e.g. {folder / 'masks' / 'mistyped.png'}: not used"]
+        assert open_folder(folder, "val").remarks == ()
+
+
+def test_source_images_are_compared_with_the_crop_and_with_validation(folder: Path) -> None:
+    train, val = open_folder(folder, "train"), open_folder(folder, "val")
+    names = [mask.stem for mask in masks_of(folder)]
+    source = Folder(val.info, val.files, val.masks)
+
+    def told(**options: tuple[int, int]) -> list[tuple[str, str]]:
+        found = check_data(train, val, names, (64, 64), source=source, **options)
+        return [(f.where, f.message) for f in found if "source" in f.where + f.message]
+
+    name = val.names[0]
+    same = (f"val/{name}", f"the same picture as source/{name}")
+    assert told() == [same]
+    small = (f"source/{name}", "1 images are smaller than the crop (64, 64)")
+    assert told(source_resize=(60, 64)) == [small, same]
+
+
+def test_grey_levels_instead_of_class_numbers_get_a_hint(folder: Path) -> None:
+    for path in (folder / "masks").iterdir():
+        with Image.open(path) as mask:
+            Image.fromarray(np.array(mask) * np.uint8(100)).save(path)
+    (absent,) = [f for f in findings(folder) if "no labelled image shows" in f.message]
+    assert "grey levels" in absent.mend and "--from colour" in absent.mend
+
+
+def test_training_checks_the_source_set_too(folder: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for i in range(3):
+        write_picture(source, f"s{i}", i, mask=True)
+    (source / "dataset.yaml").write_text("classes: [class_0, class_1, class_2]\n")
+    changes = {"data__source__dataset": "folder", "data__source__root": str(source)}
+    Run(tiny(folder, tmp_path / "good", **changes))
+    name = open_folder(source, "train").names[0]
+    Image.fromarray(np.full((64, 64), 9, np.uint8)).save(source / "masks" / f"{name}.png")
+    with pytest.raises(SemisegError, match=rf"source/{name}: .*{name}\.png holds values 9 outside the classes"):
+        Run(tiny(folder, tmp_path / "bad", **changes))
+    assert not (tmp_path / "bad").exists()
+    code, out, _ = check(folder, *(f"{key.replace('__', '.')}={value}" for key, value in changes.items()), "--json")
+    assert code == 1 and [f["where"] for f in json.loads(out)["findings"] if f["level"] == "error"] == [
+        f"source/{name}"
+    ]

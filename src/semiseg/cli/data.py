@@ -1,16 +1,18 @@
-"""``semiseg data check`` and ``semiseg data split``."""
+"""``semiseg data check``, ``semiseg data convert`` and ``semiseg data split``."""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from ..errors import UsageError
+from ..errors import SemisegError, UsageError
 from .shared import AsJson, Overrides, command, data_app
 
 
@@ -22,34 +24,83 @@ def data_check(
 ) -> None:
     """Find what would break a training run. Example: semiseg data check toy_streets"""
     from ..config import Config
-    from ..data.check import check_data
+    from ..data.check import check_data, from_error
+    from ..data.check_files import check_mask_files
     from ..data.run_data import open_run_data
 
     if Path(source).is_dir():
         config = Config.parse({}, [f"data.root={source}", *(overrides or [])])
     else:
         config = Config.load(source, overrides or [])
-    data = open_run_data(config.data)
-    crop = config.data.crop
-    shape = (crop, crop) if isinstance(crop, int) else crop
-    findings = check_data(
-        data.train, data.val, data.labelled_names, shape, resize=config.data.resize, source=data.source
-    )
+    counts = "could not be opened"
+    try:
+        data = open_run_data(config.data)
+    except UsageError:
+        raise
+    except SemisegError as error:
+        folders = [Path(part.root) for part in (config.data, config.data.source)
+                   if part.dataset == "folder" and part.root is not None]  # fmt: skip
+        findings = [finding for folder in folders for finding in check_mask_files(folder)]
+        if not findings and not as_json:
+            raise
+        findings = findings or [from_error("data", error)]
+    else:
+        crop = config.data.crop
+        shape = (crop, crop) if isinstance(crop, int) else crop
+        findings = check_data(
+            data.train, data.val, data.labelled_names, shape, resize=config.data.resize, source=data.source,
+            source_resize=config.data.source.resize,
+        )  # fmt: skip
+        counts = (
+            f"{len(data.train)} training images ({len(data.labelled)} labelled), {len(data.val)} validation images, "
+            f"{data.train.info.num_classes} classes"
+        )
     errors = sum(finding.level == "error" for finding in findings)
     if as_json:
         print(json.dumps({"errors": errors, "findings": [vars(finding) for finding in findings]}, default=str))
     else:
         table = Table("level", "where", "what", "mend")
         for finding in findings:
-            table.add_row(finding.level, str(finding.where), finding.message, finding.mend)
+            table.add_row(*(escape(text) for text in (finding.level, finding.where, finding.message, finding.mend)))
         if findings:
             Console().print(table)
-        print(
-            f"{len(data.train)} training images ({len(data.labelled)} labelled), {len(data.val)} validation images, "
-            f"{data.train.info.num_classes} classes: {errors} errors, {len(findings) - errors} remarks"
-        )
+        print(f"{counts}: {errors} errors, {len(findings) - errors} remarks")
     if errors:
         raise typer.Exit(1)
+
+
+@command(data_app, "convert")
+def data_convert(
+    source: Annotated[Path, typer.Argument(help="The export: a file, or the folder that holds it.")],
+    form: Annotated[str, typer.Option("--from", help="labelme, coco, labelstudio or colour (RGB masks).")],
+    output: Annotated[Path, typer.Option(help="New folder for images/, masks/ and dataset.yaml.")],
+    images: Annotated[Path | None, typer.Option(help="Folder of the images, if not beside the export.")] = None,
+    classes: Annotated[str | None, typer.Option(help="Classes in the order of their numbers, e.g. a,b,c.")] = None,
+    background: Annotated[str, typer.Option(help="Class of pixels in no region, or ignore.")] = "background",
+    empty: Annotated[
+        str, typer.Option(help="Annotated images without regions: unlabelled or background.")
+    ] = "unlabelled",
+    overlap: Annotated[str, typer.Option(help="Which region is on top: later or smaller.")] = "later",
+    others: Annotated[str, typer.Option(help="Labels not in --classes: error, background or ignore.")] = "error",
+    colours: Annotated[Path | None, typer.Option(help="For colour: YAML or CSV, class and colour.")] = None,
+    skip_missing: Annotated[bool, typer.Option("--skip-missing", help="Leave out images not found.")] = False,
+) -> None:
+    """Index masks from an annotation tool's export. Example: semiseg data convert labels --from labelme --output new"""
+    from ..data.convert import convert
+
+    names = None if classes is None else [name.strip() for name in classes.split(",")]
+    done = convert(
+        source, form, output, images=images, classes=names, background=background, empty=empty, overlap=overlap,
+        others=others, colours=colours, skip_missing=skip_missing,
+    )  # fmt: skip
+    table = Table("value", "class", "masks", "pixels %")
+    total = max(1, sum(done.pixels))
+    for i, (name, masks, pixels) in enumerate(zip(done.classes, done.shown_in, done.pixels, strict=True)):
+        table.add_row(str(i), escape(name), str(masks), f"{100 * pixels / total:.2f}")
+    Console().print(table)
+    for note in done.notes:
+        print(f"semiseg: {note}", file=sys.stderr)
+    print(f"{done.images} images, {done.masks} with a mask, in {output}; next: semiseg data check {output}")
 
 
 @command(data_app, "split")

@@ -26,6 +26,12 @@ class Finding:
     mend: str
 
 
+def from_error(where: str, error: SemisegError, mend: str = "mend that and check again") -> Finding:
+    """An error as a finding: messages end in "; " and the mend, otherwise ``mend`` is given."""
+    message, parted, own = str(error).rpartition("; ")
+    return Finding("error", where, message, own) if parted else Finding("error", where, own, mend)
+
+
 def check_data(
     train: ImageSet,
     val: ImageSet,
@@ -34,6 +40,7 @@ def check_data(
     *,
     resize: tuple[int, int] | None = None,
     source: ImageSet | None = None,
+    source_resize: tuple[int, int] | None = None,
     quick: bool = False,
 ) -> list[Finding]:
     """Read the data as training will and report what is wrong, errors first.
@@ -44,6 +51,7 @@ def check_data(
         crop: (height, width) of the training crop in pixels.
         resize: (height, width) that images are brought to before cropping, or None.
         source: X_d, of which every image needs a mask, or None.
+        source_resize: as ``resize``, for the source.
         quick: read the labelled masks and the first 20 other images of a split only, and look for no duplicates.
     """
     found: list[Finding] = []
@@ -65,10 +73,13 @@ def check_data(
         found.append(Finding("error", "source", f"{bare} images have no mask", "add them, or remove the images"))
     seen: dict[bytes, str] = {}
     shown = np.zeros(train.info.num_classes, bool)
-    small: list[str] = []
-    parts = [(train, "train"), (val, "val")] + ([(source, "source")] if source is not None else [])
-    for images, split in parts:
+    # Validation comes last: what it shares with the others is known then.
+    parts = [(train, "train", resize), (val, "val", None)]
+    if source is not None:
+        parts.insert(1, (source, "source", source_resize))
+    for images, split, fixed in parts:
         extra = 0
+        small: list[str] = []
         for i, name in enumerate(images.names):
             needed = split == "train" and name in chosen
             if quick and not needed:
@@ -79,28 +90,32 @@ def check_data(
             if picture is None:
                 continue
             height, width = picture.shape[:2]
-            seen_as = resize or (height, width)
-            if split == "train" and (seen_as[0] < crop[0] or seen_as[1] < crop[1]):
+            seen_as = fixed or (height, width)
+            if split != "val" and (seen_as[0] < crop[0] or seen_as[1] < crop[1]):
                 small.append(name)
-            if not quick and split != "source":
+            if not quick:
                 digest = hashlib.sha1(picture.tobytes(), usedforsecurity=False).digest()
-                if split == "train":
-                    seen[digest] = name
+                if split != "val":
+                    seen[digest] = f"{split}/{name}"
                 elif digest in seen:
-                    found.append(Finding("warning", f"val/{name}", f"the same picture as train/{seen[digest]}",
+                    found.append(Finding("warning", f"val/{name}", f"the same picture as {seen[digest]}",
                                          "remove one: the figures would flatter"))  # fmt: skip
             if needed or split != "train":
                 present = _check_mask(images, i, (height, width), split, found)
                 if needed and present is not None:
                     shown[present] = True
         found += [Finding("warning", split, text, "see that this is what you meant") for text in images.remarks]
-    if small:
-        found.append(Finding("warning", f"train/{small[0]}", f"{len(small)} images are smaller than the crop {crop}",
-                             "their border is padded and ignored; or choose a smaller data.crop"))  # fmt: skip
+        if small:
+            found.append(
+                Finding("warning", f"{split}/{small[0]}", f"{len(small)} images are smaller than the crop {crop}",
+                        "their border is padded and ignored; or choose a smaller data.crop")
+            )  # fmt: skip
     absent = [name for name, there in zip(train.info.classes, shown, strict=True) if not there]
     if absent and chosen:
-        found.append(Finding("warning", "train", f"no labelled image shows: {shorten(', '.join(absent), 120)}",
-                             "label an image that does, or expect IoU 0 for it"))  # fmt: skip
+        mend = "label an image that does, or expect IoU 0 for it"
+        if 2 * len(absent) > len(shown):
+            mend += "; if the masks hold grey levels instead of 0, 1, …: semiseg data convert --from colour"
+        found.append(Finding("warning", "train", f"no labelled image shows: {shorten(', '.join(absent), 120)}", mend))
     order = {"error": 0, "warning": 1, "info": 2}
     return sorted(found, key=lambda finding: order[finding.level])
 
@@ -109,7 +124,7 @@ def _read(images: ImageSet, i: int, split: str, found: list[Finding]) -> np.ndar
     try:
         return images.image(i)
     except SemisegError as error:
-        found.append(Finding("error", f"{split}/{images.names[i]}", str(error), "replace or remove the file"))
+        found.append(from_error(f"{split}/{images.names[i]}", error, "replace or remove the file"))
         return None
 
 
@@ -119,7 +134,7 @@ def _check_mask(images: ImageSet, i: int, size: tuple[int, int], split: str, fou
     try:
         label = images.label(i)
     except SemisegError as error:
-        found.append(Finding("error", where, str(error), "correct the mask"))
+        found.append(from_error(where, error, "correct the mask"))
         return None
     if label is None:
         return None

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from ..errors import SemisegError, UsageError
 from .base import Colour, DatasetInfo, ImageSet, palette
+from .masks import convert_command
 from .samplers import generator
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
@@ -134,7 +135,8 @@ class Folder(ImageSet):
     def _from_colours(self, values: np.ndarray, path: Path) -> np.ndarray:
         if not self.by_colour:
             raise SemisegError(
-                f"{path} is a colour image, not class indices; list the classes' colours in dataset.yaml (colours:)"
+                f"{path} is a colour image, not class indices; list the classes' colours in dataset.yaml (colours:), "
+                f"or run {convert_command(path)}"
             )
         code = values.astype(np.int64) @ np.array([65536, 256, 1])
         label = np.full(code.shape, IGNORE, np.uint8)
@@ -175,6 +177,7 @@ def open_folder(root: str | Path | None, split: str, **unknown: Any) -> Folder:
     if any((base / "images" / s).is_dir() for s in ("train", "val")):
         parts = {s: files_by_stem(base / "images" / s) for s in ("train", "val")}
         masks = {s: _masks_by_stem(base / "masks" / s) for s in ("train", "val")}
+        alone = {s: [path for stem, path in masks[s].items() if stem not in parts[s]] for s in ("train", "val")}
     else:
         images, all_masks = files_by_stem(base / "images"), _masks_by_stem(base / "masks")
         labelled = sorted(set(images) & set(all_masks))
@@ -185,6 +188,7 @@ def open_folder(root: str | Path | None, split: str, **unknown: Any) -> Folder:
             "val": {n: p for n, p in images.items() if n in val},
         }
         masks = {"train": all_masks, "val": all_masks}
+        alone = {"train": [path for stem, path in all_masks.items() if stem not in images], "val": []}
     if not parts[split]:
         raise SemisegError(
             f"no {split} images in {base}: {LAYOUT}; images/ holds: {contents(base / 'images')}; "
@@ -193,7 +197,10 @@ def open_folder(root: str | Path | None, split: str, **unknown: Any) -> Folder:
     every = {path for s in ("train", "val") for stem, path in masks[s].items() if stem in parts[s]}
     info, ignored, by_colour = _describe(base, sorted(every))
     chosen = {stem: path for stem, path in masks[split].items() if stem in parts[split]}
-    return Folder(info, parts[split], chosen, ignored, by_colour)
+    found = Folder(info, parts[split], chosen, ignored, by_colour)
+    if alone[split]:
+        found.remarks = (f"{len(alone[split])} masks have no image of their stem, e.g. {alone[split][0]}: not used",)
+    return found
 
 
 def _describe(base: Path, masks: list[Path]) -> tuple[DatasetInfo, tuple[int, ...], bool]:
@@ -255,8 +262,8 @@ def _count(base: Path, masks: list[Path], ignored: list[int]) -> int:
         values = read_mask(path)
         if values.ndim == 3:
             raise SemisegError(
-                f"{path} is a colour image, not class indices; name classes and colours in dataset.yaml "
-                "(classes:, colours:)"
+                f"{path} is a colour image, not class indices; name classes and colours in dataset.yaml (classes:, "
+                f"colours:), or run {convert_command(path)}"
             )
         # Counting bytes is linear, where np.unique sorts every pixel.
         found = np.flatnonzero(np.bincount(values.ravel())) if values.dtype == np.uint8 else np.unique(values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,12 @@ from .base import Colour
 
 IGNORE = 255
 UNKNOWN = 254  # in a table: a value that no mask should hold
+
+
+def convert_command(path: Path) -> str:
+    """The command that turns coloured masks into class numbers, given one of them, BASE/masks/[SPLIT/]NAME."""
+    base = next((above.parent for above in path.parents if above.name == "masks"), path.parent)
+    return f"semiseg data convert {shlex.quote(str(base))} --from colour --output {shlex.quote(f'{base}_converted')}"
 
 
 def value_table(classes: Mapping[int, int], ignored: tuple[int, ...] = ()) -> np.ndarray:

@@ -344,8 +344,9 @@ class Run:
         crop = self.config.data.crop
         shape = (crop, crop) if isinstance(crop, int) else crop
         findings = check_data(
-            self.data.train, self.data.val, self.data.labelled_names, shape, resize=self.config.data.resize, quick=True
-        )
+            self.data.train, self.data.val, self.data.labelled_names, shape, resize=self.config.data.resize, quick=True,
+            source=self.data.source, source_resize=self.config.data.source.resize,
+        )  # fmt: skip
         errors = [f for f in findings if f.level == "error"]
         if errors:
             more = f" ({len(errors) - 1} more; `semiseg data check` lists them)" if len(errors) > 1 else ""

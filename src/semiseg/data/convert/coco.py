@@ -1,0 +1,109 @@
+"""COCO: one JSON file with images, annotations (polygons or run lengths) and categories."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import SemisegError
+from ...networks.extras import require
+from .export import IGNORED, Export, Picture, Shape, Shapes, load_json
+from .images import Images, not_found
+from .regions import Patch, Size, from_mask, polygon, rectangle
+
+LAYOUT = "images:, annotations: and categories:"
+
+
+def read_coco(source: Path, images: Path | None, skip_missing: bool) -> Export:
+    """A COCO file, or a folder that holds one, also in annotations/.
+
+    Classes come in the order of their ids. pycocotools makes the pixels; annotations with a box only become ignored
+    pixels, since the outline inside is not known.
+
+    Raises:
+        SemisegError: not such a file, a missing image, or pycocotools is not installed.
+    """
+    tools = require("pycocotools.mask", "coco", "--from coco")
+    path = _find(source)
+    sheet = load_json(path)
+    if not isinstance(sheet, dict) or not all(isinstance(sheet.get(k), list) for k in ("images", "categories")):
+        raise SemisegError(f"{path} is not a COCO file: expected {LAYOUT}; export as COCO (instances) again")
+    names = {row["id"]: str(row["name"]) for row in sorted(sheet["categories"], key=lambda row: row["id"])}
+    by_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+    for row in sheet.get("annotations") or []:
+        if row.get("category_id") not in names:
+            raise SemisegError(
+                f"{path}: annotation {row.get('id')} has category {row.get('category_id')}, which is not in "
+                "categories:; export again"
+            )
+        by_image[row["image_id"]].append(row)
+    known = Images(images or (path.parent.parent if path.parent.name == "annotations" else path.parent))
+    pictures: list[Picture] = []
+    missing: list[str] = []
+    boxes = 0
+    for row in sheet["images"]:
+        file = known.find(str(row["file_name"]))
+        if file is None:
+            missing.append(str(row["file_name"]))
+            continue
+        drawn = [_Region(item, tools, f"{path}: annotation {item.get('id')}") for item in by_image[row["id"]]]
+        under = [Shape(IGNORED, region) for region in drawn if region.is_box]
+        boxes += len(under)
+        shapes = under + [Shape(names[region.row["category_id"]], region) for region in drawn if not region.is_box]
+        size = (int(row["height"]), int(row["width"])) if row.get("height") and row.get("width") else None
+        pictures.append(Picture(file, str(row["file_name"]), Shapes(shapes), size))
+    if missing and not skip_missing:
+        raise not_found(missing, len(sheet["images"]), known.folder)
+    notes = [f"{boxes} annotations are boxes without an outline: their pixels are ignored"] if boxes else []
+    notes += [f"{len(missing)} images not found and left out"] if missing else []
+    if images:
+        taken = {picture.file.resolve() for picture in pictures if isinstance(picture.file, Path)}
+        pictures += [Picture(path, str(path.relative_to(known.folder))) for path in known.others(taken)]
+    return Export(pictures, list(dict.fromkeys(names.values())), notes=notes)
+
+
+def _find(source: Path) -> Path:
+    if source.is_file():
+        return source
+    found = sorted([*source.glob("*.json"), *source.glob("annotations/*.json")])
+    if len(found) != 1:
+        told = ", ".join(path.name for path in found[:5]) or "none"
+        raise SemisegError(f"{source} holds {len(found)} JSON files ({told}); name the COCO file itself")
+    return found[0]
+
+
+class _Region:
+    """Pixels of one annotation."""
+
+    def __init__(self, row: dict[str, Any], tools: Any, where: str) -> None:
+        self.row, self.tools, self.where = row, tools, where
+        self.outline: Any = row.get("segmentation")
+        if isinstance(self.outline, list):
+            parts = [self.outline] if self.outline and not isinstance(self.outline[0], list) else self.outline
+            self.outline = [part for part in parts if len(part) >= 6]  # fewer than three corners have no area
+        self.is_box = not self.outline
+        if self.is_box and not row.get("bbox"):
+            raise SemisegError(f"{where} has neither segmentation nor bbox; remove it or export again")
+        self.box = rectangle(*(float(value) for value in row["bbox"])) if self.is_box else []
+
+    def __call__(self, size: Size) -> Patch:
+        if self.is_box:
+            return polygon(self.box, size)
+        try:
+            if isinstance(self.outline, list):
+                coded = self.tools.merge(self.tools.frPyObjects(self.outline, *size))
+            elif tuple(self.outline["size"]) != size:
+                raise ValueError(f"run lengths of {self.outline['size']}, image of {list(size)}")
+            elif isinstance(self.outline["counts"], list):
+                coded = self.tools.frPyObjects(self.outline, *size)
+            else:
+                coded = {"size": list(size), "counts": str(self.outline["counts"]).encode()}
+            mask = self.tools.decode(coded)
+            if mask.shape != size:
+                raise ValueError(f"mask of {mask.shape}, image of {size}")
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise SemisegError(f"{self.where}: its segmentation cannot be read ({error}); export again") from None
+        return from_mask(np.asarray(mask, bool), size)

@@ -1,0 +1,125 @@
+"""Masks that are coloured pictures, and a table from colour to class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ...errors import SemisegError
+from ..base import Colour
+from ..folder import contents, files_by_stem
+from .colour_table import distinct_colours, hex_name, read_colours
+from .export import BACKGROUND, IGNORED, Export, Picture, Plan
+from .regions import Size
+
+BLACK = (0, 0, 0)
+OTHER = "__other__"  # label of colours that the table does not name
+LAYOUT = (
+    "images/ and masks/ (also with train/ and val/), JPEGImages/ and SegmentationClass/, or masks with --images DIR"
+)
+
+
+def read_colour(source: Path, images: Path | None, colours: Path | None, others: bool) -> Export:
+    """Coloured masks, found by the stem of their image.
+
+    Args:
+        source: a folder of masks, or one that holds images/ and masks/ (or JPEGImages/ and SegmentationClass/).
+        images: folder of the images, where ``source`` holds masks only.
+        colours: the table; without it that of dataset.yaml or labelmap.txt in ``source``, else the distinct colours
+            of the masks, named #rrggbb.
+        others: colours that the table lacks get a label, instead of being an error.
+
+    Raises:
+        SemisegError: no masks or images, or a table that cannot be read.
+    """
+    pairs = _pairs(source, images)
+    if not any(masks for _, _, masks in pairs):
+        raise SemisegError(f"no masks in {source}: expected {LAYOUT}; found: {contents(source)}")
+    beside = next((path for path in (source / "dataset.yaml", source / "labelmap.txt") if _has_colours(path)), None)
+    given = colours or beside
+    notes: list[str] = []
+    found: list[Colour] = []
+    table = read_colours(given) if given else {}
+    if not given:
+        found = distinct_colours(read_coloured(path) for _, _, masks in pairs for path in masks.values())
+        table = {hex_name(colour): colour for colour in found if colour != BLACK}
+        notes.append("colours found: " + ", ".join(hex_name(colour) for colour in found)
+                     + "; name them with --colours FILE")  # fmt: skip
+    labels = dict(table)
+    if given and BLACK not in table.values():
+        labels[IGNORED] = BLACK
+    elif not given and BLACK in found:
+        labels[BACKGROUND] = BLACK
+    pictures = [
+        Picture(file, file.name, _Coloured(masks[stem], labels, others) if stem in masks else None, split=split)
+        for split, files, masks in pairs
+        for stem, file in files.items()
+    ]
+    alone = [path for _, files, masks in pairs for stem, path in masks.items() if stem not in files]
+    if alone:
+        notes.append(f"{len(alone)} masks have no image of their stem, e.g. {alone[0]}: left out")
+    if not any(picture.truth for picture in pictures):
+        raise SemisegError(f"no mask in {source} has the stem of an image; give the images' folder with --images DIR")
+    return Export(pictures, list(table), table, notes, full=True)
+
+
+def read_coloured(path: Path) -> np.ndarray:
+    """A mask file as the colours one sees, uint8 (H, W, 3), palette and grey files included.
+
+    Raises:
+        SemisegError: it cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.array(image.convert("RGB"))
+    except Exception as error:  # decoders of damaged files raise nearly anything
+        raise SemisegError(f"{path} cannot be read as a mask ({error}); replace or remove it") from None
+
+
+class _Coloured:
+    """Truth of one mask file; ``colours`` by label."""
+
+    def __init__(self, path: Path, colours: dict[str, Colour], others: bool) -> None:
+        self.path, self.colours, self.others = path, colours, others
+
+    def labels(self) -> set[str]:
+        return set(self.colours) | ({OTHER} if self.others else set())
+
+    def draw(self, plan: Plan, size: Size) -> np.ndarray:
+        values = read_coloured(self.path)
+        if values.shape[:2] != size:
+            raise SemisegError(f"{self.path} has {values.shape[1]}x{values.shape[0]} pixels, its image "
+                               f"{size[1]}x{size[0]}; make the mask as large as its image")  # fmt: skip
+        codes = values.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
+        mask = np.full(size, plan.number.get(OTHER, plan.blank), np.uint8)
+        unknown = np.ones(size, bool)
+        for label, (red, green, blue) in self.colours.items():
+            hit = codes == red << 16 | green << 8 | blue
+            mask[hit] = plan.number[label]
+            unknown &= ~hit
+        if not self.others and unknown.any():
+            y, x = np.argwhere(unknown)[0]
+            raise SemisegError(f"{self.path}: {hex_name(values[y, x].tolist())} at row {y}, column {x} is no class's "
+                               "colour; add it to the table, or --others ignore")  # fmt: skip
+        return mask
+
+
+def _has_colours(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    return path.suffix == ".txt" or "colours:" in path.read_text(encoding="utf-8", errors="replace")
+
+
+def _pairs(source: Path, images: Path | None) -> list[tuple[str, dict[str, Path], dict[str, Path]]]:
+    """Split, images by stem and masks by stem."""
+    if not source.is_dir():
+        raise SemisegError(f"no folder {source}; expected {LAYOUT}")
+    pictures = images or next((source / n for n in ("images", "JPEGImages") if (source / n).is_dir()), None)
+    masks = next((source / name for name in ("masks", "SegmentationClass") if (source / name).is_dir()), source)
+    if pictures is None or not pictures.is_dir():
+        raise SemisegError(f"no images for the masks of {source}: expected {LAYOUT}; found: {contents(source)}")
+    if any((pictures / split).is_dir() for split in ("train", "val")):
+        return [(s, files_by_stem(pictures / s), files_by_stem(masks / s)) for s in ("train", "val")]
+    return [("", files_by_stem(pictures), files_by_stem(masks))]

@@ -1,0 +1,108 @@
+"""labelme: a JSON file beside every annotated image."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ...errors import SemisegError
+from .export import Export, Picture, Shape, Shapes, load_json, sorted_labels
+from .images import Images, not_found
+from .regions import Patch, Size, ellipse, from_mask, polygon
+
+LINES = ("point", "points", "line", "linestrip")
+
+
+def read_labelme(source: Path, images: Path | None, skip_missing: bool) -> Export:
+    """Every labelme file below a folder, or one file; images without one are unlabelled.
+
+    An image is looked for where its file says, then below ``images`` or the folder; failing that the file's own copy
+    (imageData) is taken.
+
+    Raises:
+        SemisegError: no such file, one that is not labelme's, or a missing image.
+    """
+    folder = source if source.is_dir() else source.parent
+    files = [source] if source.is_file() else sorted(folder.rglob("*.json"))
+    known = Images(images or folder)
+    pictures: list[Picture] = []
+    missing: list[str] = []
+    left_out = 0
+    read = [(path, sheet) for path in files if isinstance(sheet := load_json(path), dict) and "shapes" in sheet]
+    if not read:
+        raise SemisegError(f"no labelme file in {source}: expected JSON files with shapes: and imagePath:")
+    for path, sheet in read:
+        named = str(sheet.get("imagePath") or path.with_suffix(".jpg").name)
+        file = _image_of(path, named, sheet, known)
+        if file is None:
+            missing.append(f"{named} of {path}")
+            continue
+        areas = [shape for shape in sheet["shapes"] if (shape.get("shape_type") or "polygon") not in LINES]
+        left_out += len(sheet["shapes"]) - len(areas)
+        shapes = [_shape(shape, path) for shape in areas]
+        size = (int(sheet["imageHeight"]), int(sheet["imageWidth"])) if sheet.get("imageHeight") else None
+        pictures.append(Picture(file, named, Shapes(shapes), size))
+    if missing and not skip_missing:
+        raise not_found(missing, len(read), known.folder)
+    notes = [f"{left_out} points and lines left out: they have no area"] if left_out else []
+    notes += [f"{len(missing)} annotated images not found and left out"] if missing else []
+    annotated = {picture.file.resolve() for picture in pictures if isinstance(picture.file, Path)}
+    if source.is_dir() or images:
+        pictures += [Picture(path, str(path.relative_to(known.folder))) for path in known.others(annotated)]
+    return Export(pictures, sorted_labels(pictures), notes=notes)
+
+
+def _image_of(path: Path, named: str, sheet: dict[str, Any], known: Images) -> Path | bytes | None:
+    beside = path.parent / named.replace("\\", "/")
+    if beside.is_file():
+        return beside
+    found = known.find(named)
+    if found is None and sheet.get("imageData"):
+        try:
+            return base64.b64decode(sheet["imageData"])
+        except (ValueError, binascii.Error):
+            return None
+    return found
+
+
+def _shape(shape: dict[str, Any], path: Path) -> Shape:
+    try:
+        kind = shape.get("shape_type") or "polygon"
+        label = str(shape["label"])
+        points = [(float(x), float(y)) for x, y in shape["points"]]
+        if kind == "mask":
+            return Shape(label, _Stored(shape["mask"], points[0]))
+        if kind == "circle":
+            (x, y), (at_x, at_y) = points
+            radius = math.hypot(at_x - x, at_y - y)
+            points = ellipse(x, y, radius, radius)
+        elif kind == "rectangle" and len(points) == 2:
+            (x, y), (to_x, to_y) = points
+            points = [(x, y), (to_x, y), (to_x, to_y), (x, to_y)]
+        if len(points) < 3:
+            raise ValueError(f"{len(points)} points")
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise SemisegError(
+            f"{path}: the shape {shape.get('label')!r} cannot be read ({type(error).__name__}: {error}); open it in "
+            "labelme and draw the shape anew"
+        ) from None
+    return Shape(label, lambda size: polygon(points, size))
+
+
+class _Stored:
+    """Region of a mask drawn by labelme's AI tools: a base64 PNG whose first pixel lies at ``corner``."""
+
+    def __init__(self, coded: str, corner: tuple[float, float]) -> None:
+        with Image.open(io.BytesIO(base64.b64decode(coded))) as image:
+            self.mask = np.array(image.convert("L")) > 0
+        self.left, self.top = int(corner[0]), int(corner[1])
+
+    def __call__(self, size: Size) -> Patch:
+        return from_mask(self.mask, size, self.top, self.left)

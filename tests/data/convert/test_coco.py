@@ -1,0 +1,100 @@
+"""COCO files, made as the tools make them, become masks."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from exports import HEIGHT, WIDTH, expect, photo, same, square, stored
+
+from semiseg.data.convert import convert
+from semiseg.errors import SemisegError
+
+
+def coco(path: Path, files: list[str], annotations: list[dict[str, Any]], names: dict[int, str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet = {
+        "info": {"description": "", "version": "1.0", "year": 2026, "contributor": "", "date_created": ""},
+        "licenses": [{"id": 0, "name": "", "url": ""}],
+        "categories": [{"id": i, "name": name, "supercategory": ""} for i, name in names.items()],
+        "images": [{"id": i + 1, "width": WIDTH, "height": HEIGHT, "file_name": name, "license": 0, "flickr_url": "",
+                    "coco_url": "", "date_captured": 0} for i, name in enumerate(files)],
+        "annotations": [{"id": i + 1, "iscrowd": 0, "area": 1.0, "bbox": [0, 0, 1, 1]} | row
+                        for i, row in enumerate(annotations)],
+    }  # fmt: skip
+    path.write_text(json.dumps(sheet))
+
+
+def flat(points: list[list[float]]) -> list[float]:
+    return [value for point in points for value in point]
+
+
+def test_coco_polygons_and_run_lengths_in_the_order_of_ids(tmp_path: Path) -> None:
+    tools = pytest.importorskip("pycocotools.mask")
+    holed = expect((1, slice(10, 16), slice(12, 20)), (0, slice(12, 14), slice(14, 17)))
+    columns = holed.ravel(order="F")  # counts of 0 and of 1 in turn, down the columns
+    ends = np.flatnonzero(np.diff(columns)) + 1
+    counts = np.diff([0, *ends, columns.size]).tolist()
+    packed = tools.encode(np.asfortranarray(expect((1, slice(1, 4), slice(22, 28)))))
+    photo(tmp_path / "in" / "images" / "default" / "a.png")
+    photo(tmp_path / "in" / "images" / "default" / "b.png")
+    coco(tmp_path / "in" / "annotations" / "instances_default.json", ["a.png", "b.png"], [
+        {"image_id": 1, "category_id": 7, "segmentation": [flat(square(1, 1, 4)), flat(square(8, 1, 3))]},
+        {"image_id": 1, "category_id": 3, "segmentation": {"counts": counts, "size": [HEIGHT, WIDTH]}, "iscrowd": 1},
+        {"image_id": 1, "category_id": 7,
+         "segmentation": {"counts": packed["counts"].decode(), "size": [HEIGHT, WIDTH]}},
+    ], {7: "cat", 3: "dog", 9: "unseen"})  # fmt: skip
+    done = convert(tmp_path / "in", "coco", tmp_path / "out")
+    assert done.classes == ("background", "dog", "cat", "unseen") and (done.images, done.masks) == (2, 1)
+    wanted = expect((2, slice(1, 5), slice(1, 5)), (2, slice(1, 4), slice(8, 11)), (2, slice(1, 4), slice(22, 28)))
+    same(stored(tmp_path / "out", "a"), wanted + holed)
+
+
+def test_coco_boxes_without_an_outline_are_ignored_pixels(tmp_path: Path) -> None:
+    pytest.importorskip("pycocotools.mask")
+    photo(tmp_path / "elsewhere" / "a.png")
+    photo(tmp_path / "elsewhere" / "unlisted.png")
+    coco(tmp_path / "labels.json", ["train/a.png"], [
+        {"image_id": 1, "category_id": 1, "segmentation": [flat(square(2, 2, 5))]},
+        {"image_id": 1, "category_id": 1, "segmentation": [], "bbox": [4, 4, 8, 6]},
+    ], {1: "cat"})  # fmt: skip
+    done = convert(tmp_path / "labels.json", "coco", tmp_path / "out", images=tmp_path / "elsewhere")
+    assert (done.images, done.masks) == (2, 1) and "1 annotations are boxes" in done.notes[0]
+    wanted = expect((255, slice(4, 10), slice(4, 12)), (1, slice(2, 7), slice(2, 7)))
+    same(stored(tmp_path / "out", "a"), wanted)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"category_id": 5, "segmentation": []}, "annotation 1 has category 5, which is not in categories"),
+        ({"category_id": 1, "segmentation": {"counts": [1], "size": [3, 3]}}, r"run lengths of \[3, 3\]"),
+        ({"category_id": 1, "segmentation": None, "bbox": []}, "neither segmentation nor bbox"),
+    ],
+)
+def test_damaged_coco_annotations_are_named(tmp_path: Path, row: dict[str, Any], message: str) -> None:
+    pytest.importorskip("pycocotools.mask")
+    photo(tmp_path / "a.png")
+    coco(tmp_path / "labels.json", ["a.png"], [{"image_id": 1} | row], {1: "cat"})
+    with pytest.raises(SemisegError, match=message):
+        convert(tmp_path / "labels.json", "coco", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "is not a COCO file: expected images:, annotations: and categories:"),
+        ('{"images": [{"id": 1}], "categories": []}', "not laid out as coco exports are .*file_name"),
+        ('{"images": [], "categories": [{"id": NaN}]}', "is not JSON .*NaN for a number"),
+    ],
+)
+def test_other_files_are_refused_in_a_line(tmp_path: Path, text: str, message: str) -> None:
+    pytest.importorskip("pycocotools.mask")
+    (tmp_path / "labels.json").write_text(text)
+    with pytest.raises(SemisegError, match=message):
+        convert(tmp_path / "labels.json", "coco", tmp_path / "out")
+    (tmp_path / "second.json").write_text("{}")
+    with pytest.raises(SemisegError, match=r"holds 2 JSON files \(labels.json, second.json\)"):
+        convert(tmp_path, "coco", tmp_path / "out")
