@@ -51,7 +51,13 @@ def read_results(path: Path) -> list[dict[str, Any]]:
 
 
 def run_once(
-    path: Path, key: dict[str, Any], preset: str, overrides: list[str], work: Path, config: Config | None = None
+    path: Path,
+    key: dict[str, Any],
+    preset: str,
+    overrides: list[str],
+    work: Path,
+    config: Config | None = None,
+    keep: bool = False,
 ) -> dict[str, Any] | None:
     """Train unless a run with this ``key`` is in the file; the result is saved before anything else starts.
 
@@ -62,6 +68,7 @@ def run_once(
         preset: preset name or YAML file, as on the command line.
         overrides: ``section.key=value`` words.
         work: folder for runs in progress; an interrupted run is resumed, a finished one removed.
+        keep: leave the folder of the finished run, for what follows from it.
         config: the configuration, where ``preset`` and ``overrides`` alone do not give it.
 
     Returns:
@@ -78,11 +85,11 @@ def run_once(
         for row in read_results(path):
             if all(row.get(column) == value for column, value in key.items()):
                 return row
-        return _run(path, key, preset, overrides, work / name, config)
+        return _run(path, key, preset, overrides, work / name, config, keep)
 
 
 def _run(
-    path: Path, key: dict[str, Any], preset: str, overrides: list[str], run_dir: Path, config: Config | None
+    path: Path, key: dict[str, Any], preset: str, overrides: list[str], run_dir: Path, config: Config | None, keep: bool
 ) -> dict[str, Any]:
     from .training.loop import train
 
@@ -113,7 +120,8 @@ def _run(
         "versions": versions(),
     }
     _append(path, row)
-    shutil.rmtree(run_dir)
+    if not keep:
+        shutil.rmtree(run_dir)
     print(json.dumps({k: row[k] for k in (*key, "miou_last", "miou_best", "miou_last_teacher", "seconds")}), flush=True)
     return row
 
