@@ -21,7 +21,7 @@ class FakeHub:
     """``create_repo``, ``upload_folder`` and ``snapshot_download`` of huggingface_hub on a local folder."""
 
     def __init__(self, place: Path) -> None:
-        self.place, self.calls, self.error = place, [], None
+        self.place, self.calls, self.error, self.private = place, [], None, True
 
     def HfApi(self) -> "FakeHub":
         return self
@@ -32,13 +32,17 @@ class FakeHub:
         self.calls.append((repo_id, private, exist_ok))
         return f"https://hub.example/{repo_id}"
 
+    def repo_info(self, repo_id: str) -> SimpleNamespace:
+        return SimpleNamespace(private=self.private)
+
     def upload_folder(self, folder_path: str, repo_id: str, commit_message: str) -> None:
         shutil.copytree(folder_path, self.place / repo_id)
 
     def snapshot_download(self, repo_id: str, local_dir: str, allow_patterns: list[str]) -> None:
-        if self.error:
-            raise self.error
         Path(local_dir).mkdir(parents=True, exist_ok=True)
+        if self.error:
+            (Path(local_dir) / "half").touch()
+            raise self.error
         for name in allow_patterns:
             if (self.place / repo_id / name).exists():
                 shutil.copy(self.place / repo_id / name, local_dir)
@@ -73,10 +77,18 @@ def test_there_and_back(fake: FakeHub, folder: Path, tmp_path: Path) -> None:
 
 def test_refusals_are_one_line_with_the_mend(fake: FakeHub, folder: Path, tmp_path: Path) -> None:
     semiseg.train(tiny(folder, tmp_path / "run", method__name="supervised"), progress=False)
-    refused: Any = ValueError("401 Client Error")
-    refused.response = SimpleNamespace(status_code=401)
+
+    def answered(status: int) -> Any:
+        error: Any = ValueError(f"{status} Client Error")
+        error.response = SimpleNamespace(status_code=status)
+        return error
+
+    wrapped = FileNotFoundError("cannot find the files")  # what a download makes of an answer
+    wrapped.__cause__ = answered(403)
     for error, said in (
-        (refused, "hf auth login"),
+        (answered(401), "hf auth login"),
+        (wrapped, "the hub refuses me/streets: run `hf auth login`"),
+        (answered(404), "knows no me/streets: check USER/NAME"),
         (ConnectionError("no route\nto host"), r"\(no route\)$|: no route$"),
     ):
         fake.error = error
@@ -84,7 +96,18 @@ def test_refusals_are_one_line_with_the_mend(fake: FakeHub, folder: Path, tmp_pa
             hub.push(tmp_path / "run", "me/streets")
         with pytest.raises(SemisegError, match=said):
             hub.pull("me/streets", tmp_path / "pulled")
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["photos", "run"]
     fake.error = None
     (fake.place / "me" / "other").mkdir(parents=True)
     with pytest.raises(SemisegError, match=r"holds no model\.safetensors"):
         hub.pull("me/other", tmp_path / "pulled")
+
+
+def test_private_is_not_pushed_into_a_public_repository(fake: FakeHub, folder: Path, tmp_path: Path) -> None:
+    semiseg.train(tiny(folder, tmp_path / "run", method__name="supervised"), progress=False)
+    fake.private = False  # it was there; creating it again changes nothing
+    with pytest.raises(SemisegError, match="exists and is public, nothing was uploaded"):
+        hub.push(tmp_path / "run", "me/streets", private=True)
+    assert not fake.place.exists()
+    hub.push(tmp_path / "run", "me/streets")
+    assert (fake.place / "me" / "streets" / "model.safetensors").exists()

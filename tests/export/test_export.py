@@ -16,7 +16,8 @@ import semiseg
 from semiseg.cli import app
 from semiseg.errors import SemisegError, UsageError
 from semiseg.export import FORMATS, export
-from semiseg.export.model import ImageToLogits, compare, prepared
+from semiseg.export.card import write_card
+from semiseg.export.model import ImageToLogits, compare, metadata, prepared
 from semiseg.training.checkpoint import load_model
 
 SHAPES = [(1, 3, 33, 70), (2, 3, 128, 96)]
@@ -62,12 +63,14 @@ def test_onnx_gives_pytorchs_logits_at_other_sizes(run: Path, onnx_file: Path, s
     np.testing.assert_allclose(logits, expected(run, images), atol=1e-4)
 
 
-def test_onnx_is_one_file_that_names_its_classes(onnx_file: Path) -> None:
+def test_onnx_is_one_file_that_names_its_classes(run: Path, onnx_file: Path) -> None:
     import onnx
 
     model = onnx.load(onnx_file)
     facts = {entry.key: entry.value for entry in model.metadata_props}
     assert json.loads(facts["classes"]) == ["class_0", "class_1", "class_2"]
+    assert json.loads(facts["colours"]) == [list(colour) for colour in load_model(run).info.colours]
+    assert json.loads(facts["resize"]) is None
     assert json.loads(facts["ignore_index"]) == 255 and facts["semiseg"] == semiseg.__version__
     onnx.checker.check_model(model)
     assert sorted(p.name for p in onnx_file.parent.glob("*.onnx*")) == ["net.onnx", "net.onnx.md"]
@@ -128,11 +131,38 @@ def test_a_file_that_differs_is_not_kept(run: Path, tmp_path: Path, monkeypatch:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_resize_is_told_in_facts_and_card(run: Path, tmp_path: Path) -> None:
+    model = load_model(run)
+    model.config.data.resize = (48, 96)
+    assert json.loads(metadata(model)["resize"]) == [48, 96]
+    write_card(model, tmp_path / "net.onnx", tmp_path / "card.md", "onnx")
+    card = (tmp_path / "card.md").read_text(encoding="utf-8")
+    assert "96×48 pixels (width×height)" in card and ".resize((96, 48)," in card
+
+
+@pytest.mark.parametrize(("format", "suffix"), [("onnx", ".onnx"), ("torch", ".pt2")])
+def test_an_exporter_that_fails_is_one_line_and_leaves_nothing(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str, suffix: str
+) -> None:
+    def fails(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("no such operator\nand a long trace")
+
+    monkeypatch.setattr(torch.export, "export", fails)
+    monkeypatch.setattr(torch.onnx, "export", fails)
+    words = ["export", str(run), "--format", format, "--output", str(tmp_path / f"net{suffix}")]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 1 and done.stderr.count("\n") == 1, done.stderr
+    assert f"resnet18 cannot be written as {format} (no such operator)" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_refusals(run: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="choose one of onnx, torch, safetensors"):
         export(run, tmp_path / "net", "tflite")
     with pytest.raises(UsageError, match=r"name it .*net\.pt2"):
         export(run, tmp_path / "net.onnx", "torch")
+    with pytest.raises(UsageError, match=r"name it .*net\.v1\.safetensors"):
+        export(run, tmp_path / "net.v1", "safetensors")
     path = export(run, tmp_path / "net.safetensors", "safetensors")
     before = path.read_bytes()
     with pytest.raises(SemisegError, match="--overwrite"):

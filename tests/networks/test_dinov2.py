@@ -72,6 +72,21 @@ def test_features_lie_on_the_grid_of_the_stride(library, stride):
     assert (backbone.low_channels, backbone.channels) == (24, 24)
 
 
+def test_sizes_round_up_in_onnx_too(library, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    backbone, free = Dinov2("tiny", 16).eval(), torch.export.Dim.DYNAMIC
+    program = torch.onnx.export(
+        backbone, (torch.rand(2, 3, 64, 96),), dynamo=True, dynamic_shapes=({0: free, 2: free, 3: free},),
+        input_names=["x"], verbose=False,
+    )  # fmt: skip
+    program.save(str(tmp_path / "backbone.onnx"), external_data=False)
+    x = torch.rand(1, 3, 50, 71)
+    found = runtime.InferenceSession(str(tmp_path / "backbone.onnx")).run(None, {"x": x.numpy()})
+    for mine, theirs in zip(found, backbone(x), strict=True):
+        torch.testing.assert_close(torch.from_numpy(mine), theirs, atol=1e-4, rtol=0)
+
+
 def test_low_features_come_after_a_quarter_of_the_blocks(library):
     backbone = Dinov2("tiny", 16).eval()
     assert list(backbone.config.out_indices) == [1, 4]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import SemisegError, UsageError
+from ..networks.extras import first_line
 from ..training.checkpoint import LoadedModel, load_model
 from .card import write_card
 from .onnx import write_onnx
@@ -48,14 +49,17 @@ def export(
         overwrite: replace existing files.
 
     Raises:
-        UsageError: no such format, or a suffix of another one.
-        SemisegError: a file exists, a library is missing, or the file's outputs differ from PyTorch's.
+        UsageError: no such format, or a name that does not end like it.
+        SemisegError: a file exists, a library is missing, the network cannot be written in this format, or the file's
+            outputs differ from PyTorch's.
     """
     if format not in FORMATS:
         raise UsageError(f"--format {format!r}: choose one of {', '.join(FORMATS)}")
     path = Path(output)
-    if path.suffix in SUFFIXES.values() and path.suffix != SUFFIXES[format]:
-        raise UsageError(f"{path} ends like another format: name it {path.with_suffix(SUFFIXES[format])}")
+    if path.suffix != SUFFIXES[format]:  # readers, ours among them, go by it
+        stem = path.stem if path.suffix in SUFFIXES.values() else path.name
+        better = path.with_name(f"{stem}{SUFFIXES[format]}")
+        raise UsageError(f"{path} does not end in {SUFFIXES[format]}, as --format {format} does: name it {better}")
     card = path.with_name(f"{path.name}.md")
     if existing := [str(p) for p in (path, card) if p.exists() and not overwrite]:
         raise SemisegError(f"{', '.join(existing)} exists; choose another --output, or --overwrite")
@@ -65,6 +69,13 @@ def export(
     try:
         FORMATS[format](model, partial)
         os.replace(partial, path)
+    except (SemisegError, OSError):
+        raise
+    except Exception as error:  # the exporters raise many kinds
+        raise SemisegError(
+            f"{model.config.network.backbone} cannot be written as {format} ({first_line(error)}); "
+            "try another --format, and please report it"
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
     write_card(model, path, card, format)

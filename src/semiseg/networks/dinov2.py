@@ -73,10 +73,12 @@ class Dinov2(nn.Module):
         s is the output stride; sizes round up.
         """
         height, width = x.shape[-2:]
-        grid = [PATCH * -(-side // self.output_stride) for side in (height, width)]
+        # Not -(-a // b): in ONNX division cuts towards zero, which would round down.
+        stride = self.output_stride
+        grid = [PATCH * ((side + stride - 1) // stride) for side in (height, width)]
         x = F.interpolate(x, size=grid, mode="bilinear", align_corners=False)
         low, last = self.net(x).feature_maps
-        quarter = [-(-side // 4) for side in (height, width)]
+        quarter = [(side + 3) // 4 for side in (height, width)]
         return F.interpolate(low, size=quarter, mode="bilinear", align_corners=False), last
 
     def load_published(self, state: Mapping[str, Tensor] | None = None) -> None:
