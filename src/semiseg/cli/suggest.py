@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from .progress import CountingBar
 from .shared import AsJson, Device, Run, app, command
 
 
@@ -26,6 +25,7 @@ def suggest(
 ) -> None:
     """Rank unlabelled images by what a label would teach. Example: semiseg suggest runs/toy --count 6 --output next"""
     from ..suggest import suggest as rank
+    from .progress import CountingBar
 
     choice: Any = by
     with CountingBar("suggest", shown=not as_json) as bar:
