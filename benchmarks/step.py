@@ -1,6 +1,7 @@
 """What a training step costs beside the bare passes of the same networks on the same tensors.
 
-    python benchmarks/step.py                       # Lite0, 192², batch 4; on CUDA also ResNet-101, 512², batch 5
+    python benchmarks/step.py                       # Lite0, 192², batch 4, all pixels and at most 256 of a class in the
+                                                    # heads; on CUDA also ResNet-101, 512², batch 5
     python benchmarks/step.py toy_streets data.crop=64
     python benchmarks/step.py --quick               # two rounds, to see that it runs
 
@@ -154,7 +155,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
-    settings = {"given": arguments.words} if arguments.words else {"Lite0, 192², batch 4": LITE0}
+    settings = (
+        {"given": arguments.words}
+        if arguments.words
+        else {
+            "Lite0, 192², batch 4": LITE0,
+            "the same, at most 256 pixels of a class": [*LITE0, "method.contrastive.max_pixels_per_class=256"],
+        }
+    )
     if device.type == "cuda" and not arguments.words:
         settings["ResNet-101, 512², batch 5"] = RESNET101
     rows = []

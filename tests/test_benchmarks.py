@@ -28,6 +28,16 @@ def test_run_is_saved_and_skipped(folder: Path, tmp_path: Path) -> None:
     assert experiment.run_once(results, key, "no such preset", [], tmp_path / "work") == row
 
 
+def test_a_run_that_broke_off_before_its_first_checkpoint_starts_afresh(folder: Path, tmp_path: Path) -> None:
+    preset, broken = tmp_path / "own.yaml", tmp_path / "work" / "supervised"
+    preset.write_text(yaml.safe_dump(tiny(folder, tmp_path / "unused").model_dump(mode="json")))
+    broken.mkdir(parents=True)
+    (broken / "metrics.jsonl").write_text('{"kind": "train", "iteration": 1, "loss": 9.0}\n')
+    key, words = {"method": "supervised"}, ["method.name=supervised"]
+    row = experiment.run_once(tmp_path / "own.json", key, str(preset), words, tmp_path / "work")
+    assert row is not None and row["resumed"] is False and row["last_losses"]["loss"] != 9.0
+
+
 def test_a_run_that_another_process_is_at_is_left_to_it(folder: Path, tmp_path: Path) -> None:
     preset = tmp_path / "own.yaml"
     preset.write_text(yaml.safe_dump(tiny(folder, tmp_path / "unused").model_dump(mode="json")))

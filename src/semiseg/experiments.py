@@ -100,7 +100,7 @@ def _run(
         config = Config.parse(config.model_dump(mode="json"), words)
     resume = (run_dir / "checkpoints" / "last.pt").exists()
     print(f"--- {key}{' (resumed)' if resume else ''}", file=sys.stderr, flush=True)
-    result = train(config, resume=resume)
+    result = train(config, resume=run_dir.exists())  # what broke off before its first checkpoint starts afresh
     evaluation = json.loads((run_dir / "evaluation.json").read_text())
     training = [row for row in read_metrics(run_dir) if row["kind"] == "train"]
     row = key | {
