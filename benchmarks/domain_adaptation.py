@@ -26,10 +26,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3])
     parser.add_argument("--table", action="store_true", help="run nothing")
     arguments = parser.parse_args()
-    jobs = [(name, seed) for seed in arguments.seeds for name in RUNS]
-    for name, seed in [] if arguments.table else jobs:
-        key = {"training": name, "labelled": 12, "split_seed": seed}
-        words = [f"data.split_seed={seed}", f"training.seed={seed}", *RUNS[name]]
+    jobs = [(name, labelled, seed) for labelled in (12, 4) for seed in arguments.seeds for name in RUNS]
+    for name, labelled, seed in [] if arguments.table else jobs:
+        key = {"training": name, "labelled": labelled, "split_seed": seed}
+        few = [] if labelled == 12 else [f"data.labelled={labelled}"]  # 12 is the preset's
+        words = [*few, f"data.split_seed={seed}", f"training.seed={seed}", *RUNS[name]]
         run_once(RESULTS, key, "toy_streets", words, arguments.work)
     print(table(read_results(RESULTS), ("training", "labelled")))
 
