@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 
 import camvid
+import plots
 import yaml
 from conftest import tiny
 
 from semiseg import experiments as experiment
+
+PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 
 
 def test_run_is_saved_and_skipped(folder: Path, tmp_path: Path) -> None:
@@ -76,3 +79,9 @@ def test_a_measuring_script_runs_and_names_its_goals(tmp_path: Path) -> None:
                           capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert re.search(r"^(holds |MISSED) ", done.stdout, re.MULTILINE) and not list(tmp_path.iterdir())
+
+
+def test_plots_are_drawn_from_the_committed_results(tmp_path: Path) -> None:
+    written = plots.main(tmp_path)
+    assert [path.name for path in written] == sorted(path.name for path in PICTURES.glob("table?_*.png"))
+    assert all(path.stat().st_size > 5_000 for path in written)

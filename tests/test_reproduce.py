@@ -70,6 +70,12 @@ def test_a_table_runs_what_is_missing_and_says_what_failed(tmp_path: Path, monke
     table = (tmp_path / "table5_mini_toy_streets.md").read_text()
     assert "for the order only" in table and "difference" not in table and "of 1 orderings of the paper" in table
 
+    # Table 7 with 256 vectors is Table 5's last row: its run is taken over; Table 6's λ is another.
+    other = reproduce("table7", scale="mini", seeds=[0], only=["table7_bank_256"], output=tmp_path, overrides=TINY)
+    assert other.rows == [saved[1] | {"preset": "table7_bank_256", "same_run_as": "table5_all"}]
+    another = reproduce("table6", scale="mini", seeds=[0], only=["table6_lambda_1"], output=tmp_path, overrides=TINY)
+    assert "same_run_as" not in another.rows[0]
+
     # Again, with one more seed: only that is run, and a failure does not stop the next run.
     calls: list[tuple[str, int]] = []
     real = tables.run_once

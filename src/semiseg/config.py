@@ -124,6 +124,14 @@ def fields(model: type[BaseModel] = Config, prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def value_of(config: Config, key: str) -> Any:
+    """Value of a key such as ``training.seed``."""
+    value: Any = config
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
 def suggest(word: str, valid: list[str]) -> str:
     """``; did you mean 'x'?`` when something near ``word`` is valid, else an empty string."""
     near = difflib.get_close_matches(word, valid, n=1, cutoff=0.5)

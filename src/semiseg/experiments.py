@@ -12,7 +12,7 @@ import re
 import shutil
 import statistics
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,7 @@ def run_once(
     work: Path,
     config: Config | None = None,
     keep: bool = False,
+    same: Callable[[], dict[str, Any] | None] | None = None,
 ) -> dict[str, Any] | None:
     """Train unless a run with this ``key`` is in the file; the result is saved before anything else starts.
 
@@ -70,6 +71,7 @@ def run_once(
         work: folder for runs in progress; an interrupted run is resumed, a finished one removed.
         keep: leave the folder of the finished run, for what follows from it.
         config: the configuration, where ``preset`` and ``overrides`` alone do not give it.
+        same: asked before a run starts; the row of a run with the same configuration is taken instead of training.
 
     Returns:
         None where another process is at this run; else its row: last and best mIoU of the student and last of the
@@ -85,6 +87,9 @@ def run_once(
         for row in read_results(path):
             if all(row.get(column) == value for column, value in key.items()):
                 return row
+        if same is not None and (found := same()) is not None:
+            _append(path, found | key)
+            return found | key
         return _run(path, key, preset, overrides, work / name, config, keep)
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import statistics
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
-from .config import Config, suggest
+from .config import Config, fields, suggest, value_of
 from .errors import SemisegError, UsageError
 from .experiments import mean_sd, read_results, run_once
 from .presets import list_presets, merged, preset_path, read_yaml
@@ -147,7 +148,9 @@ def reproduce(
         key = {"preset": cell.preset, "split_seed": seed} | ({"overrides": telling} if telling else {})
         command = [f"data.split_seed={seed}", f"training.seed={seed}", *words]
         try:
-            run_once(results, key, cell.preset, command, work, configs[cell.preset, seed])
+            config = configs[cell.preset, seed]
+            same = partial(_same_run, results, key, config, scale, data, words)
+            run_once(results, key, cell.preset, command, work, config, False, same)
         except SemisegError as error:
             failed.append((cell.preset, seed, str(error)))
     rows = [row for row in read_results(results) if row.get("overrides", "") == telling]
@@ -155,6 +158,31 @@ def reproduce(
     (Path(output) / f"{name}.md").parent.mkdir(parents=True, exist_ok=True)
     (Path(output) / f"{name}.md").write_text(text + "\n", encoding="utf-8")
     return Outcome(rows, text, failed)
+
+
+def _same_run(
+    results: Path, key: dict[str, Any], wanted: Config, scale: Scale, data: str, words: list[str]
+) -> dict[str, Any] | None:
+    """A row of another cell, of any table in this folder, whose run was configured alike: Tables 5 to 8 share one."""
+    kind = results.stem.partition("_")[2]
+    for path in sorted(results.parent.glob("table?*.json")):
+        if path.stem.partition("_")[2] != kind:
+            continue
+        for row in read_results(path):
+            if row["split_seed"] != key["split_seed"] or row.get("overrides") != key.get("overrides"):
+                continue
+            try:
+                there = configuration(row["preset"], row["split_seed"], scale, data, words)
+            except UsageError:  # a preset that is no more
+                continue
+            if _telling(there) == _telling(wanted):
+                return {"same_run_as": row["preset"]} | row  # the first of them stays named
+    return None
+
+
+def _telling(config: Config) -> dict[str, Any]:
+    """What decides on the result of a run."""
+    return {key: value_of(config, key) for key in fields() if key not in FREE_ON_RESUME}
 
 
 def report(chosen: list[Cell], rows: list[dict[str, Any]], scale: Scale = "full", data: str = "toy_streets") -> str:

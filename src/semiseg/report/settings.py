@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
 from .. import __version__
-from ..config import Config, fields
+from ..config import Config, fields, value_of
 from .charts import Cell, Table
 from .facts import RunFacts
 
@@ -49,11 +48,3 @@ def versions(runs: list[RunFacts]) -> Table:
         rows.append([run.name, then.get("semiseg"), then.get("torch"), then.get("python")])
     rows.append(["this report", __version__, torch.__version__, platform.python_version()])
     return Table(["", "semiseg", "torch", "Python"], rows)
-
-
-def value_of(config: Config, key: str) -> Any:
-    """Value of a key such as ``training.seed``."""
-    value: Any = config
-    for part in key.split("."):
-        value = getattr(value, part)
-    return value

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from .. import __version__
-from ..config import Config, fields
+from ..config import Config, fields, value_of
 from ..errors import UsageError
 from ..evaluation import EvaluationResult
 from . import checkpoint
@@ -38,9 +38,9 @@ def prepare(config: Config, last: Path, resume: bool) -> bool:
     if not resume:
         raise UsageError(f"{run_dir} already holds a run; add --resume to go on, or choose another run_dir=")
     saved = Config.parse(checkpoint.load(last)["config"])
-    changed = [key for key in fields() if key not in FREE_ON_RESUME and _value(saved, key) != _value(config, key)]
+    changed = [key for key in fields() if key not in FREE_ON_RESUME and value_of(saved, key) != value_of(config, key)]
     if changed:
-        shown = ", ".join(f"{key} ({_value(saved, key)} then, {_value(config, key)} now)" for key in changed[:3])
+        shown = ", ".join(f"{key} ({value_of(saved, key)} then, {value_of(config, key)} now)" for key in changed[:3])
         raise UsageError(f"--resume with another configuration: {shown}; give the same values or another run_dir=")
     return True
 
@@ -64,10 +64,3 @@ def write_summary(
         "versions": {"semiseg": __version__, "python": platform.python_version(), "torch": torch.__version__},
     }
     (run_dir / "evaluation.json").write_text(json.dumps(summary, indent=1))
-
-
-def _value(config: Config, key: str) -> Any:
-    value: Any = config
-    for part in key.split("."):
-        value = getattr(value, part)
-    return value
