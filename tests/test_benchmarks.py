@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 import camvid
+import options
 import plots
 import yaml
 from conftest import tiny
 
+from semiseg import Config
 from semiseg import experiments as experiment
 
 PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
@@ -85,3 +87,11 @@ def test_plots_are_drawn_from_the_committed_results(tmp_path: Path) -> None:
     written = plots.main(tmp_path)
     assert [path.name for path in written] == sorted(path.name for path in PICTURES.glob("table?_*.png"))
     assert all(path.stat().st_size > 5_000 for path in written)
+
+
+def test_every_option_of_the_comparison_trains(tmp_path: Path) -> None:
+    small = ["training.batch_size=2", "network.backbone=resnet18", "data.options.train=14"]
+    found = options.one([*small, "training.accumulation=2"], 4)
+    assert found["seconds"] > 0 and found["mib"] >= 0
+    for words in options.OPTIONS:
+        Config.load("toy_streets", [*options.BASE, *words])

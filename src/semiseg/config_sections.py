@@ -279,7 +279,8 @@ class TrainingConfig(Section):
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Autocast type of the passes; never below fp32 by default on a CPU, where bf16 was measured 19 times slower."""
+    """Autocast type of the passes. bf16 took 0.93 of fp32's time on a processor with AVX-512 BF16
+    (benchmarks/results/options_cpu.json); processors without such instructions emulate it."""
     sync_batch_norm: bool = True
     """With several CUDA processes: BatchNorm over the joint batch (SyncBatchNorm) instead of each process's part."""
     plateau_patience: Count | None = None
@@ -295,7 +296,8 @@ class TrainingConfig(Section):
     """joint: the student sees labelled crops and all views as one batch. in_turn: one after the other, each computed
     again in the backward pass: the least memory, one more forward pass, BatchNorm statistics of each part alone."""
     channels_last: bool = True
-    """Memory layout of images and weights: depthwise convolutions on a CPU were measured 25 times faster backward."""
+    """Memory layout of images and weights; without it a step took 1.07 times as long on a CPU
+    (benchmarks/results/options_cpu.json)."""
     deterministic: bool = False
     """Only deterministic kernels: slower on a GPU, no difference on a CPU."""
     log_every: Count = 10
