@@ -6,7 +6,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from semiseg.data.base import palette
+from semiseg.data.base import default_colours
 from semiseg.data.folder import open_folder
 from semiseg.errors import SemisegError, UsageError
 
@@ -56,7 +56,7 @@ def test_palette_masks_give_indices_not_colours(tmp_path: Path) -> None:
     put(tmp_path / "images" / "b.png", picture())
     for name in "ab":
         mask = Image.fromarray(np.array([[0, 1], [2, 255]], np.uint8).repeat(3, 0).repeat(4, 1))
-        mask.putpalette([v for colour in palette(256) for v in colour])
+        mask.putpalette([v for colour in default_colours(256) for v in colour])
         (tmp_path / "masks").mkdir(exist_ok=True)
         mask.save(tmp_path / "masks" / f"{name}.png")
         with Image.open(tmp_path / "masks" / f"{name}.png") as stored:
@@ -110,8 +110,8 @@ def test_wrong_layouts_say_what_was_expected_and_found(tmp_path: Path) -> None:
 
 
 def test_palette_colours_are_distinct_and_stable() -> None:
-    assert len(set(palette(60))) == 60
-    assert palette(5) == palette(60)[:5]
+    assert len(set(default_colours(60))) == 60
+    assert default_colours(5) == default_colours(60)[:5]
 
 
 def flat(root: Path, values: list[np.ndarray], **settings: object) -> Path:

@@ -12,7 +12,7 @@ import numpy as np
 Colour = tuple[int, int, int]
 
 
-def palette(count: int) -> tuple[Colour, ...]:
+def default_colours(count: int) -> tuple[Colour, ...]:
     """``count`` distinct RGB colours, the same on every call: hues a golden angle apart, in three brightnesses."""
     colours = []
     for i in range(count):

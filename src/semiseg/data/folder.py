@@ -10,7 +10,7 @@ import yaml
 from PIL import Image, ImageOps
 
 from ..errors import SemisegError, UsageError
-from .base import Colour, DatasetInfo, ImageSet, palette
+from .base import Colour, DatasetInfo, ImageSet, default_colours
 from .masks import convert_command
 from .samplers import generator
 
@@ -224,7 +224,7 @@ def _describe(base: Path, masks: list[Path]) -> tuple[DatasetInfo, tuple[int, ..
     if colours is not None and len(colours) != len(classes):
         raise SemisegError(f"{path}: {len(colours)} colours for {len(classes)} classes; give one each")
     name = str(given.get("name", base.resolve().name))
-    info = DatasetInfo(name, tuple(classes), colours or palette(len(classes)))
+    info = DatasetInfo(name, tuple(classes), colours or default_colours(len(classes)))
     return info, tuple(ignored), colours is not None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...errors import SemisegError, UsageError
-from ..base import Colour, palette
+from ..base import Colour, default_colours
 from ..folder import IGNORE
 from .colour import OTHER
 from .export import BACKGROUND, IGNORED, Export
@@ -54,5 +54,5 @@ def number_classes(
 
 def class_colours(names: Sequence[str], given: dict[str, Colour]) -> list[Colour]:
     """The colours that came with the export, and distinct ones for the other classes."""
-    free = (colour for colour in palette(2 * IGNORE) if colour not in set(given.values()))
+    free = (colour for colour in default_colours(2 * IGNORE) if colour not in set(given.values()))
     return [given[name] if name in given else next(free) for name in names]
