@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import SemisegError, UsageError
-from .base import DatasetInfo, ImageSet
-from .folder import contents, files_by_stem, read_mask, read_rgb
+from .base import DatasetInfo
+from .files import ImageFiles, contents, files_by_stem, read_mask
 
 VOID = 11
 INFO = DatasetInfo(
@@ -22,7 +22,7 @@ INFO = DatasetInfo(
 SPLITS = ("train", "val", "test")
 
 
-class CamVid(ImageSet):
+class CamVid(ImageFiles):
     """``root/SPLIT`` with images and ``root/SPLITannot`` with index masks of the same stem."""
 
     info = INFO
@@ -36,18 +36,10 @@ class CamVid(ImageSet):
                 f"{root} holds: {contents(root)}"
             )
         self.names = sorted(files)
-        self.files, self.masks = files, {name: masks / f"{name}.png" for name in self.names}
+        there = {name: masks / f"{name}.png" for name in self.names}
+        self.files, self.masks = files, {name: path for name, path in there.items() if path.is_file()}
 
-    def image(self, i: int) -> np.ndarray:
-        return read_rgb(self.files[self.names[i]])
-
-    def has_label(self, i: int) -> bool:
-        return self.masks[self.names[i]].is_file()
-
-    def label(self, i: int) -> np.ndarray | None:
-        path = self.masks[self.names[i]]
-        if not path.is_file():
-            return None
+    def read_label(self, path: Path) -> np.ndarray:
         values = read_mask(path)
         if values.ndim == 3:
             raise SemisegError(f"{path} is a colour image; take SegNet's masks, which hold class indices")

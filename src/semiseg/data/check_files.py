@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..errors import SemisegError
 from .check import Finding, from_error
-from .folder import IGNORE, LOSSY, SUFFIXES, read_mask
+from .files import IGNORE, LOSSY, SUFFIXES, read_mask
 from .masks import convert_command
 
 

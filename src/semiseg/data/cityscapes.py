@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import SemisegError, UsageError
-from .base import DatasetInfo, ImageSet
-from .folder import contents, read_mask, read_rgb
+from .base import DatasetInfo
+from .files import ImageFiles, contents, read_mask
 from .layout import wrong_root
 from .masks import from_values
 from .street_classes import CLASSES, COLOURS, ID_TABLE, TRAIN_ID_TABLE
@@ -21,7 +21,7 @@ IDS, TRAIN_IDS = "_gtFine_labelIds.png", "_gtFine_labelTrainIds.png"
 LAYOUT = f"leftImg8bit/{{train,val}}/CITY/*{IMAGE} and gtFine/{{train,val}}/CITY/*{IDS}"
 
 
-class Cityscapes(ImageSet):
+class Cityscapes(ImageFiles):
     """Images by ``CITY/CITY_SEQUENCE_FRAME``; an image without a mask is unlabelled.
 
     Args:
@@ -37,16 +37,7 @@ class Cityscapes(ImageSet):
         found = {} if masks is None else _by_name(masks, IDS) | _by_name(masks, TRAIN_IDS)
         self.masks = {name: found[name] for name in self.names if name in found}
 
-    def image(self, i: int) -> np.ndarray:
-        return read_rgb(self.files[self.names[i]])
-
-    def has_label(self, i: int) -> bool:
-        return self.names[i] in self.masks
-
-    def label(self, i: int) -> np.ndarray | None:
-        path = self.masks.get(self.names[i])
-        if path is None:
-            return None
+    def read_label(self, path: Path) -> np.ndarray:
         if path.name.endswith(TRAIN_IDS):
             return from_values(read_mask(path), TRAIN_ID_TABLE, path, "train ids 0…18 and 255")
         return from_values(read_mask(path), ID_TABLE, path, "the label ids -1…33 and 255")

@@ -7,71 +7,15 @@ from typing import Any
 
 import numpy as np
 import yaml
-from PIL import Image, ImageOps
 
 from ..errors import SemisegError, UsageError
-from .base import Colour, DatasetInfo, ImageSet, default_colours
+from .base import Colour, DatasetInfo, default_colours
+from .files import IGNORE, LOSSY, ImageFiles, contents, files_by_stem, read_mask
 from .masks import convert_command
 from .samplers import generator
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
-LOSSY = (".jpg", ".jpeg", ".webp")
-IGNORE = 255
 LARGEST = 65535  # of the values a mask may hold (16-bit PNG)
 LAYOUT = "expected images/ and masks/ (same file stem), or images/{train,val} and masks/{train,val}"
-
-
-def read_rgb(path: Path) -> np.ndarray:
-    """An image file, upright, as uint8 (H, W, 3) RGB.
-
-    Raises:
-        SemisegError: the file cannot be read.
-    """
-    try:
-        with Image.open(path) as image:
-            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    except Exception as error:  # decoders of damaged files raise nearly anything
-        raise SemisegError(f"{path} cannot be read as an image ({error}); replace or remove it") from None
-
-
-def read_mask(path: Path) -> np.ndarray:
-    """A mask file as stored: uint8 or int (H, W) indices, palette files included, or uint8 (H, W, 3) colours.
-
-    Raises:
-        SemisegError: the file cannot be read.
-    """
-    try:
-        with Image.open(path) as mask:
-            if mask.mode in ("LA", "PA"):  # the index is the first channel, the second only opacity
-                values = np.array(mask)[..., 0]
-            else:
-                values = np.array(mask if mask.mode in ("L", "P", "1", "I", "I;16") else mask.convert("RGB"))
-    except Exception as error:
-        raise SemisegError(f"{path} cannot be read as a mask ({error}); replace or remove it") from None
-    return values.astype(np.uint8) if values.dtype == bool else values
-
-
-def files_by_stem(folder: Path) -> dict[str, Path]:
-    """Image files of a folder by stem, sorted.
-
-    Raises:
-        SemisegError: two files share a stem.
-    """
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
-            continue
-        if path.stem in found:
-            raise SemisegError(f"{path} and {found[path.stem].name} share a stem; rename one, masks are found by stem")
-        found[path.stem] = path
-    return found
-
-
-def contents(folder: Path) -> str:
-    """The first names in a folder, for messages."""
-    if not folder.is_dir():
-        return "no such folder"
-    return ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
 
 
 def _masks_by_stem(folder: Path) -> dict[str, Path]:
@@ -82,7 +26,7 @@ def _masks_by_stem(folder: Path) -> dict[str, Path]:
     return masks
 
 
-class Folder(ImageSet):
+class Folder(ImageFiles):
     """Images and index masks by stem.
 
     Args:
@@ -107,16 +51,7 @@ class Folder(ImageSet):
         self.table[: info.num_classes] = np.arange(info.num_classes)
         self.table[[IGNORE, *ignored]] = IGNORE
 
-    def image(self, i: int) -> np.ndarray:
-        return read_rgb(self.files[self.names[i]])
-
-    def has_label(self, i: int) -> bool:
-        return self.names[i] in self.masks
-
-    def label(self, i: int) -> np.ndarray | None:
-        path = self.masks.get(self.names[i])
-        if path is None:
-            return None
+    def read_label(self, path: Path) -> np.ndarray:
         values = read_mask(path)
         if values.ndim == 3:
             return self._from_colours(values, path)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ..errors import SemisegError, UsageError
 from .base import DatasetInfo, ImageSet
-from .folder import contents, files_by_stem, read_mask, read_rgb
+from .files import contents, files_by_stem, read_mask, read_rgb
 from .layout import wrong_root
 from .masks import from_values
 from .street_classes import CLASSES, COLOURS, GTA5_COLOUR_TABLE, GTA5_ID_COLOURS, GTA5_ID_TABLE

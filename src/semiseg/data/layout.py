@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..errors import SemisegError
-from .folder import contents
+from .files import contents
 
 
 def wrong_root(

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from ..errors import UsageError
-from .folder import SUFFIXES
+from .files import SUFFIXES
 from .permutations import is_permutation, read_permutation
 
 

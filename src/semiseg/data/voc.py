@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import SemisegError, UsageError
-from .base import Colour, DatasetInfo, ImageSet
-from .folder import contents, files_by_stem, read_mask, read_rgb
+from .base import Colour, DatasetInfo
+from .files import ImageFiles, contents, files_by_stem, read_mask
 from .layout import wrong_root
 from .masks import from_values, value_table
 from .splits import read_list
@@ -34,7 +34,7 @@ def voc_colour(index: int) -> Colour:
 INFO = DatasetInfo("PASCAL VOC 2012", CLASSES, tuple(voc_colour(k) for k in range(len(CLASSES))))
 
 
-class VOC(ImageSet):
+class VOC(ImageFiles):
     """Listed images; VOC's own mask where there is one, otherwise SBD's; without either an image is unlabelled.
 
     Args:
@@ -49,16 +49,7 @@ class VOC(ImageSet):
         self.names = sorted(names)
         self.files, self.masks = files, masks
 
-    def image(self, i: int) -> np.ndarray:
-        return read_rgb(self.files[self.names[i]])
-
-    def has_label(self, i: int) -> bool:
-        return self.names[i] in self.masks
-
-    def label(self, i: int) -> np.ndarray | None:
-        path = self.masks.get(self.names[i])
-        if path is None:
-            return None
+    def read_label(self, path: Path) -> np.ndarray:
         return from_values(read_mask(path), TABLE, path, "the classes 0…20 and 255")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ...errors import SemisegError, UsageError
 from ..base import Colour, default_colours
-from ..folder import IGNORE
+from ..files import IGNORE
 from .colour import OTHER
 from .export import BACKGROUND, IGNORED, Export
 

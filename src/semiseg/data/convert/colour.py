@@ -9,7 +9,7 @@ from PIL import Image
 
 from ...errors import SemisegError
 from ..base import Colour
-from ..folder import contents, files_by_stem
+from ..files import contents, files_by_stem
 from .colour_table import distinct_colours, hex_name, read_colours
 from .export import BACKGROUND, IGNORED, Export, Picture, Plan
 from .regions import Size

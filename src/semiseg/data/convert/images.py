@@ -6,7 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from ...errors import SemisegError
-from ..folder import SUFFIXES
+from ..files import SUFFIXES
 
 
 class Images:

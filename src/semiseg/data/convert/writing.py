@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from ...errors import SemisegError, UsageError
 from ..base import Colour
-from ..folder import SUFFIXES
+from ..files import SUFFIXES
 from .export import Picture
 from .regions import Size
 
