@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from conftest import tiny
+from conftest import tiny, write_picture
 
 import semiseg
 from semiseg.errors import SemisegError, UsageError
@@ -97,6 +97,16 @@ def test_killed_and_resumed_is_bit_equal(folder: Path, tmp_path: Path) -> None:
     assert last(tmp_path / "killed")["iteration"] < 12
     semiseg.train(killed, resume=True, progress=False)
     assert same(last(tmp_path / "whole"), last(tmp_path / "killed"))
+
+
+def test_a_resume_with_other_images_is_refused(folder: Path, tmp_path: Path) -> None:
+    config = tiny(folder, tmp_path / "run", method__name="supervised")
+    semiseg.train(config, progress=False)
+    write_picture(folder, "late", seed=99, mask=False)
+    with pytest.raises(UsageError, match=r"other unlabelled images \(\d+ then, \d+ now\).* another run_dir="):
+        semiseg.train(config, resume=True, progress=False)
+    next((folder / "images").glob("late*")).unlink()
+    semiseg.train(config, resume=True, progress=False)
 
 
 def test_nothing_is_written_over(folder: Path, tmp_path: Path) -> None:

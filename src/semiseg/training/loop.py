@@ -318,6 +318,7 @@ class Run:
             "config": self.config.model_dump(mode="json"),
             "info": {"name": info.name, "classes": list(info.classes), "colours": [list(c) for c in info.colours]},
             "best": [self.best_miou, self.best_iteration, self.stale],
+            "data": run_folder.data_facts(self.data),
         }
         if not model_only:
             state |= {
@@ -328,6 +329,7 @@ class Run:
         return state
 
     def _load(self, state: dict[str, Any]) -> None:
+        run_folder.check_same_data(state.get("data", {}), run_folder.data_facts(self.data))  # older files have none
         self.method.load_state_dict(state["method"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])

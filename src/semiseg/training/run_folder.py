@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 
 from .. import __version__
 from ..config import Config, fields, value_of
+from ..data.run_data import RunData
 from ..errors import UsageError
 from ..evaluation import EvaluationResult
 from . import checkpoint
@@ -43,6 +45,31 @@ def prepare(config: Config, last: Path, resume: bool) -> bool:
         shown = ", ".join(f"{key} ({value_of(saved, key)} then, {value_of(config, key)} now)" for key in changed[:3])
         raise UsageError(f"--resume with another configuration: {shown}; give the same values or another run_dir=")
     return True
+
+
+def data_facts(data: RunData) -> dict[str, list[Any]]:
+    """How many images of each kind, and a digest of their names: what a resume compares."""
+    kinds = {
+        "labelled images": data.labelled_names,
+        "unlabelled images": [data.train.names[i] for i in data.unlabelled],
+        "validation images": data.val.names,
+        "images of the source domain": data.source.names if data.source is not None else [],
+    }
+    return {kind: [len(names), hashlib.sha256("\n".join(names).encode()).hexdigest()] for kind, names in kinds.items()}
+
+
+def check_same_data(saved: dict[str, list[Any]], now: dict[str, list[Any]]) -> None:
+    """Refuse to go on with other images than the run began with; new masks and new files change the split.
+
+    Raises:
+        UsageError: names which images are others.
+    """
+    for kind, (count, digest) in saved.items():
+        if digest != now[kind][1]:
+            raise UsageError(
+                f"--resume with other {kind} ({count} then, {now[kind][0]} now): give the run its list and folder back "
+                "or start anew with another run_dir="
+            )
 
 
 def write_summary(
