@@ -243,12 +243,47 @@ def test_source_images_are_compared_with_the_crop_and_with_validation(folder: Pa
     assert told(source_resize=(60, 64)) == [small, same]
 
 
-def test_grey_levels_instead_of_class_numbers_get_a_hint(folder: Path) -> None:
-    for path in (folder / "masks").iterdir():
+def repaint(root: Path, values: list[int]) -> None:
+    """Save the folder's masks anew with other values for the classes 0, 1 and 2."""
+    for path in (root / "masks").iterdir():
         with Image.open(path) as mask:
-            Image.fromarray(np.array(mask) * np.uint8(100)).save(path)
+            Image.fromarray(np.array(values, np.uint8)[np.array(mask)]).save(path)
+
+
+@pytest.mark.parametrize("described", ["", "classes: [ground, leaf]\n", "classes: [a, b, c]\n"])
+@pytest.mark.parametrize("values", [[0, 255, 255], [0, 127, 254]])
+def test_black_and_white_and_grey_masks_are_errors_whose_command_mends_them(
+    folder: Path, described: str, values: list[int]
+) -> None:
+    repaint(folder, values)
+    if described:
+        (folder / "dataset.yaml").write_text(described)
+    code, out, _ = check(folder, "data.crop=32", "--json")
+    findings = [f for f in json.loads(out)["findings"] if f["level"] == "error"]
+    assert code == 1 and findings
+    command = findings[0]["mend"].rpartition("run ")[2]
+    assert command == f"semiseg data convert {folder} --from colour --output {folder}_converted"
+    done = CliRunner().invoke(app, shlex.split(command)[1:])
+    assert done.exit_code == 0, done.stderr
+    code, out, _ = check(f"{folder}_converted", "data.crop=32")
+    assert code == 0 and f"{len(set(values))} classes: 0 errors" in out
+
+
+def test_a_class_that_is_missing_beside_ignored_pixels_is_no_error(folder: Path) -> None:
+    (folder / "dataset.yaml").write_text("classes: [a, b, c]\n")
+    repaint(folder, [0, 1, 255])
+    assert messages(findings(folder)) == [("warning", "no labelled image shows: c")]
+
+
+def test_many_absent_classes_get_the_hint_of_grey_levels(folder: Path) -> None:
+    (folder / "dataset.yaml").write_text(f"classes: [{', '.join(f'c{i}' for i in range(9))}]\n")
     (absent,) = [f for f in findings(folder) if "no labelled image shows" in f.message]
     assert "grey levels" in absent.mend and "--from colour" in absent.mend
+
+
+def test_a_folder_is_checked_with_the_settings_of_its_preset(folder: Path) -> None:
+    code, out, _ = check(folder, "--json")
+    assert code == 0 and "smaller than the crop (256, 256)" in out
 
 
 def test_training_checks_the_source_set_too(folder: Path, tmp_path: Path) -> None:

@@ -196,8 +196,12 @@ def test_a_description_that_is_not_yaml(tmp_path: Path) -> None:
 def test_masks_whose_classes_cannot_be_counted(tmp_path: Path) -> None:
     with pytest.raises(SemisegError, match=r"show a single class \(255 means ignored\)"):
         open_folder(flat(tmp_path / "binary", [np.array([[0, 255]], np.uint8)]), "val")
-    with pytest.raises(SemisegError, match=r"1\.png holds the value 900; number the classes 0 to at most 254"):
+    with pytest.raises(SemisegError, match=r"1\.png holds the value 900, and the masks 2 different values in all"):
         open_folder(flat(tmp_path / "deep", [np.array([[0]], np.uint8), np.array([[900]], np.uint16)]), "val")
+    with pytest.raises(SemisegError, match=r"1\.png holds the value 7, and the masks 3 different values in all"):
+        open_folder(flat(tmp_path / "stray", [np.array([[0, 1]], np.uint8), np.array([[1, 7]], np.uint8)]), "val")
+    half = flat(tmp_path / "half", [np.array([[0, 1]], np.uint8), np.array([[5, 255]], np.uint8)])
+    assert len(open_folder(half, "val").info.classes) == 6
 
 
 def test_lossy_masks_options_and_an_empty_split_are_errors(tmp_path: Path) -> None:

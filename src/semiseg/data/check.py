@@ -12,6 +12,8 @@ import numpy as np
 
 from ..errors import SemisegError
 from .base import ImageSet
+from .files import ImageFiles
+from .masks import convert_command
 
 QUICK = 20  # images that a quick check reads beside the labelled masks
 
@@ -73,6 +75,7 @@ def check_data(
         found.append(Finding("error", "source", f"{bare} images have no mask", "add them, or remove the images"))
     seen: dict[bytes, str] = {}
     shown = np.zeros(train.info.num_classes, bool)
+    ignored, ignores = train.info.ignore_index, False  # ignores: some pixel of a labelled mask is ignored
     # Validation comes last: what it shares with the others is known then.
     parts = [(train, "train", resize), (val, "val", None)]
     if source is not None:
@@ -103,7 +106,8 @@ def check_data(
             if needed or split != "train":
                 present = _check_mask(images, i, (height, width), split, found)
                 if needed and present is not None:
-                    shown[present] = True
+                    shown[present[present != ignored]] = True
+                    ignores |= ignored in present
         found += [Finding("warning", split, text, "see that this is what you meant") for text in images.remarks]
         if small:
             found.append(
@@ -111,13 +115,24 @@ def check_data(
                         "their border is padded and ignored; or choose a smaller data.crop")
             )  # fmt: skip
     absent = [name for name, there in zip(train.info.classes, shown, strict=True) if not there]
-    if absent and chosen:
+    missing = shorten(", ".join(absent), 120)
+    if ignores and shown.sum() == 1:  # masks of 0 and 255: every trained pixel has the same class, and mIoU is 100
+        message = f"the labelled masks show one class and {ignored}, which means ignored, but no {missing}"
+        mend = f"label pixels of it, or, for black and white masks, run {_conversion(train)}"
+        found.append(Finding("error", "train", message, mend))
+    elif absent and chosen:
         mend = "label an image that does, or expect IoU 0 for it"
         if 2 * len(absent) > len(shown):
-            mend += "; if the masks hold grey levels instead of 0, 1, …: semiseg data convert --from colour"
-        found.append(Finding("warning", "train", f"no labelled image shows: {shorten(', '.join(absent), 120)}", mend))
+            mend += f"; if the masks hold grey levels instead of 0, 1, …: {_conversion(train)}"
+        found.append(Finding("warning", "train", f"no labelled image shows: {missing}", mend))
     order = {"error": 0, "warning": 1, "info": 2}
     return sorted(found, key=lambda finding: order[finding.level])
+
+
+def _conversion(images: ImageSet) -> str:
+    if isinstance(images, ImageFiles) and images.masks:
+        return convert_command(next(iter(images.masks.values())))
+    return "semiseg data convert --from colour"
 
 
 def _read(images: ImageSet, i: int, split: str, found: list[Finding]) -> np.ndarray | None:
@@ -129,7 +144,7 @@ def _read(images: ImageSet, i: int, split: str, found: list[Finding]) -> np.ndar
 
 
 def _check_mask(images: ImageSet, i: int, size: tuple[int, int], split: str, found: list[Finding]) -> np.ndarray | None:
-    """Classes that the mask shows, or None when it cannot be used."""
+    """Values of the mask, the ignored one included, or None when it cannot be used."""
     where = f"{split}/{images.names[i]}"
     try:
         label = images.label(i)
@@ -143,7 +158,6 @@ def _check_mask(images: ImageSet, i: int, size: tuple[int, int], split: str, fou
                              "make the mask as large as its image"))  # fmt: skip
         return None
     present = np.unique(label)
-    present = present[present != images.info.ignore_index]
-    if not len(present):
+    if present.tolist() == [images.info.ignore_index]:
         found.append(Finding("warning", where, "every pixel of the mask is ignored", "it teaches nothing; label it"))
     return present

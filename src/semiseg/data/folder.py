@@ -62,8 +62,9 @@ class Folder(ImageFiles):
         if (known < 0).any():
             wrong = ", ".join(str(v) for v in np.unique(values[known < 0])[:5])
             raise SemisegError(
-                f"{path} holds values {wrong} outside the classes 0…{self.info.num_classes - 1}; correct the mask, or "
-                "name the classes or the ignored values in dataset.yaml"
+                f"{path} holds values {wrong} outside the classes 0…{self.info.num_classes - 1}; correct the mask, "
+                "name the classes or the ignored values in dataset.yaml, or, for grey levels, run "
+                f"{convert_command(path)}"
             )
         return known.astype(np.uint8)
 
@@ -189,10 +190,10 @@ def _colours(given: Any, path: Path) -> tuple[Colour, ...]:
 
 
 def _count(base: Path, masks: list[Path], ignored: list[int]) -> int:
-    """Number of classes: the highest value in the masks that is not ignored, plus one."""
+    """Number of classes: the highest value in the masks that is not ignored, plus one; at least half must occur."""
     if not masks:
         raise SemisegError(f"no mask in {base}: give masks/ for a few images, with the same file stem")
-    highest, highest_in = -1, masks[0]
+    occurring: dict[int, Path] = {}
     for path in masks:
         values = read_mask(path)
         if values.ndim == 3:
@@ -202,14 +203,20 @@ def _count(base: Path, masks: list[Path], ignored: list[int]) -> int:
             )
         # Counting bytes is linear, where np.unique sorts every pixel.
         found = np.flatnonzero(np.bincount(values.ravel())) if values.dtype == np.uint8 else np.unique(values)
-        largest = max((int(v) for v in found if v not in (IGNORE, *ignored)), default=-1)
-        if largest > highest:
-            highest, highest_in = largest, path
-    if highest >= IGNORE:
-        raise SemisegError(f"{highest_in} holds the value {highest}; number the classes 0 to at most {IGNORE - 1}")
+        for value in found:
+            if value not in (IGNORE, *ignored):
+                occurring.setdefault(int(value), path)
+    highest = max(occurring, default=-1)
     if highest < 1:
         raise SemisegError(
-            f"the masks in {base} show a single class ({IGNORE} means ignored); number the classes 0, 1, …, or name "
-            "them in dataset.yaml (classes:)"
+            f"the masks in {base} show a single class ({IGNORE} means ignored); number the classes 0, 1, …, name them "
+            f"in dataset.yaml (classes:), or, for black and white masks, run {convert_command(masks[0])}"
+        )
+    # A stray value, or grey levels: guessing on would train a network with hundreds of classes that nothing shows.
+    if highest >= IGNORE or 2 * len(occurring) < highest + 1:
+        raise SemisegError(
+            f"{occurring[highest]} holds the value {highest}, and the masks {len(occurring)} different values in all; "
+            "correct the mask, number the classes 0, 1, … and name them in dataset.yaml (classes:), or, for grey "
+            f"levels, run {convert_command(masks[0])}"
         )
     return highest + 1
