@@ -53,9 +53,21 @@ def test_exponents_are_numbers_also_where_yaml_reads_text(tmp_path: Path) -> Non
     assert Config.parse({}, ["training.learning_rate=1e-3"]).training.learning_rate == 1e-3
 
 
+def test_a_folder_stands_for_its_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("photos", "camvid"):
+        (tmp_path / name).mkdir()
+    named = Config.load("folder", ["data.root=photos", "data.crop=64"])
+    assert Config.load("photos", ["data.crop=64"]) == named
+    assert Config.load("camvid").data.root is None  # the preset, not the folder of that name
+    with pytest.raises(UsageError, match="no preset 'phots', no such folder"):
+        Config.load("phots")
+
+
 def test_cross_checks() -> None:
-    with pytest.raises(UsageError, match="half precision on a CPU"):
-        Config.parse({}, ["training.device=cpu", "training.precision=bf16"])
+    with pytest.raises(UsageError, match="fp16 is for GPUs"):
+        Config.parse({}, ["training.device=cpu", "training.precision=fp16"])
+    assert Config.parse({}, ["training.device=cpu", "training.precision=bf16"]).training.precision == "bf16"
     with pytest.raises(UsageError, match="momentum_end"):
         Config.parse({}, ["method.teacher.momentum_end=0.5"])
     with pytest.raises(UsageError, match="exclude each other"):

@@ -43,8 +43,8 @@ def parse(words: list[str]) -> tuple[str, dict[str, Any]]:
 def test_every_command_parses(page: Path) -> None:
     for words in commands(page):
         name, given = parse(words)
-        if name in ("train", "cost") and given["preset"] in PRESETS:
-            Config.load(given["preset"], [word for word in given["overrides"] or [] if "FOLDER" not in word])
+        if name in ("train", "cost") and given["source"] in PRESETS:
+            Config.load(given["source"], [word for word in given["overrides"] or [] if "FOLDER" not in word])
 
 
 def test_a_wrong_command_would_be_found() -> None:

@@ -41,6 +41,8 @@ def test_commands(photos: Path) -> None:
 
 def test_python(photos: Path) -> None:
     (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    code = block.replace('"data.root=photos"', '"data.root=photos", ' + ", ".join(f'"{word}"' for word in SHORT))
+    given = '"run_dir=runs/again"'
+    assert given in block
+    code = block.replace(given, f"{given}, " + ", ".join(f'"{word}"' for word in SHORT))
     exec(code, {})
     assert len(list((photos / "predictions-again" / "overlays").iterdir())) == 6

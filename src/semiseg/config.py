@@ -75,8 +75,8 @@ class Config(Section):
     @model_validator(mode="after")
     def _cross_checks(self) -> Config:
         problems = []
-        if self.training.precision != "fp32" and self.training.device == "cpu":
-            problems.append("training.precision: half precision on a CPU is far slower; use fp32, or a CUDA device")
+        if self.training.precision == "fp16" and self.training.device == "cpu":
+            problems.append("training.precision: fp16 is for GPUs; use fp32 or bf16 on a CPU")
         if self.method.teacher.momentum_end < self.method.teacher.momentum_start:
             problems.append("method.teacher.momentum_end must not be below momentum_start (section 4.2: 0.995 to 1)")
         if problem := _list_problem(self.data):
@@ -89,8 +89,10 @@ class Config(Section):
     def load(cls, source: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Config:
         """Read a preset name or a YAML file and apply ``section.key=value`` words.
 
+        A folder stands for the preset ``folder`` with that folder as ``data.root``.
+
         Raises:
-            UsageError: no such preset or file, an unknown key (the nearest is suggested) or values out of range.
+            UsageError: nothing of that name, an unknown key (the nearest is suggested) or values out of range.
         """
         return cls.parse(_read(source), overrides, str(source))
 
@@ -154,14 +156,18 @@ def _apply_word(values: dict[str, Any], word: str) -> str | None:
 
 
 def _read(source: str | Path) -> dict[str, Any]:
-    from .presets import preset_names, preset_path, read_yaml
+    from .presets import merged, preset_names, preset_path, read_yaml
 
     path = Path(source)
     if path.suffix not in (".yaml", ".yml"):
-        if str(source) not in preset_names():
-            hint = suggest(str(source), preset_names())
-            raise UsageError(f"no preset {str(source)!r}{hint}; `semiseg presets` lists them, a file must end in .yaml")
-        return {"name": str(source)} | read_yaml(preset_path(str(source)))
+        if str(source) in preset_names():  # before folders, which may well be called camvid
+            return {"name": str(source)} | read_yaml(preset_path(str(source)))
+        if path.is_dir():
+            return merged(_read("folder"), {"data": {"root": str(source)}})
+        hint = suggest(str(source), preset_names())
+        raise UsageError(
+            f"no preset {str(source)!r}{hint}, no such folder; `semiseg presets` lists them, a file must end in .yaml"
+        )
     if not path.is_file():
         raise UsageError(f"no file {path}; give a preset name or a YAML file")
     return read_yaml(path)

@@ -72,7 +72,7 @@ def test_two_runs_side_by_side(runs: tuple[Path, Path], tmp_path: Path) -> None:
     assert "Not under equal conditions" not in page.text
     assert {
         "miou", "loss-loss", "loss-supervised", "loss-pseudo", "loss-entropy", "loss-contrastive", "iou-0",
-        "confusion-0", "confusion-1", "pseudo-labels", "bank-0", "weights-0",
+        "confusion-0", "confusion-1", "pseudo-labels", "sureness-0", "bank-0", "weights-0",
     } <= set(page.charts)  # fmt: skip
     iou = {trace["name"]: trace["x"] for trace in page.charts["iou-0"]["data"]}
     for run, summary in zip(runs, summaries, strict=True):
@@ -81,6 +81,9 @@ def test_two_runs_side_by_side(runs: tuple[Path, Path], tmp_path: Path) -> None:
     rows = [json.loads(line) for line in (runs[1] / "metrics.jsonl").read_text().splitlines()]
     accuracy = [100 * row["accuracy"] for row in rows if row["kind"] == "pseudo_labels"]
     assert quality["memory_bank: accuracy"] == pytest.approx(accuracy, rel=1e-3) and len(accuracy) == 2
+    (sureness,) = page.charts["sureness-0"]["data"]
+    last = [row for row in rows if row["kind"] == "pseudo_labels"][-1]["class_confidence"]
+    assert sureness["x"] == [None if v is None else pytest.approx(100 * v, rel=1e-3) for v in last]
 
 
 def test_a_run_has_one_colour_in_every_chart(runs: tuple[Path, Path], tmp_path: Path) -> None:

@@ -78,6 +78,8 @@ def test_figures_by_hand(changes: dict[str, Any]) -> None:
     assert found["accuracy"] == pytest.approx(17 / 18)
     assert found["confidence"] == pytest.approx((0.95 + 0.6) / 2)
     assert found["confident"] == pytest.approx(0.5)
+    assert found["class_share"] == [0.5, 0.5, 0]
+    assert found["class_confidence"] == [pytest.approx(0.6), pytest.approx(0.95), None]
     assert found["images"] == 2
 
 
@@ -85,7 +87,8 @@ def test_without_masks_or_with_a_broken_one_there_is_confidence_only() -> None:
     for images in (Columns([None]), Columns([None], broken=0)):
         found = pseudo_label_quality(RedIsOne(), images, [0], config())
         assert found["accuracy"] is None and found["confidence"] == pytest.approx(0.775)
-    assert pseudo_label_quality(RedIsOne(), Columns([None]), [], config())["confidence"] is None
+    nothing = pseudo_label_quality(RedIsOne(), Columns([None]), [], config())
+    assert nothing["confidence"] is None and nothing["class_share"] == nothing["class_confidence"] == [None] * 3
 
 
 def test_modes_and_random_states_stay() -> None:

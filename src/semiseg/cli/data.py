@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -13,33 +13,22 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..errors import SemisegError, UsageError
-from .shared import AsJson, Overrides, command, data_app
-
-if TYPE_CHECKING:
-    from ..config import Config
-
-
-def _load(source: str, overrides: list[str]) -> Config:
-    """A preset or YAML file; a folder of images is what the preset ``folder`` trains on."""
-    from ..config import Config
-
-    if Path(source).is_dir():
-        return Config.load("folder", [f"data.root={source}", *overrides])
-    return Config.load(source, overrides)
+from .shared import AsJson, Overrides, Source, command, data_app
 
 
 @command(data_app, "check")
 def data_check(
-    source: Annotated[str, typer.Argument(metavar="PRESET_OR_FOLDER", help="A preset, a YAML file or a folder.")],
+    source: Source,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
     """Find what would break a training run. Example: semiseg data check toy_streets"""
+    from ..config import Config
     from ..data.check import check_data, from_error
     from ..data.check_files import check_mask_files
     from ..data.run_data import open_run_data
 
-    config = _load(source, overrides or [])
+    config = Config.load(source, overrides or [])
     counts = "could not be opened"
     try:
         data = open_run_data(config.data)
@@ -113,17 +102,18 @@ def data_convert(
 
 @command(data_app, "split")
 def data_split(
-    source: Annotated[str, typer.Argument(metavar="PRESET_OR_FOLDER", help="A preset, a YAML file or a folder.")],
+    source: Source,
     output: Annotated[Path, typer.Option(help="Text file to write, one image name a line.")],
     labelled: Annotated[str, typer.Option(help="Count (12), fraction (1/30) or all.")] = "1/30",
     seed: Annotated[int, typer.Option(help="Seed of the permutation.")] = 0,
 ) -> None:
     """Write a seeded list of labelled images. Example: semiseg data split toy_streets --output list.txt"""
+    from ..config import Config
     from ..data.run_data import open_run_data
     from ..data.splits import write_list
 
     words = [f"data.labelled={labelled}", f"data.split_seed={seed}"]
-    config = _load(source, words)
+    config = Config.load(source, words)
     if output.exists():
         raise UsageError(f"{output} exists; choose another --output")
     data = open_run_data(config.data)

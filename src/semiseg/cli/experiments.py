@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..errors import SemisegError, UsageError
-from .shared import AsJson, Overrides, app, command
+from .shared import AsJson, Overrides, Source, app, command
 
 
 @command(app, "presets")
@@ -41,7 +41,7 @@ def presets(as_json: AsJson = False) -> None:
 
 @command(app, "cost")
 def cost(
-    preset: Annotated[str, typer.Argument(metavar="PRESET_OR_YAML", help="A preset's name or a YAML file.")],
+    source: Source,
     overrides: Overrides = None,
     classes: Annotated[int | None, typer.Option(help="Number of classes; else the data set's.")] = None,
     as_json: AsJson = False,
@@ -53,8 +53,12 @@ def cost(
     from ..data import known_classes
     from ..data.run_data import open_split
 
-    config = Config.load(preset, overrides or [])
-    number = classes or known_classes(config.data.dataset) or open_split(config.data, "train").info.num_classes
+    config = Config.load(source, overrides or [])
+    number = classes or known_classes(config.data.dataset)
+    try:
+        number = number or open_split(config.data, "train").info.num_classes
+    except SemisegError as error:
+        raise UsageError(f"{error}; or give the number of classes, --classes N") from None
     found = count(config, number)
     if as_json:
         print(json.dumps(found.to_json(), indent=1))

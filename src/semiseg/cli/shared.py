@@ -21,6 +21,9 @@ app = typer.Typer(
 data_app = typer.Typer(no_args_is_help=True, help="Look at a data set before training.")
 app.add_typer(data_app, name="data")
 
+Source = Annotated[
+    str, typer.Argument(metavar="PRESET_OR_FOLDER", help="A preset, a YAML file, or a folder of images/ and masks/.")
+]
 Run = Annotated[Path, typer.Argument(help="Run folder, or a checkpoint file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Checkpoint = Annotated[str, typer.Option(help="Which checkpoint of a run folder: last or best.")]
@@ -43,6 +46,9 @@ def command(group: typer.Typer, name: str) -> Callable[[Callable[..., None]], Ca
                 if number == 0 or not misuse:  # all processes make the same mistake
                     print(f"semiseg{f' (process {number})' if number else ''}: {error}", file=sys.stderr)
                 raise typer.Exit(2 if misuse else 1) from None
+            except BrokenPipeError:  # the reader, such as head, has seen enough
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to flush into
+                raise typer.Exit(1) from None
             except OSError as error:  # a full disk, a folder that cannot be written
                 print(f"semiseg: {error.strerror or error}: {error.filename or 'output'}; mend that and try again",
                       file=sys.stderr)  # fmt: skip

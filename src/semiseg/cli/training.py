@@ -10,12 +10,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from .shared import AsJson, Checkpoint, Device, Overrides, Run, Teacher, app, command, which_checkpoint
+from .shared import AsJson, Checkpoint, Device, Overrides, Run, Source, Teacher, app, command, which_checkpoint
 
 
 @command(app, "train")
 def train(
-    preset: Annotated[str, typer.Argument(metavar="PRESET_OR_YAML", help="A preset's name or a YAML file.")],
+    source: Source,
     overrides: Overrides = None,
     resume: Annotated[bool, typer.Option(help="Go on from the run folder's last checkpoint.")] = False,
     quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
@@ -26,7 +26,7 @@ def train(
 
     # A cluster ends a job with SIGTERM, and torchrun the other processes when one has failed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    result = run_training(preset, overrides or [], resume=resume, progress=not quiet)
+    result = run_training(source, overrides or [], resume=resume, progress=not quiet)
     if distributed.is_main():
         print(
             f"mIoU of the student: last {result.last_miou:.2f}, best {result.best_miou:.2f} "

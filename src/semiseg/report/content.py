@@ -86,6 +86,26 @@ def quality_chart(runs: list[RunFacts]) -> Chart | None:
     return curves.chart(note=" ".join(notes))
 
 
+def sureness_charts(runs: list[RunFacts]) -> list[Chart]:
+    """Mean confidence of the teacher's pseudo-labels by class at the last validation, and their share of the pixels."""
+    charts = []
+    last = {run.number: run.kind("pseudo_labels")[-1] for run in runs if run.kind("pseudo_labels")}
+    asked = [run for run in runs if run.classes and last.get(run.number, {}).get("class_confidence")]
+    for number, group in enumerate(same_classes(asked)):
+        columns = {}
+        for run in group:
+            for key, words in (("class_confidence", "mean confidence"), ("class_share", "share of the pixels")):
+                if len(runs) == 1 or key == "class_confidence":
+                    own = words if len(runs) == 1 else run.name
+                    columns[own] = [None if v is None else 100 * v for v in last[run.number][key]]
+        numbers = [run.number for run in group] if len(runs) > 1 else [0, 1]
+        note = "Of the watched images, last validation. No bar: the class is never predicted, and so never learnt from."
+        charts.append(
+            bars(f"sureness-{number}", "pseudo-labels by class", "%", group[0].classes, columns, numbers, note)
+        )
+    return charts
+
+
 def class_charts(runs: list[RunFacts]) -> list[Chart]:
     """IoU of the last student by class, for runs with the same classes in one chart."""
     charts = []

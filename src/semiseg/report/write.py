@@ -15,7 +15,15 @@ from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 from ..errors import SemisegError, UsageError
 from .bank import bank_charts
 from .charts import Chart
-from .content import class_charts, confusion_charts, loss_charts, miou_chart, quality_chart, weight_charts
+from .content import (
+    class_charts,
+    confusion_charts,
+    loss_charts,
+    miou_chart,
+    quality_chart,
+    sureness_charts,
+    weight_charts,
+)
 from .facts import RunFacts, read_runs
 from .headline import figures, gains
 from .pictures import strips
@@ -117,7 +125,7 @@ def _parts(runs: list[RunFacts]) -> list[Part]:
         Part("classes", "IoU by class", class_charts(runs), "No validation is logged yet."),
         Part("confusion", "Confusion", confusion_charts(runs), "No validation is logged yet."),
         Part(
-            "quality", "Pseudo-label quality", [quality] if quality else [],
+            "quality", "Pseudo-label quality", [*([quality] if quality else []), *sureness_charts(runs)],
             "Nothing was measured." if learns else "A supervised run has no pseudo-labels.",
         ),
         Part("bank", "Memory bank", bank_charts(runs), "No run here keeps a memory bank."),

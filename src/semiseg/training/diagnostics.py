@@ -56,18 +56,27 @@ def pseudo_label_quality(
 
     Returns:
         Fractions in [0, 1] over pixels: ``accuracy`` where hidden masks say what is true (None without any),
-        ``confidence`` the mean highest probability, ``confident`` the share of pixels above 0.9; and ``images``, how
-        many were looked at. None for all fractions when no image could be looked at.
+        ``confidence`` the mean highest probability, ``confident`` the share of pixels above 0.9; ``class_share`` and
+        ``class_confidence``, lists of length C: each class's share of the pseudo-labels and their mean confidence (None
+        for a class that is never predicted); and ``images``, how many were looked at. None for all fractions when no
+        image could be looked at.
     """
-    sums = torch.zeros(6, dtype=torch.float64)  # right, known, confidence, confident, pixels, images
+    classes = images.info.num_classes
+    # right, known, confident, images; then pixels and confidence of each class
+    sums = torch.zeros(4 + 2 * classes, dtype=torch.float64)
     with evaluating(teacher, device) as place:
         for i in indices[distributed.rank() :: distributed.world()]:
             sums += _one_image(teacher, images, i, config, place)
-    right, known, confidence, confident, pixels, seen = distributed.total(sums.to(device)).tolist()
+    sums = distributed.total(sums.to(device)).cpu()
+    right, known, confident, seen = sums[:4].tolist()
+    of_class, confidence = sums[4 : 4 + classes].tolist(), sums[4 + classes :].tolist()
+    pixels = sum(of_class)
     return {
         "accuracy": right / known if known else None,
-        "confidence": confidence / pixels if pixels else None,
+        "confidence": sum(confidence) / pixels if pixels else None,
         "confident": confident / pixels if pixels else None,
+        "class_share": [n / pixels if pixels else None for n in of_class],
+        "class_confidence": [total / n if n else None for total, n in zip(confidence, of_class, strict=True)],
         "images": int(seen),
     }
 
@@ -95,5 +104,8 @@ def _one_image(teacher: nn.Module, images: ImageSet, i: int, config: Config, dev
         valid = truth < logits.shape[1]
         right = int((labels[0].cpu().numpy() == truth)[valid].sum())
         known = int(valid.sum())
-    total, above = float(confidence.double().sum()), int((confidence > CONFIDENT).sum())
-    return torch.tensor([right, known, total, above, confidence.numel(), 1], dtype=torch.float64)
+    head = torch.tensor([right, known, int((confidence > CONFIDENT).sum()), 1], dtype=torch.float64)
+    labels, confidence = labels.flatten(), confidence.flatten().double()
+    of_class = torch.bincount(labels, minlength=logits.shape[1]).double()
+    sure = torch.bincount(labels, weights=confidence, minlength=logits.shape[1])
+    return torch.cat([head, of_class.cpu(), sure.cpu()])
