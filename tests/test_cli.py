@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import semiseg
 from semiseg.cli import app
+from semiseg.config import fields
 
 RUNNER = CliRunner()
 
@@ -117,3 +118,18 @@ def test_as_a_process() -> None:
                           capture_output=True, text=True, timeout=60)  # fmt: skip
     assert done.returncode == 2
     assert "Traceback" not in done.stderr and "iteratoins" in done.stderr
+
+
+def test_settings_are_listed_with_default_and_meaning() -> None:
+    code, shown, _ = call("settings", "MOMENTUM_START")
+    assert code == 0 and shown.startswith(
+        "method.teacher.momentum_start = 0.995   (float)\n    τ of eq. 2 at the first"
+    )
+    everything = json.loads(call("settings", "--json")[1])
+    assert [row["key"] for row in everything] == list(fields())
+    crop = next(row for row in everything if row["key"] == "data.crop")
+    assert crop["kind"] == "int or [int, int]" and crop["default"] == "512"
+    by_meaning = json.loads(call("settings", "eq. 3", "--json")[1])
+    assert by_meaning and all("eq. 3" in row["meaning"] for row in by_meaning)
+    code, _, told = call("settings", "momentun_start")
+    assert code == 2 and "did you mean 'method.teacher.momentum_start'" in told

@@ -147,7 +147,7 @@ def _apply_word(values: dict[str, Any], word: str) -> str | None:
         return f"{word!r} is not section.key=value; write e.g. training.iterations=1000"
     valid = list(fields())
     if key not in valid and not key.startswith("data.options."):
-        return f"unknown key {key!r}{suggest(key, valid) or '; see docs/configuration.md for all keys'}"
+        return f"unknown key {key!r}{suggest(key, valid) or '; `semiseg settings` lists them'}"
     try:
         _set(values, key, yaml.safe_load(text) if text else None)
     except yaml.YAMLError:

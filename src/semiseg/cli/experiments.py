@@ -1,4 +1,4 @@
-"""``semiseg presets``, ``semiseg cost`` and ``semiseg reproduce``."""
+"""``semiseg presets``, ``semiseg settings``, ``semiseg cost`` and ``semiseg reproduce``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from ..errors import SemisegError, UsageError
@@ -37,6 +39,27 @@ def presets(as_json: AsJson = False) -> None:
         what = f"{row['title'] or ''}\n[dim]{row['needs']}[/dim]" if row["table"] is None else row["title"]
         table.add_row(row["name"], row["table"] or "", "" if figure is None else f"{figure:.1f}", what)
     Console().print(table)
+
+
+@command(app, "settings")
+def settings(
+    word: Annotated[str, typer.Argument(help="Part of a key or of its meaning; all settings without it.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Every section.key=value with its default and meaning. Example: semiseg settings teacher"""
+    from ..config import fields, suggest
+    from ..config_table import settings as listed
+
+    rows = listed(word)
+    if not rows:
+        raise UsageError(f"no setting is about {word!r}{suggest(word, list(fields()))}")
+    if as_json:
+        print(json.dumps([row._asdict() for row in rows], indent=1))
+        return
+    console = Console(highlight=False)
+    for row in rows:  # no table: keys are long and must not be cut
+        console.print(f"[bold]{row.key}[/bold] = {escape(row.default)}   [dim]({escape(row.kind)})[/dim]")
+        console.print(Padding(escape(row.meaning), (0, 0, 0, 4)))
 
 
 @command(app, "cost")

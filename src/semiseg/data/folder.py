@@ -147,7 +147,7 @@ def _describe(base: Path, masks: list[Path]) -> tuple[DatasetInfo, tuple[int, ..
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SemisegError(f"{path} is not YAML ({' '.join(str(error).split())}); correct it") from None
     if not isinstance(given, dict) or set(given) - {"name", "classes", "colours", "ignore"}:
-        raise SemisegError(f"{path} may hold name, classes, colours and ignore only; see the guide")
+        raise SemisegError(f"{path} may hold name, classes, colours and ignore only; remove the others")
     ignore = given.get("ignore", [])
     ignored = ignore if isinstance(ignore, list) else [ignore]
     if not all(type(v) is int and 0 <= v <= LARGEST for v in ignored):
