@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,19 +12,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from .. import distributed
 from ..config import Config
-from ..data.check import check_data
-from ..data.domains import TwoDomains
-from ..data.loading import CropDataset, PositionedCrops, batches
 from ..data.run_data import open_run_data
 from ..data.splits import write_list
 from ..errors import SemisegError
 from ..evaluation import EvaluationResult
-from ..methods import METHODS, Batch, Method
+from ..methods import METHODS, Method
 from . import checkpoint, run_folder
+from .crops import refresh_batch_norm, to_batch, training_batches
 from .diagnostics import pseudo_label_quality, watched_images
 from .loggers import open_loggers
 from .optimisation import (
@@ -37,9 +33,8 @@ from .optimisation import (
     make_optimiser,
     parameters_are_finite,
     resolve_device,
-    share_of_batch,
 )
-from .preflight import SAVERS, memory_remark
+from .preflight import SAVERS, check_run_data, memory_remark
 from .progress import MetricsLog, ProgressBar
 from .validation import validate, validation_pictures
 
@@ -90,8 +85,10 @@ class Run:
         torch.manual_seed(t.seed)
         torch.use_deterministic_algorithms(t.deterministic)
         self.data = open_run_data(config.data)
-        self._check_data()
-        self._check_memory()
+        check_run_data(config, self.data)
+        remark = memory_remark(config, self.data.train.info.num_classes, self.device) if self.main else None
+        if remark is not None:
+            print(f"semiseg: {remark}", file=sys.stderr, flush=True)
         network = checkpoint.build_network_of(config, self.data.train.info.num_classes, pretrained=not resume)
         self.method: Method = METHODS[config.method.name](config, network, len(self.data.labelled))
         uses_pseudo_labels = self.method.needs_unlabelled and self.method.needs_teacher
@@ -126,7 +123,8 @@ class Run:
         t, began, start = self.config.training, time.monotonic(), self.iteration
         log = MetricsLog(self.run_dir, start, open_loggers(self.config, self.run_dir, start)) if self.main else None
         bar = ProgressBar(t.iterations, start, self.config.method.name, progress and self.main)
-        labelled, unlabelled = self._loaders(start)
+        pinned = self.device.type == "cuda"
+        labelled, unlabelled = training_batches(self.config, self.data, start, self.method.needs_unlabelled, pinned)
         sums: dict[str, Tensor] = {}
         since, waited, marked = 0, 0.0, time.monotonic()
         self.method.train()
@@ -137,8 +135,8 @@ class Run:
                     group["lr"] = group["base"] * learning_rate_factor(step, t.iterations, t.poly_power, t.lr_warmup)
                 for part in range(t.accumulation):
                     before = time.monotonic()
-                    batch_l = self._to_device(next(labelled))
-                    batch_u = self._to_device(next(unlabelled)) if unlabelled is not None else None
+                    batch_l = to_batch(next(labelled), self.device, self.layout)
+                    batch_u = to_batch(next(unlabelled), self.device, self.layout) if unlabelled is not None else None
                     waited += time.monotonic() - before
                     generator = iteration_generator(t.seed, step * t.accumulation + part, distributed.rank())
                     with self._last_of(part, t.accumulation):
@@ -176,7 +174,7 @@ class Run:
                     bar.advance(done, means, speed)
                     sums, since, waited = {}, 0, 0.0
                     if ends and t.batch_norm_refresh:
-                        self._refresh_batch_norm()
+                        refresh_batch_norm(self.method.student, self.config, self.data, self.device, self.layout)
                     if validates:
                         bar.miou = self._validate(log)
                     if saves:
@@ -198,44 +196,6 @@ class Run:
             if log is not None:
                 log.close()
         return self._finish(time.monotonic() - began)
-
-    def _loaders(self, start: int) -> tuple[Iterator[dict[str, Any]], Iterator[dict[str, Any]] | None]:
-        c, t = self.config.data, self.config.training
-
-        first, last = start * t.accumulation, t.iterations * t.accumulation
-
-        def crops(indices: list[int], stream: str, labels: bool) -> CropDataset:
-            return CropDataset(
-                self.data.train, indices, c.crop, t.seed, stream, resize=c.resize, cache=c.cache, use_labels=labels
-            )
-
-        def loader(dataset: PositionedCrops, size: int) -> Iterator[dict[str, Any]]:
-            return iter(batches(
-                dataset, size, first, last, c.workers, pin_memory=self.device.type == "cuda",
-                rank=distributed.rank(), world=distributed.world(),
-            ))  # fmt: skip
-
-        target = crops(self.data.labelled, "labelled", True)
-        if self.data.source is None:
-            labelled = loader(target, share_of_batch(t.batch_size, "training.batch_size"))
-        else:
-            source = CropDataset(
-                self.data.source, range(len(self.data.source)), c.crop, t.seed, "source", resize=c.source.resize,
-                cache=c.cache,
-            )  # fmt: skip
-            both = TwoDomains(target, source, c.source.sampling, t.batch_size, last)
-            labelled = loader(both, share_of_batch(t.batch_size, "training.batch_size"))
-        if not self.method.needs_unlabelled:
-            return labelled, None
-        size = max(1, round(t.batch_size * t.unlabelled_ratio))
-        unlabelled = crops(self.data.unlabelled, "unlabelled", False)
-        return labelled, loader(unlabelled, share_of_batch(size, "batch_size * unlabelled_ratio"))
-
-    def _to_device(self, batch: dict[str, Any]) -> Batch:
-        images = batch["image"].to(self.device, non_blocking=True).to(torch.float32).div_(255)
-        target = batch["target"].to(self.device, non_blocking=True) if "target" in batch else None
-        labels = batch["label"].to(self.device, non_blocking=True)
-        return Batch(images.contiguous(memory_format=self.layout), labels, target)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         types = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -282,22 +242,6 @@ class Run:
                 self.stale = 0
         return miou
 
-    @torch.no_grad()
-    def _refresh_batch_norm(self) -> None:
-        """Renew the student's running statistics as plain averages over labelled batches (authors' code)."""
-        norms = [m for m in self.method.student.modules() if isinstance(m, _BatchNorm) and m.training]
-        momenta = [norm.momentum for norm in norms]
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # cumulative average
-        count = self.config.training.batch_norm_refresh
-        crops = CropDataset(self.data.train, self.data.labelled, self.config.data.crop, self.config.training.seed,
-                            "refresh", resize=self.config.data.resize, cache=False, use_labels=False)  # fmt: skip
-        for batch in batches(crops, self.config.training.batch_size, 0, count, 0):
-            self.method.student(self._to_device(batch).images)
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-
     def _save(self, path: Path, model_only: bool = False) -> None:
         """The first process writes; the others wait, so that none reads or leaves before the file is whole."""
         if self.main:
@@ -336,23 +280,6 @@ class Run:
         self.best_miou, self.best_iteration, self.stale = state["best"]
         self.iteration = state["iteration"]
         checkpoint.restore_random_states(state["random"])
-
-    def _check_memory(self) -> None:
-        remark = memory_remark(self.config, self.data.train.info.num_classes, self.device) if self.main else None
-        if remark is not None:
-            print(f"semiseg: {remark}", file=sys.stderr, flush=True)
-
-    def _check_data(self) -> None:
-        crop = self.config.data.crop
-        shape = (crop, crop) if isinstance(crop, int) else crop
-        findings = check_data(
-            self.data.train, self.data.val, self.data.labelled_names, shape, resize=self.config.data.resize, quick=True,
-            source=self.data.source, source_resize=self.config.data.source.resize,
-        )  # fmt: skip
-        errors = [f for f in findings if f.level == "error"]
-        if errors:
-            more = f" ({len(errors) - 1} more; `semiseg data check` lists them)" if len(errors) > 1 else ""
-            raise SemisegError(f"{errors[0].where}: {errors[0].message}; {errors[0].mend}{more}")
 
     def _finish(self, seconds: float) -> RunResult:
         """Evaluate what is still missing and write the summary."""

@@ -1,4 +1,4 @@
-"""Before step 0: will the memory do?"""
+"""Before step 0: can the data be used, will the memory do?"""
 
 from __future__ import annotations
 
@@ -8,11 +8,32 @@ import torch
 
 from ..config import Config
 from ..cost import step_memory
+from ..data.check import check_data
+from ..data.run_data import RunData
+from ..errors import SemisegError
 
 SAVERS = (
     "training.passes=in_turn, training.activation_checkpointing=true, a smaller data.crop, or a smaller "
     "training.batch_size with training.accumulation"
 )
+
+
+def check_run_data(config: Config, data: RunData) -> None:
+    """The quick form of ``semiseg data check``.
+
+    Raises:
+        SemisegError: the first error found, its mend, and how many more there are.
+    """
+    crop = config.data.crop
+    shape = (crop, crop) if isinstance(crop, int) else crop
+    findings = check_data(
+        data.train, data.val, data.labelled_names, shape, resize=config.data.resize, quick=True, source=data.source,
+        source_resize=config.data.source.resize,
+    )  # fmt: skip
+    errors = [finding for finding in findings if finding.level == "error"]
+    if errors:
+        more = f" ({len(errors) - 1} more; `semiseg data check` lists them)" if len(errors) > 1 else ""
+        raise SemisegError(f"{errors[0].where}: {errors[0].message}; {errors[0].mend}{more}")
 
 
 def memory_remark(config: Config, num_classes: int, device: torch.device, free: int | None = None) -> str | None:
