@@ -1,11 +1,13 @@
 """A table of the paper by one command: what runs, what is kept, what is said."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from semiseg import experiments
 from semiseg import reproduce as tables
 from semiseg.cli import app
 from semiseg.errors import SemisegError, UsageError
@@ -65,7 +67,11 @@ def test_a_table_runs_what_is_missing_and_says_what_failed(tmp_path: Path, monke
     assert first.failed == [] and len(first.rows) == 2
     saved = json.loads((tmp_path / "table5_mini_toy_streets.json").read_text())
     assert saved == first.rows and all(row["iterations"] == 2 for row in saved)
-    assert saved[0]["command"].startswith("semiseg train table5_sup data.split_seed=0 training.seed=0")
+    words = shlex.split(saved[0]["command"])
+    options = ["--scale", "mini", "--data", "toy_streets", "--seeds", "0", "--only", "table5_sup"]
+    assert words == ["semiseg", "reproduce", "table5", *TINY, *options]
+    planned = CliRunner().invoke(app, [*words[1:], "--dry-run"])
+    assert planned.exit_code == 0 and "2 steps of 2, seeds 0" in planned.output
     assert not any((tmp_path / "runs").rglob("*.pt"))
     table = (tmp_path / "table5_mini_toy_streets.md").read_text()
     assert "for the order only" in table and "difference" not in table and "of 1 orderings of the paper" in table
@@ -80,18 +86,20 @@ def test_a_table_runs_what_is_missing_and_says_what_failed(tmp_path: Path, monke
     calls: list[tuple[str, int]] = []
     real = tables.run_once
 
-    def counted(path: Path, key: dict[str, object], *rest: object) -> object:
+    def counted(path: Path, key: dict[str, object], *rest: object, **more: object) -> object:
         calls.append((str(key["preset"]), int(str(key["split_seed"]))))
         if key == {"preset": "table5_sup", "split_seed": 1, "overrides": TELLING}:
             raise SemisegError("loss became NaN")
-        return real(path, key, *rest)  # type: ignore[arg-type]
+        return real(path, key, *rest, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(tables, "run_once", counted)
     second = reproduce("table5", scale="mini", seeds=[0, 1], only=only, output=tmp_path, overrides=TINY)
     assert len(calls) == 4 and len(second.rows) == 3
     assert second.failed == [("table5_sup", 1, "loss became NaN")]
-    other = reproduce("table5", scale="mini", seeds=[], only=only, output=tmp_path)
-    assert other.rows == []  # other overrides are other runs
+    calls.clear()
+    monkeypatch.setattr(experiments, "_run", lambda path, key, *rest: calls.append((key["preset"], key["split_seed"])))
+    without = reproduce("table5", scale="mini", seeds=[0], only=only, output=tmp_path)
+    assert without.rows == [] and len(calls) == 4  # other overrides are other runs: not there yet, so they are started
 
 
 def test_report_gives_mean_spread_difference_and_order() -> None:
@@ -118,6 +126,7 @@ def test_the_command_plans_and_refuses() -> None:
         (["table1"], "no table 'table1'"), (["table5", "--scale", "tiny"], "choose full or mini"),
         (["table5", "--seeds", "a"], "are not whole numbers"),
         (["table5", "training.iteration=3"], "did you mean 'training.iterations'"),
+        (["table5", "training.iteration=3", "--dry-run"], "did you mean 'training.iterations'"),
     ):  # fmt: skip
         refused = run(app, ["reproduce", *words])
         assert refused.exit_code == 2 and said in refused.output, refused.output

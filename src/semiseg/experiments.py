@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import statistics
 import sys
@@ -59,6 +60,7 @@ def run_once(
     config: Config | None = None,
     keep: bool = False,
     same: Callable[[], dict[str, Any] | None] | None = None,
+    command: str | None = None,
 ) -> dict[str, Any] | None:
     """Train unless a run with this ``key`` is in the file; the result is saved before anything else starts.
 
@@ -71,13 +73,14 @@ def run_once(
         work: folder for runs in progress; an interrupted run is resumed, a finished one removed.
         keep: leave the folder of the finished run, for what follows from it.
         config: the configuration, where ``preset`` and ``overrides`` alone do not give it.
+        command: what to type for this run again, where that is not ``semiseg train PRESET OVERRIDES``.
         same: asked before a run starts; the row of a run with the same configuration is taken instead of training.
 
     Returns:
         None where another process is at this run; else its row: last and best mIoU of the student and last of the
         teacher in percent, IoU by class, the command line, date, machine and versions.
     """
-    name = _folder_name("-".join(str(value) for value in key.values()))
+    name = _folder_name("-".join(str(value) for value in key.values() if value != ""))
     work.mkdir(parents=True, exist_ok=True)
     with (work / f".{name}.lock").open("w") as lock:
         try:
@@ -90,19 +93,19 @@ def run_once(
         if same is not None and (found := same()) is not None:
             _append(path, found | key)
             return found | key
-        return _run(path, key, preset, overrides, work / name, config, keep)
+        command = command or shlex.join(["semiseg", "train", preset, *overrides])
+        words = [f"run_dir={work / name}", "training.tensorboard=false"]
+        if config is None:
+            config = Config.load(preset, [*overrides, *words])
+        else:
+            config = Config.parse(config.model_dump(mode="json"), words)
+        return _run(path, key, config, command, keep)
 
 
-def _run(
-    path: Path, key: dict[str, Any], preset: str, overrides: list[str], run_dir: Path, config: Config | None, keep: bool
-) -> dict[str, Any]:
+def _run(path: Path, key: dict[str, Any], config: Config, command: str, keep: bool) -> dict[str, Any]:
     from .training.loop import train
 
-    words = [f"run_dir={run_dir}", "training.tensorboard=false"]
-    if config is None:
-        config = Config.load(preset, [*overrides, *words])
-    else:
-        config = Config.parse(config.model_dump(mode="json"), words)
+    run_dir = Path(config.run_dir)
     resume = (run_dir / "checkpoints" / "last.pt").exists()
     print(f"--- {key}{' (resumed)' if resume else ''}", file=sys.stderr, flush=True)
     result = train(config, resume=run_dir.exists())  # what broke off before its first checkpoint starts afresh
@@ -119,7 +122,7 @@ def _run(
         "iterations": evaluation["iterations"],
         "seconds": round(result.seconds, 1),
         "resumed": resume,
-        "command": " ".join(["semiseg train", preset, *overrides]),
+        "command": command,
         "date": datetime.date.today().isoformat(),
         "machine": machine(),
         "versions": versions(),

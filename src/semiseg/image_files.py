@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from semiseg.errors import SemisegError, UsageError
+from .data.files import is_deep
+from .errors import SemisegError, UsageError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
@@ -86,7 +87,7 @@ def _upright(picture: Image.Image) -> np.ndarray:
     mode = picture.mode
     turned = ImageOps.exif_transpose(picture)
     image = turned if turned.mode == "RGB" else turned.convert("RGB")
-    if mode.startswith(("I", "F")):  # Pillow would clip such values to white
+    if is_deep(mode):
         raise SemisegError("holds 16-bit or floating-point grey values: convert it to 8 bits")
     array = np.empty((image.height, image.width, 3), np.uint8)
     for top in range(0, image.height, 256):  # in one piece Pillow would keep two more copies meanwhile

@@ -8,6 +8,7 @@ source domain) is kept, what it takes a GPU for is not. Mini figures stand besid
 from __future__ import annotations
 
 import json
+import shlex
 import statistics
 from dataclasses import dataclass, field
 from functools import partial
@@ -145,12 +146,16 @@ def reproduce(
     telling = " ".join(word for word in words if word.partition("=")[0] not in FREE_ON_RESUME)
     failed = []
     for cell, seed in jobs:
-        key = {"preset": cell.preset, "split_seed": seed} | ({"overrides": telling} if telling else {})
-        command = [f"data.split_seed={seed}", f"training.seed={seed}", *words]
+        key = {"preset": cell.preset, "split_seed": seed, "overrides": telling}
+        seeded = [f"data.split_seed={seed}", f"training.seed={seed}", *words]
         try:
             config = configs[cell.preset, seed]
             same = partial(_same_run, results, key, config, scale, data, words)
-            run_once(results, key, cell.preset, command, work, config, False, same)
+            command = None
+            if scale == "mini":  # no preset by itself
+                command = shlex.join(["semiseg", "reproduce", table, *words, "--scale", "mini", "--data", data,
+                                      "--seeds", str(seed), "--only", cell.preset])  # fmt: skip
+            run_once(results, key, cell.preset, seeded, work, config, same=same, command=command)
         except SemisegError as error:
             failed.append((cell.preset, seed, str(error)))
     rows = [row for row in read_results(results) if row.get("overrides", "") == telling]
@@ -223,12 +228,17 @@ def order_agreement(chosen: list[Cell], measured: dict[str, list[float]]) -> tup
 
 
 def plan(
-    table: str, scale: Scale, data: str, seeds: list[int] | tuple[int, ...], only: list[str] | tuple[str, ...]
+    table: str,
+    scale: Scale,
+    data: str,
+    seeds: list[int] | tuple[int, ...],
+    only: list[str] | tuple[str, ...],
+    overrides: list[str] | None = None,
 ) -> str:
     """What :func:`reproduce` would run, a line a run, with the keys in which the rows differ from their defaults."""
     lines = []
     for cell in cells(table, only):
-        config = configuration(cell.preset, seeds[0], scale, data)
+        config = configuration(cell.preset, seeds[0], scale, data, overrides)
         t = config.training
         lines.append(
             f"{cell.preset}: {config.data.dataset} {config.data.labelled}, {config.network.architecture} "

@@ -302,3 +302,11 @@ def test_training_checks_the_source_set_too(folder: Path, tmp_path: Path) -> Non
     assert code == 1 and [f["where"] for f in json.loads(out)["findings"] if f["level"] == "error"] == [
         f"source/{name}"
     ]
+
+
+def test_what_keeps_a_folder_closed_is_told_even_when_masks_are_coloured(folder: Path) -> None:
+    colour_masks(folder)
+    (folder / "dataset.yaml").write_text("classes: [a, b, c]\ncolors: [[0, 0, 0], [200, 0, 0], [0, 200, 0]]\n")
+    code, out, _ = check(folder, "--json")
+    first, *_ = json.loads(out)["findings"]
+    assert code == 1 and "may hold name, classes, colours and ignore only" in first["message"]

@@ -11,6 +11,9 @@ from typer.testing import CliRunner
 
 from semiseg.cli import app
 from semiseg.data.convert import Converted, convert
+from semiseg.data.convert.export import Picture
+from semiseg.data.convert.writing import upright_size
+from semiseg.data.files import read_rgb
 from semiseg.data.folder import open_folder
 from semiseg.errors import SemisegError, UsageError
 
@@ -71,6 +74,15 @@ def test_the_size_annotated_and_the_size_found_must_agree_after_turning(tmp_path
     lying.save(tmp_path / "in" / "a.png", exif=turned)
     one(tmp_path, output=tmp_path / "two")
     assert stored(tmp_path / "two", "a").shape == (HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
+def test_the_size_of_a_turned_image_is_that_of_its_pixels_as_read(tmp_path: Path, suffix: str) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(np.zeros((20, 40, 3), np.uint8)).save(path, exif=turned)
+    assert upright_size(Picture(path, path.name)) == read_rgb(path).shape[:2] == (40, 20)
 
 
 def test_the_command_prints_the_classes_and_what_to_do_next(tmp_path: Path) -> None:

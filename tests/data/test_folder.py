@@ -214,3 +214,24 @@ def test_lossy_masks_options_and_an_empty_split_are_errors(tmp_path: Path) -> No
     put(root / "masks" / "1.jpg", np.ones((2, 2), np.uint8))
     with pytest.raises(SemisegError, match=r"1\.jpg: this format changes class indices; save masks as PNG"):
         open_folder(root, "train")
+
+
+@pytest.mark.parametrize("kind", ["png", "tif", "float.tif"])
+def test_deep_grey_images_are_refused_and_deep_masks_read(tmp_path: Path, kind: str) -> None:
+    root = flat(tmp_path, [np.array([[0, 1]], np.uint8), np.array([[1, 0]], np.uint8)])
+    image = Image.fromarray(np.array([[0, 5000]], np.float32 if "float" in kind else np.uint16))
+    (root / "images" / "0.png").unlink()
+    image.save(root / "images" / f"0.{kind.split('.')[-1]}")
+    both = {name: part.image(part.names.index(name)) if name != "0" else part
+            for part in (open_folder(root, "train"), open_folder(root, "val")) for name in part.names}  # fmt: skip
+    with pytest.raises(SemisegError, match="holds 16-bit or floating-point grey values; convert it to 8 bits"):
+        both["0"].image(both["0"].names.index("0"))
+    (root / "masks" / "0.png").unlink()
+    mask = np.array([[0, 1]], np.float32 if "float" in kind else ">u2" if kind == "tif" else np.uint16)
+    Image.fromarray(mask).save(root / "masks" / f"0.{kind.split('.')[-1]}")
+    if "float" in kind:
+        with pytest.raises(SemisegError, match="holds floating-point values; save class numbers as 8-bit PNG"):
+            open_folder(root, "train")
+    else:
+        (part,) = (p for p in (open_folder(root, "train"), open_folder(root, "val")) if "0" in p.names)
+        assert part.label(part.names.index("0")).tolist() == [[0, 1]]

@@ -50,7 +50,7 @@ def test_wrong_lists(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_names_keep_their_dots_and_hashes(tmp_path: Path) -> None:
-    path, names = tmp_path / "list.txt", ["street.1", "street.2", "night#3"]
+    path, names = tmp_path / "list.txt", ["street.1", "street.2", "night#3", "photo", "photo #1", "#2"]
     write_list(path, names)
     assert read_list(path, names) == names
     path.write_bytes(b"\xef\xbb\xbfstreet.1\r\nimages\\street.2.PNG\r\n")  # as Windows writes it

@@ -156,6 +156,7 @@ def test_interrupted_without_summary_and_with_a_cut_line(runs: tuple[Path, Path]
     config.training.iterations = 40
     config.save(run / "config.yaml")
     page = Page(write_report(run))
+    assert "No last.pt yet: pictures, bank and class weights are those of the best checkpoint." in page.text
     known = next(json.loads(line)["miou"] for line in kept if "validation" in line)
     assert f"{known:.2f}" in page.text and "of 40 iterations are logged" in page.text
     assert {"miou", "loss", "iou-0", "bank-0"} <= set(page.charts)
@@ -192,10 +193,11 @@ def test_unequal_conditions_are_said(runs: tuple[Path, Path], tmp_path: Path) ->
     run = copied(runs[0], tmp_path)
     config = semiseg.Config.load(run / "config.yaml")
     config.training.batch_size = 7
+    config.network.pretrained, config.data.workers = "imagenet", 5  # workers change nothing
     config.save(run / "config.yaml")
     (run / "labelled.txt").write_text("photo01\nphoto02\nphoto03\n")
     text = Page(write_report([run, runs[1]], tmp_path / "both.html", images=0)).text
-    assert "Not under equal conditions: training.batch_size, the labelled images differ as well" in text
+    assert "equal conditions: network.pretrained, training.batch_size, the labelled images differ as well" in text
 
 
 def test_nothing_is_written_over(runs: tuple[Path, Path], tmp_path: Path) -> None:

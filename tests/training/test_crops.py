@@ -8,6 +8,7 @@ from conftest import tiny
 from torch import nn
 
 from semiseg.data.run_data import open_run_data
+from semiseg.errors import SemisegError
 from semiseg.training.crops import refresh_batch_norm, to_batch, training_batches
 
 CPU, PLAIN = torch.device("cpu"), torch.contiguous_format
@@ -67,3 +68,15 @@ def test_refreshed_statistics_are_plain_averages_over_the_batches(folder: Path, 
         assert len(seen) == 3 and student.norm.momentum == 0.05
         torch.testing.assert_close(student.norm.running_mean.double(), means, rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(student.norm.running_var.double(), variances, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_image_is_one_line_also_from_a_worker(folder: Path, tmp_path: Path, workers: int) -> None:
+    config = tiny(folder, tmp_path / "run", data__labelled=2, data__workers=workers)
+    data = open_run_data(config.data)
+    for i in data.unlabelled:
+        data.train.files[data.train.names[i]].write_bytes(b"junk")  # type: ignore[attr-defined]
+    _, unlabelled = training_batches(config, data, 0, True, False)
+    assert unlabelled is not None
+    with pytest.raises(SemisegError, match=r"^\S+\.png cannot be read as an image \(.*\); replace or remove it$"):
+        next(unlabelled)

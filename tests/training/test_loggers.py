@@ -14,6 +14,7 @@ from conftest import tiny
 from semiseg import train
 from semiseg.errors import SemisegError
 from semiseg.training import loggers
+from semiseg.training.loop import Run
 
 
 class FakeWandb:
@@ -135,3 +136,25 @@ def test_wandb_itself(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("WANDB_MODE", "offline")
     train(tiny(folder, tmp_path / "run", training__loggers="[wandb]"), progress=False)
     assert list((tmp_path / "run" / "wandb").glob("offline-run-*"))
+
+
+def test_tensorboard_keeps_the_figures_of_the_step_that_a_run_goes_on_from(folder: Path, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    changes = {"training__tensorboard": "true", "training__validate_every": 2}
+    run = Run(tiny(folder, tmp_path / "run", **changes))
+    step = run.method.step
+
+    def fails(labelled: Any, unlabelled: Any, iteration: int, generator: torch.Generator) -> Any:
+        if iteration == 3:
+            raise RuntimeError("power cut")
+        return step(labelled, unlabelled, iteration, generator)
+
+    run.method.step = fails  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="power cut"):
+        run.train(progress=False)
+    train(tiny(folder, tmp_path / "run", **changes), resume=True, progress=False)
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("validation/miou")] == [2, 4]
+    assert [event.step for event in events.Scalars("train/loss")] == [1, 2, 3, 4]

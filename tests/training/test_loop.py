@@ -197,3 +197,40 @@ def test_augmentation_generator_is_a_function_of_seed_and_step() -> None:
 def test_unknown_device() -> None:
     with pytest.raises(UsageError, match="is no device"):
         resolve_device("gpu9")
+
+
+def test_the_time_of_a_run_counts_all_its_parts(folder: Path, tmp_path: Path) -> None:
+    config = tiny(folder, tmp_path / "run", method__name="supervised")
+    assert 0 < semiseg.train(config, progress=False).seconds < 900
+    path = tmp_path / "run" / "checkpoints" / "last.pt"
+    state = checkpoint.load(path)
+    assert 0 < state["seconds"] < 900
+    checkpoint.save(path, state | {"seconds": 1000.0})
+    assert 1000 < semiseg.train(config, resume=True, progress=False).seconds < 1900
+    assert json.loads((tmp_path / "run" / "evaluation.json").read_text())["seconds"] >= 1000
+
+
+def test_best_is_never_ahead_of_last(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resume that reloads best.pt would otherwise take weights of a future that it has not come to yet."""
+    rising = iter(range(1, 9))
+    real = Run._validate
+
+    def validate(self: Run, log: Any) -> float:
+        self.best_miou = -1.0 if next(rising) <= 2 else 100.0
+        return real(self, log)
+
+    monkeypatch.setattr(Run, "_validate", validate)
+    config = tiny(folder, tmp_path / "run", training__validate_every=1, training__checkpoint_every=4)
+    run = Run(config)
+    step = run.method.step
+
+    def fails(labelled: Any, unlabelled: Any, iteration: int, generator: torch.Generator) -> Any:
+        if iteration == 3:
+            raise RuntimeError("power cut")
+        return step(labelled, unlabelled, iteration, generator)
+
+    monkeypatch.setattr(run.method, "step", fails)
+    with pytest.raises(RuntimeError, match="power cut"):
+        run.train(progress=False)
+    best, newest = (checkpoint.load(run.run_dir / "checkpoints" / f"{name}.pt") for name in ("best", "last"))
+    assert best["iteration"] == newest["iteration"] == newest["best"][1] == 2

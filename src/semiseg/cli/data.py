@@ -40,7 +40,8 @@ def data_check(
         findings = [finding for folder in folders for finding in check_mask_files(folder)]
         if not findings and not as_json:
             raise
-        findings = findings or [from_error("data", error)]
+        if not any(Path(finding.where).name in str(error) for finding in findings):
+            findings.insert(0, from_error("data", error))  # it is about something else than these files
     else:
         crop = config.data.crop
         shape = (crop, crop) if isinstance(crop, int) else crop

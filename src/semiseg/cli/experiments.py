@@ -126,7 +126,7 @@ def reproduce(
     except ValueError:
         raise UsageError(f"--seeds {seeds!r} are not whole numbers; write e.g. --seeds 0,1,2") from None
     if dry_run:
-        print(tables.plan(table, scale, data, numbers, only or []))  # type: ignore[arg-type]
+        print(tables.plan(table, scale, data, numbers, only or [], overrides))  # type: ignore[arg-type]
         return
     outcome = tables.reproduce(
         table, scale=scale, data=data, seeds=numbers, only=only or [], output=output, overrides=overrides,  # type: ignore[arg-type]

@@ -45,9 +45,18 @@ def read_rgb(path: Path) -> np.ndarray:
     """
     try:
         with Image.open(path) as image:
+            if is_deep(image.mode):
+                raise SemisegError(f"{path} holds 16-bit or floating-point grey values; convert it to 8 bits")
             return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    except SemisegError:
+        raise
     except Exception as error:  # decoders of damaged files raise nearly anything
         raise SemisegError(f"{path} cannot be read as an image ({error}); replace or remove it") from None
+
+
+def is_deep(mode: str) -> bool:
+    """Whether a Pillow mode holds 16 bits or more, or fractions: as RGB, Pillow would clip such values to white."""
+    return mode.startswith(("I", "F"))
 
 
 def read_mask(path: Path) -> np.ndarray:
@@ -58,10 +67,14 @@ def read_mask(path: Path) -> np.ndarray:
     """
     try:
         with Image.open(path) as mask:
+            if mask.mode == "F":
+                raise SemisegError(f"{path} holds floating-point values; save class numbers as 8-bit PNG")
             if mask.mode in ("LA", "PA"):  # the index is the first channel, the second only opacity
                 values = np.array(mask)[..., 0]
             else:
-                values = np.array(mask if mask.mode in ("L", "P", "1", "I", "I;16") else mask.convert("RGB"))
+                values = np.array(mask if mask.mode in ("L", "P", "1") or is_deep(mask.mode) else mask.convert("RGB"))
+    except SemisegError:
+        raise
     except Exception as error:
         raise SemisegError(f"{path} cannot be read as a mask ({error}); replace or remove it") from None
     return values.astype(np.uint8) if values.dtype == bool else values

@@ -49,11 +49,11 @@ def seeded_split(names: Sequence[str], labelled: int, seed: int) -> list[str]:
 def read_list(path: Path, names: Sequence[str], labelled: str | int | float = "all") -> list[str]:
     """Image names from a text file, one a line, or the first ``labelled`` of a permutation of the *sorted* names.
 
-    In text, blank lines and what follows a ``#`` (after a space) are skipped. A folder before the name, an image suffix
-    and Cityscapes' ``_leftImg8bit`` are tolerated, as published lists have them, where only one image bears that name;
-    so is the path of the mask after that of the image. A permutation is a ``.pkl`` or ``.npy`` file with a NumPy
-    integer array, as the authors publish them; a pickle is read without running what it contains. Its numbers mean what
-    their author meant only where the author's list was sorted too.
+    In text, blank lines and what follows a ``#`` (after a space) are skipped, unless it is part of an image's name. A
+    folder before the name, an image suffix and Cityscapes' ``_leftImg8bit`` are tolerated, as published lists have
+    them, where only one image bears that name; so is the path of the mask after that of the image. A permutation is a
+    ``.pkl`` or ``.npy`` file with a NumPy integer array, as the authors publish them; a pickle is read without running
+    what it contains. Its numbers mean what their author meant only where the author's list was sorted too.
 
     Raises:
         UsageError: no such file, an empty list, a name twice, names that the data set does not have, a permutation that
@@ -70,7 +70,8 @@ def read_list(path: Path, names: Sequence[str], labelled: str | int | float = "a
     by_bare = {_bare(name): name for name in names if sharing[_bare(name)] == 1}
     found, unknown = [], []
     for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
-        word = re.split(r"(?:^|\s)#", line)[0].strip()
+        whole = line.strip()
+        word = whole if whole in known else re.split(r"(?:^|\s)#", line)[0].strip()
         if not word:
             continue
         bare = (_bare(word), _bare(word.split()[0]))  # a name may hold spaces, or the mask's path may follow it

@@ -177,6 +177,8 @@ def _read_checkpoint(run: RunFacts) -> None:
         run.remarks.append(f"{error}. Nothing about the bank and the class weights, no pictures.")
         return
     run.checkpoint = path
+    if path.name == "best.pt":
+        run.remarks.append("No last.pt yet: pictures, bank and class weights are those of the best checkpoint.")
     run.iteration = max(run.iteration, state["iteration"])
     run.classes = tuple(state["info"]["classes"])
     run.colours = tuple(tuple(colour) for colour in state["info"]["colours"])

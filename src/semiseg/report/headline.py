@@ -5,10 +5,14 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
+from ..config import fields, value_of
+from ..training.run_folder import FREE_ON_RESUME
 from .charts import Cell, Table
 from .facts import RunFacts
+from .settings import DESCRIPTIONS
 
-COMPARED = ("training.iterations", "training.batch_size", "network.architecture", "network.backbone")
+# Which images are labelled is compared by name, and the method is what a gain is about.
+NOT_COMPARED = ("method.", "training.seed", "data.split_seed", "data.labelled")
 
 
 @dataclass(frozen=True)
@@ -93,10 +97,8 @@ def _caution(baseline: list[RunFacts], others: list[RunFacts]) -> str:
     """What else differs between the two sides and may explain a part of the gain."""
     found = []
     both = [*baseline, *others]
-    for key in COMPARED:
-        section, name = key.split(".")
-        if len({str(getattr(getattr(run.config, section), name)) for run in both}) > 1:
-            found.append(key)
+    compared = (k for k in fields() if not (k in DESCRIPTIONS or k in FREE_ON_RESUME or k.startswith(NOT_COMPARED)))
+    found += [key for key in compared if len({str(value_of(run.config, key)) for run in both}) > 1]
     sides = [{tuple(sorted(run.labelled)) for run in side} for side in (baseline, others)]
     if sides[0] != sides[1]:
         found.append("the labelled images")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from ..config import Config
 from ..data.domains import TwoDomains
 from ..data.loading import CropDataset, PositionedCrops, batches
 from ..data.run_data import RunData
+from ..errors import SemisegError
 from ..methods import Batch
 from .optimisation import share_of_batch
 
@@ -26,6 +27,17 @@ def to_batch(loaded: dict[str, Any], device: torch.device, layout: torch.memory_
     target = loaded["target"].to(device, non_blocking=True) if "target" in loaded else None
     labels = loaded["label"].to(device, non_blocking=True)
     return Batch(images.contiguous(memory_format=layout), labels, target)
+
+
+def one_line_errors(loaded: Iterable[dict[str, Any]]) -> Loaded:
+    """The same, but an unreadable file found by a worker is told as by this process, without the worker's traceback."""
+    try:
+        yield from loaded
+    except SemisegError as error:
+        if not str(error).startswith("Caught "):
+            raise
+        last = str(error).rstrip().splitlines()[-1]  # "semiseg.errors.SemisegError: …", below the traceback
+        raise type(error)(last.partition(f"{type(error).__name__}: ")[2] or last) from None
 
 
 def training_batches(
@@ -52,7 +64,7 @@ def training_batches(
         )
 
     def loader(dataset: PositionedCrops, size: int) -> Loaded:
-        return iter(batches(
+        return one_line_errors(batches(
             dataset, size, first, last, c.workers, pin_memory=pin_memory, rank=distributed.rank(),
             world=distributed.world(),
         ))  # fmt: skip

@@ -49,7 +49,7 @@ class TensorBoard:
     def __init__(self, run_dir: Path, start: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self.writer: Any = SummaryWriter(str(run_dir / "tensorboard"), purge_step=start)
+        self.writer: Any = SummaryWriter(str(run_dir / "tensorboard"), purge_step=start + 1 if start else 0)
 
     def scalars(self, kind: str, iteration: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():

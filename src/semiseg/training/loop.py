@@ -104,6 +104,7 @@ class Run:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=t.precision == "fp16")
         self.iteration = 0
         self.best_miou, self.best_iteration, self.stale = -math.inf, 0, 0
+        self.seconds, self.began = 0.0, time.monotonic()  # of the parts before a resume; start of this one
         self.results: dict[str, EvaluationResult] = {}  # of this process: last and best student
         if resume:
             self._load(checkpoint.load(self.last, self.device))
@@ -120,7 +121,8 @@ class Run:
 
     def train(self, progress: bool = True) -> RunResult:
         """The loop: load → losses → optimiser → teacher → log → validate → save."""
-        t, began, start = self.config.training, time.monotonic(), self.iteration
+        t, start = self.config.training, self.iteration
+        self.began = time.monotonic()
         log = MetricsLog(self.run_dir, start, open_loggers(self.config, self.run_dir, start)) if self.main else None
         bar = ProgressBar(t.iterations, start, self.config.method.name, progress and self.main)
         pinned = self.device.type == "cuda"
@@ -177,7 +179,8 @@ class Run:
                         refresh_batch_norm(self.method.student, self.config, self.data, self.device, self.layout)
                     if validates:
                         bar.miou = self._validate(log)
-                    if saves:
+                    # best.pt must never be ahead of last.pt: a resume would take it for one of its own past.
+                    if saves or self.best_iteration == done:
                         self._save(self.last)
                     marked = time.monotonic()
         except torch.OutOfMemoryError as error:
@@ -195,7 +198,7 @@ class Run:
             bar.close()
             if log is not None:
                 log.close()
-        return self._finish(time.monotonic() - began)
+        return self._finish(self.seconds + time.monotonic() - self.began)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         types = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -262,6 +265,7 @@ class Run:
             "config": self.config.model_dump(mode="json"),
             "info": {"name": info.name, "classes": list(info.classes), "colours": [list(c) for c in info.colours]},
             "best": [self.best_miou, self.best_iteration, self.stale],
+            "seconds": self.seconds + time.monotonic() - self.began,
             "data": run_folder.data_facts(self.data),
         }
         if not model_only:
@@ -279,6 +283,7 @@ class Run:
         self.scaler.load_state_dict(state["scaler"])
         self.best_miou, self.best_iteration, self.stale = state["best"]
         self.iteration = state["iteration"]
+        self.seconds = state.get("seconds", 0.0)  # older files have none
         checkpoint.restore_random_states(state["random"])
 
     def _finish(self, seconds: float) -> RunResult:

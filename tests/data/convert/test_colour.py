@@ -89,3 +89,18 @@ def test_cvat_masks_with_their_labelmap(tmp_path: Path) -> None:
     done = convert(tmp_path / "in", "colour", tmp_path / "out")
     assert done.classes == ("background", "leaf", "apple") and "1 masks have no image" in done.notes[0]
     same(stored(tmp_path / "out", "a"), expect((2, *RED), (1, *GREEN)))
+
+
+def test_masks_of_16_bits_are_refused_unless_they_are_grey_levels_of_8(tmp_path: Path) -> None:
+    photo(tmp_path / "in" / "images" / "a.png")
+    values = np.zeros((HEIGHT, WIDTH), np.uint16)
+    values[RED], values[GREEN] = 100, 200
+    path = tmp_path / "in" / "masks" / "a.png"
+    path.parent.mkdir()
+    Image.fromarray(values).save(path)
+    done = convert(tmp_path / "in", "colour", tmp_path / "out")
+    assert done.classes == ("background", "#646464", "#c8c8c8")
+    same(stored(tmp_path / "out", "a"), expect((1, *RED), (2, *GREEN)))
+    Image.fromarray(values * 100).save(path)  # as RGB both would be white
+    with pytest.raises(SemisegError, match=r"a\.png holds 16-bit values"):
+        convert(tmp_path / "in", "colour", tmp_path / "again")

@@ -120,3 +120,21 @@ def test_label_studio_takes_ground_truth_then_the_last_and_no_cancelled_annotati
     same(stored(tmp_path / "out", "b"), expect((1, slice(0, 3), slice(0, 3))))
     same(stored(tmp_path / "out", "d"), expect())
     assert not (tmp_path / "out" / "masks" / "c.png").exists()
+
+
+def test_label_studio_json_min_has_a_record_for_every_annotation_and_the_last_counts(tmp_path: Path) -> None:
+    photo(tmp_path / "a.png")
+    photo(tmp_path / "b.png")
+
+    def record(number: int, name: str, side: float, updated: str) -> dict[str, Any]:
+        drawn = {"points": per_cent(square(0, 0, side)), "closed": True, "polygonlabels": ["Leaf"],
+                 "original_width": WIDTH, "original_height": HEIGHT}  # fmt: skip
+        return {"image": f"/data/upload/1/{name}", "id": number, "label": [drawn], "updated_at": updated}
+
+    rows = [record(1, "a.png", 3, "2026-01-01"), record(2, "b.png", 5, "2026-01-01"),
+            record(1, "a.png", 4, "2026-02-01"), record(1, "a.png", 6, "2026-01-15")]  # fmt: skip
+    (tmp_path / "export.json").write_text(json.dumps(rows))
+    done = convert(tmp_path / "export.json", "labelstudio", tmp_path / "out")
+    assert (done.images, done.masks) == (2, 2) and "1 tasks have several annotations" in done.notes[0]
+    same(stored(tmp_path / "out", "a"), expect((1, slice(0, 4), slice(0, 4))))
+    same(stored(tmp_path / "out", "b"), expect((1, slice(0, 5), slice(0, 5))))

@@ -9,7 +9,7 @@ from PIL import Image
 
 from ...errors import SemisegError
 from ..base import Colour
-from ..files import contents, files_by_stem
+from ..files import contents, files_by_stem, is_deep
 from .colour_table import distinct_colours, hex_name, read_colours
 from .export import BACKGROUND, IGNORED, Export, Picture, Plan
 from .regions import Size
@@ -73,7 +73,14 @@ def read_coloured(path: Path) -> np.ndarray:
     """
     try:
         with Image.open(path) as image:
-            return np.array(image.convert("RGB"))
+            if not is_deep(image.mode):
+                return np.array(image.convert("RGB"))
+            values = np.array(image)
+            if values.min() < 0 or values.max() > 255 or image.mode == "F":
+                raise SemisegError(f"{path} holds 16-bit values, which are no colours; save it with 8 bits")
+            return np.repeat(values.astype(np.uint8)[..., None], 3, axis=2)
+    except SemisegError:
+        raise
     except Exception as error:  # decoders of damaged files raise nearly anything
         raise SemisegError(f"{path} cannot be read as a mask ({error}); replace or remove it") from None
 

@@ -29,10 +29,11 @@ def read_label_studio(source: Path, images: Path | None, skip_missing: bool) -> 
     tasks = load_json(path)
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise SemisegError(f"{path} is not a Label Studio export: expected a list of tasks; export as JSON again")
+    tasks, several = _newest(tasks)
     known = Images(images or path.parent)
     pictures: list[Picture] = []
     missing: list[str] = []
-    left_out = several = 0
+    left_out = 0
     for task in tasks:
         where = f"{path}: task {task.get('id')}"
         name = _image_name(task, where)
@@ -60,6 +61,21 @@ def read_label_studio(source: Path, images: Path | None, skip_missing: bool) -> 
         taken = {picture.file.resolve() for picture in pictures if isinstance(picture.file, Path)}
         pictures += [Picture(path, str(path.relative_to(known.folder))) for path in known.others(taken)]
     return Export(pictures, sorted_labels(pictures), notes=notes)
+
+
+def _newest(tasks: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
+    """One record a task, and how many tasks had more: JSON-MIN has one for each annotation; the last changed counts."""
+    chosen: dict[object, dict[str, Any]] = {}
+    repeated = set()
+    for i, task in enumerate(tasks):
+        minimal = "annotations" not in task and "completions" not in task and task.get("id") is not None
+        key = ("task", str(task["id"])) if minimal else i
+        if key in chosen:
+            repeated.add(key)
+            if str(task.get("updated_at") or "") < str(chosen[key].get("updated_at") or ""):
+                continue
+        chosen[key] = task
+    return list(chosen.values()), len(repeated)
 
 
 def _find(source: Path) -> Path:

@@ -69,6 +69,8 @@ def upright_size(picture: Picture) -> Size:
     """
     try:
         with _open(picture) as image:
+            if image.format == "TIFF":  # Pillow's size of a turned one is the upright size already, its tag stays
+                image = ImageOps.exif_transpose(image)
             width, height = image.size
             return (width, height) if image.getexif().get(_ORIENTATION) in _TURNED else (height, width)
     except Exception as error:  # decoders of damaged files raise nearly anything
