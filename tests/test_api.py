@@ -1,6 +1,7 @@
 """``semiseg.evaluate`` and ``semiseg.predict`` on a run of two steps: they must agree with each other."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -155,3 +156,23 @@ def test_the_package_offers_what_it_lists_and_loads_torch_late() -> None:
         _ = semiseg.trian
     code = "import sys, semiseg, semiseg.cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (
+            "[class_0, class_2, class_1]",
+            "3 classes, the network 3; class 1 is class_2 here and was class_1",
+        ),
+        ("[class_0, class_1, class_2, new]", "4 classes, the network 3; class 3 is new here and was nothing"),
+        ("[class_0, class_1]", "2 classes, the network 3; class 2 is nothing here and was class_2"),
+    ],
+)
+def test_data_of_other_classes_is_refused(trained: tuple[Path, Path], tmp_path: Path, classes: str, said: str) -> None:
+    photos, run = trained
+    shutil.copytree(photos, tmp_path / "photos")
+    assert semiseg.evaluate(run, data_root=tmp_path / "photos").images == 1
+    (tmp_path / "photos" / "dataset.yaml").write_text(f"classes: {classes}\n")
+    with pytest.raises(SemisegError, match=said):
+        semiseg.evaluate(run, data_root=tmp_path / "photos")

@@ -1,6 +1,7 @@
 """The page of ``semiseg app``: what it shows, and in a real Chromium where that and two libraries are there."""
 
 import builtins
+import os
 import shutil
 import socket
 import sys
@@ -71,6 +72,10 @@ def test_a_large_picture_is_tiled_and_shown_smaller(
     line, _, mask, confidence, (image, _) = pages.describe(predictor, str(photo(run)))
     assert "in tiles of 32" in line and mask.size == confidence.size == (48, 32) and image.shape == (32, 48, 3)
     assert pages.passes_for(predictor, 64, 96).tile == 32 and pages.passes_for(predictor, 64, 95).tile is None
+    monkeypatch.setattr(pages, "WHOLE_PIXELS", 64 * 94)
+    assert pages.passes_for(predictor, 64, 95).tile == 32 and pages.passes_for(predictor, 64, 94).tile is None
+    monkeypatch.setattr(predictor, "passes", semiseg.passes.Passes(resize=(32, 48)))  # the network sees less
+    assert pages.passes_for(predictor, 64, 95).tile is None
 
 
 def test_tiles_without_the_training_images_keep_the_size_of_a_whole_image(
@@ -239,6 +244,72 @@ def test_what_is_no_image_or_too_large_is_refused_in_chromium(address: str, brow
         assert text in toast.inner_text().lower() and str(tmp_path) not in toast.inner_text()
         assert page.locator("#overlay img").count() == 0
         page.close()
+
+
+def test_a_refused_image_takes_the_last_ones_pictures_away_in_chromium(
+    address: str, browser: Any, run: Path, tmp_path: Path
+) -> None:
+    page = browser.new_page()
+    page.goto(address)
+    chooser = page.locator("#image input[type=file]")
+    chooser.wait_for(state="attached")
+    chooser.set_input_files(photo(run))
+    page.locator("#overlay img").wait_for()
+    (tmp_path / "a.png").write_bytes(b"no image")
+    chooser.set_input_files(tmp_path / "a.png")
+    page.locator(".toast-body").wait_for()
+    page.locator("#overlay img").wait_for(state="detached")
+    assert page.locator("#mask img").count() == 0 and page.locator("#shares").inner_text().strip() == ""
+    page.close()
+
+
+def handlers(predictor: semiseg.Predictor, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, list[str]]:
+    """The function behind an upload, and what it warns of."""
+    gradio = pytest.importorskip("gradio", reason="Gradio is not installed: pip install 'semiseg[app]'")
+    told: list[str] = []
+    monkeypatch.setattr(gradio, "Warning", lambda text, **more: told.append(text))
+    page = pages.build(predictor, "test")
+    return next(block.fn for block in page.fns.values() if block.fn.__name__ == "show"), told
+
+
+def test_what_cannot_be_shown_leaves_nothing_on_the_page(
+    predictor: semiseg.Predictor, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show, told = handlers(predictor, monkeypatch)
+    assert show(str(photo(run)), 0.5)[-1] is not None and told == []
+    (tmp_path / "a.png").write_bytes(b"no image")
+    assert show(str(tmp_path / "a.png"), 0.5) == ("", "", None, None, None, None)
+    assert told[0].startswith("the file cannot be read as an image")
+
+    def full(*words: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(pages, "describe", full)
+    assert show(str(photo(run)), 0.5) == ("", "", None, None, None, None) and "does not fit in memory" in told[1]
+    monkeypatch.setattr(pages, "describe", lambda *words: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        show(str(photo(run)), 0.5)
+
+
+def test_the_page_is_asked_without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "example.org,localhost")
+    monkeypatch.delenv("no_proxy", raising=False)
+    pages._without_proxy("10.0.0.7")
+    assert os.environ["NO_PROXY"] == "example.org,localhost,127.0.0.1,10.0.0.7"
+    assert os.environ["no_proxy"] == "127.0.0.1,localhost,10.0.0.7"
+
+
+def test_a_page_that_does_not_answer_is_one_line(predictor: semiseg.Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    gradio = pytest.importorskip("gradio", reason="Gradio is not installed: pip install 'semiseg[app]'")
+
+    def fails(*words: object, **more: object) -> None:
+        raise ValueError("When localhost is not accessible\na link must be made")
+
+    monkeypatch.setattr(gradio.Blocks, "launch", fails)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "")
+    with pytest.raises(SemisegError, match=r"does not answer \(When localhost is not accessible\)"):
+        pages.serve(predictor, port=free_port(), wait=False)
 
 
 def test_a_port_that_is_taken(predictor: semiseg.Predictor) -> None:

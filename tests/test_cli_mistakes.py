@@ -44,6 +44,9 @@ def test_an_interrupted_run_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("semiseg.training.loop.train", interrupted)
     code, err = call("train", "toy_streets")
     assert code == 130 and "--resume" in err
+    monkeypatch.setattr("semiseg.presets.list_presets", interrupted)
+    code, err = call("presets")
+    assert code == 130 and err == "semiseg: interrupted\n"  # only a training can go on
 
 
 def test_a_reader_that_stops_early_is_no_error() -> None:

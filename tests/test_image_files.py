@@ -6,6 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
+from semiseg import image_files
 from semiseg.errors import SemisegError, UsageError
 from semiseg.image_files import as_image, find_images, read_image
 
@@ -78,3 +79,20 @@ def test_pillows_limit_holds_unless_any_size_is_asked_for(tmp_path: Path, monkey
         warnings.simplefilter("error")
         assert np.array_equal(read_image(tmp_path / "a.png", any_size=True), PICTURE)
     assert Image.MAX_IMAGE_PIXELS == 1000
+    with image_files._any_size():  # two readers at once, the first of them done first
+        second = image_files._any_size()
+        second.__enter__()
+    assert Image.MAX_IMAGE_PIXELS is None
+    second.__exit__(None, None, None)
+    assert Image.MAX_IMAGE_PIXELS == 1000
+
+
+def test_a_picture_cut_off_is_told_and_an_array_is_copied(tmp_path: Path) -> None:
+    Image.fromarray(PICTURE).save(tmp_path / "a.jpg")
+    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:-200])
+    with pytest.raises(SemisegError, match="the PIL image cannot be read: "):
+        as_image(Image.open(tmp_path / "a.jpg"))
+    for given in (PICTURE.copy(), torch.from_numpy(PICTURE.copy()).permute(2, 0, 1)):
+        found = as_image(given)
+        given[:] = 0  # as a camera's next frame
+        assert np.array_equal(found, PICTURE)

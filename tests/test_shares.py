@@ -1,4 +1,5 @@
 import csv
+import os
 from pathlib import Path
 
 import numpy as np
@@ -41,3 +42,10 @@ def test_the_parts_of_several_processes_become_one_table(tmp_path: Path, monkeyp
     tables[0].join(["a", "d", "b", "c"])
     assert [row[0] for row in rows(tmp_path / "shares.csv")] == ["image", "a", "d", "c"]
     assert [path.name for path in tmp_path.iterdir()] == ["shares.csv"]
+
+
+def test_a_file_name_need_not_be_utf8(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.jpg")
+    with SharesTable(tmp_path / "shares.csv", ["x"]) as table:
+        table.add((name,), {"x": 1.0})
+    assert b"caf\xe9.jpg,1.000000" in (tmp_path / "shares.csv").read_bytes()

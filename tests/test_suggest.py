@@ -91,3 +91,40 @@ def test_nothing_left_to_label(folder: Path, tmp_path: Path) -> None:
     train(tiny(folder, tmp_path / "run", data__labelled="all"), progress=False)
     with pytest.raises(SemisegError, match="no unlabelled image left"):
         suggest(tmp_path / "run")
+
+
+def test_masks_added_since_do_not_change_what_the_run_had_labelled(run: Path, folder: Path) -> None:
+    used = (run / "labelled.txt").read_text().split()
+    for path in (folder / "images").iterdir():
+        mask = folder / "masks" / f"{path.stem}.png"
+        if not mask.exists():
+            mask.write_bytes(next((folder / "masks").glob("*.png")).read_bytes())
+    redrawn = open_run_data(module._open(run, torch.device("cpu"))[0].data).labelled_names
+    assert set(redrawn) != set(used)
+    found = {s.name for s in suggest(run, 100)}
+    assert not found & set(used) and set(redrawn) - set(used) <= found
+
+
+def test_a_class_added_since_is_one_line(run: Path, folder: Path) -> None:
+    (folder / "dataset.yaml").write_text("classes: [class_0, class_1, class_2, new]\n")
+    with pytest.raises(SemisegError, match="4 classes, the network 3"):
+        suggest(run, 3)
+
+
+def test_the_list_is_written_before_the_pictures(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*words: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(module, "comparison_picture", fails)
+    with pytest.raises(MemoryError):
+        suggest(run, 3, output=tmp_path / "next")
+    assert len((tmp_path / "next" / "suggestions.txt").read_text().split()) == 3
+
+
+def test_pictures_of_the_sheet_are_small() -> None:
+    image = np.zeros((1000, 2000, 3), np.uint8)
+    image[:, 1000:] = 200
+    small, grey = module._pair(image, torch.tensor([[[0.0, 1.0]]]))
+    assert small.shape == (320, 640, 3) and grey.shape == (320, 640)
+    assert (small[:, :319] == 0).all() and (small[:, 321:] == 200).all()
+    assert grey[0, 0] == 0 and grey[0, -1] == 255 and abs(int(grey[0, 320]) - 128) < 3

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from . import distributed
-from .data.run_data import open_split
+from .data.run_data import check_classes, open_split
 from .evaluation import EvaluationResult
 from .prediction import FailedImage, PredictedImage, PredictedVideo, predict_files
 from .predictor import Predictor
@@ -38,14 +38,16 @@ def evaluate(
         ``.miou``, ``.iou`` (C,) as fractions in [0, 1] and ``.confusion`` (C, C), rows truth.
 
     Raises:
-        SemisegError: no checkpoint or no data there.
+        SemisegError: no checkpoint or no data there, or data with other classes than the network's.
     """
     place = distributed.start(resolve_device(device))
     model = load_model(run_or_checkpoint, which, teacher, place)
     config = model.config
     if data_root is not None:
         config.data.root = str(data_root)
-    return validate(model.network, open_split(config.data, split), config, place)
+    images = open_split(config.data, split)
+    check_classes(images.info.classes, model.info.classes)
+    return validate(model.network, images, config, place)
 
 
 def predict(

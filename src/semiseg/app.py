@@ -10,13 +10,14 @@ from html import escape
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from .errors import SemisegError
 from .image_files import read_image
-from .networks.extras import require
+from .networks.extras import first_line, require
 from .output_files import as_grey
-from .passes import Passes, segment
+from .passes import Passes, out_of_memory, segment
 from .predictor import Predictor, training_scale
 from .shares import class_shares
 from .visualise import colourise
@@ -25,6 +26,8 @@ from .visualise import overlay as blend
 MAX_MEGABYTES = 50
 WHOLE_BYTES = 2**28
 """Probabilities of a whole image up to this size are made at once, larger ones in tiles."""
+WHOLE_PIXELS = 2**23
+"""So are images that the network sees at their own size, up to this many pixels: its features need memory as well."""
 TILE = 512
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
 """What an upload may be, whatever its name: Pillow would run Ghostscript on others."""
@@ -49,9 +52,10 @@ STYLE = """
 
 
 def passes_for(predictor: Predictor, height: int, width: int) -> Passes:
-    """The predictor's own passes, or tiles where an image's probabilities would take more than WHOLE_BYTES."""
+    """The predictor's own passes, or tiles for an image above WHOLE_BYTES or WHOLE_PIXELS."""
     passes, size = predictor.passes, height * width * predictor.info.num_classes * 4
-    if passes.tile is not None or size <= WHOLE_BYTES:
+    fits = size <= WHOLE_BYTES and (passes.resize is not None or height * width <= WHOLE_PIXELS)
+    if passes.tile is not None or fits:
         return passes
     try:
         scale = training_scale(predictor.config)
@@ -118,14 +122,22 @@ def build(predictor: Predictor, title: str) -> Any:
     """The page as Gradio's Blocks. Raises SemisegError where Gradio is not installed."""
     gr = _gradio()
 
+    blank = ("", "", None, None, None, None)
+
     def show(path: str | None, opacity: float) -> tuple[Any, ...]:
         if path is None:
-            return "", "", None, None, None, None
+            return blank
         try:
             line, shares, mask, confidence, shown = describe(predictor, path)
         except SemisegError as error:
             # The name that the upload got on this machine says nothing to the person who sent it.
-            raise gr.Error(str(error).replace(path, "the file"), duration=None) from None
+            gr.Warning(str(error).replace(path, "the file"), duration=None)
+            return blank  # an error would leave the last image's pictures beside this one
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            gr.Warning("the image does not fit in memory: try a smaller one, or semiseg predict --tile", duration=None)
+            return blank
         return line, shares, blend(*shown, predictor.info.colours, opacity), mask, confidence, shown
 
     def mix(shown: tuple[np.ndarray, np.ndarray] | None, opacity: float) -> Any:
@@ -151,8 +163,10 @@ def build(predictor: Predictor, title: str) -> Any:
         opacity = gr.Slider(0, 1, 0.5, step=0.05, label="Opacity of the overlay", elem_id="opacity")
         line, shares = gr.Markdown(elem_id="line"), gr.HTML(elem_id="shares")
         outputs = [line, shares, overlay, mask, confidence, shown]
-        image.change(show, [image, opacity], outputs, api_visibility="private")
-        opacity.change(mix, [shown, opacity], overlay, show_progress="hidden", api_visibility="private")
+        mixed = {"inputs": [shown, opacity], "outputs": overlay, "show_progress": "hidden", "api_visibility": "private"}
+        # Once more at the end: the slider may have moved meanwhile.
+        image.change(show, [image, opacity], outputs, api_visibility="private").then(mix, **mixed)
+        opacity.change(mix, **mixed)
     return page
 
 
@@ -176,6 +190,7 @@ def serve(
     with tempfile.TemporaryDirectory(prefix="semiseg-app-", ignore_cleanup_errors=True) as uploads:
         if wait:
             os.environ["GRADIO_TEMP_DIR"] = uploads
+        _without_proxy(host)
         page = build(predictor, title)
         guard = require("starlette.middleware", "app", "semiseg app").Middleware(Guard)
         system = ("ui-sans-serif", "system-ui", "sans-serif"), ("ui-monospace", "monospace")
@@ -197,13 +212,23 @@ def serve(
                 pwa=False,
                 mcp_server=False,
             )
-        except OSError:
-            raise SemisegError(f"port {port} of {host} cannot be opened; is it taken? choose another --port") from None
+        except OSError as error:
+            raise SemisegError(f"port {port} of {host} cannot be opened; is it taken? choose another --port") from error
+        except Exception as error:  # what Gradio and its HTTP client raise when the page does not answer
+            raise SemisegError(f"the page at {host}:{port} does not answer ({first_line(error)}); is the address right?"
+                               ) from error  # fmt: skip
         if ready is not None:
             ready(page.local_url)
         if wait:
             page.block_thread()
     return page
+
+
+def _without_proxy(host: str) -> None:
+    """Gradio asks its own page whether it answers: not by way of a proxy, which cannot reach this machine."""
+    for name in ("NO_PROXY", "no_proxy"):
+        known = [part for part in os.environ.get(name, "").split(",") if part]
+        os.environ[name] = ",".join(dict.fromkeys([*known, "127.0.0.1", "localhost", host]))
 
 
 class Guard:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import glob
+import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from .data.files import is_deep
 from .errors import SemisegError, UsageError
+from .networks.extras import first_line
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
@@ -66,7 +68,7 @@ def read_image(path: str | Path, any_size: bool = False, formats: tuple[str, ...
     `formats` are Pillow's names of those to try (default: all it knows).
     """
     try:
-        with _size_limit(None if any_size else Image.MAX_IMAGE_PIXELS), Image.open(path, formats=formats) as opened:
+        with _any_size() if any_size else nullcontext(), Image.open(path, formats=formats) as opened:
             return _upright(opened)
     except SemisegError as error:
         raise SemisegError(f"{path} {error}") from None
@@ -74,13 +76,27 @@ def read_image(path: str | Path, any_size: bool = False, formats: tuple[str, ...
         raise SemisegError(f"{path} cannot be read as an image: {' '.join(str(error).split())}") from error
 
 
+class _Limit:
+    """Pillow's limit is one for the process: the last of several readers of large files puts it back."""
+
+    lock = threading.Lock()
+    readers = 0
+    usual: int | None = None
+
+
 @contextmanager
-def _size_limit(pixels: int | None) -> Iterator[None]:
-    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, pixels
+def _any_size() -> Iterator[None]:
+    with _Limit.lock:
+        if not _Limit.readers:
+            _Limit.usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        _Limit.readers += 1
     try:
         yield
     finally:
-        Image.MAX_IMAGE_PIXELS = before
+        with _Limit.lock:
+            _Limit.readers -= 1
+            if not _Limit.readers:
+                Image.MAX_IMAGE_PIXELS = _Limit.usual
 
 
 def _upright(picture: Image.Image) -> np.ndarray:
@@ -109,6 +125,8 @@ def as_image(image: str | Path | Image.Image | np.ndarray | Tensor, any_size: bo
             return _upright(image)
         except SemisegError as error:
             raise UsageError(f"the PIL image {error}") from None
+        except Exception as error:  # it is decoded only now
+            raise SemisegError(f"the PIL image cannot be read: {first_line(error)}") from error
     if isinstance(image, Tensor):
         if image.ndim != 3 or image.shape[0] != 3:
             raise UsageError(f"a tensor is one image (3,H,W), not {tuple(image.shape)}: give them one by one")
@@ -127,4 +145,4 @@ def as_image(image: str | Path | Image.Image | np.ndarray | Tensor, any_size: bo
         image = image[..., None].repeat(3, axis=2)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise UsageError(f"an image is uint8 (H,W,3) RGB or (H,W) grey, not {image.dtype} {image.shape}")
-    return image
+    return image.copy()  # the caller may read the next frame into the same array

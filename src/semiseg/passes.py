@@ -60,6 +60,11 @@ class Passes:
         return self.tile is None and not self.flip and self.scales == (1.0,)
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error is about memory; the CPU's allocator of PyTorch has no exception of its own."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+
+
 def segment(
     network: nn.Module,
     image: np.ndarray,

@@ -16,7 +16,7 @@ from semiseg import distributed
 from semiseg.errors import SemisegError, UsageError
 from semiseg.image_files import find_images, is_video, read_image
 from semiseg.output_files import Targets, as_grey, refuse_clashes, save_png
-from semiseg.passes import Passes, segment
+from semiseg.passes import Passes, out_of_memory, segment
 from semiseg.shares import SharesTable, class_shares
 from semiseg.video import frame_count, predict_video
 from semiseg.visualise import overlay as blend
@@ -224,7 +224,7 @@ class _Job:
         try:
             mask, sure = segment(self.network, image, self.passes, self.device, confidence)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             size = f"{image.shape[1]}x{image.shape[0]}"
             mend = "use smaller tiles" if self.passes.tile else "use tiles, e.g. --tile 512"
@@ -238,8 +238,3 @@ class _Job:
 
 class _NetworkError(SemisegError):
     """The network does not belong to the classes: no input can be predicted."""
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    # The CPU's allocator has no exception of its own.
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

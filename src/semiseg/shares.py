@@ -10,6 +10,7 @@ from types import TracebackType
 import numpy as np
 
 from semiseg import distributed
+from semiseg.data.splits import ANY_NAME
 
 
 def class_shares(mask: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
@@ -33,7 +34,7 @@ class SharesTable:
         self.world = distributed.world() if across_processes else 1
         self.parts = [path.with_name(f".{path.stem}-{r}of{self.world}.csv") for r in range(self.world)]
         own = path if self.world == 1 else self.parts[distributed.rank()]
-        self.file = own.open("w", newline="", encoding="utf-8")
+        self.file = own.open("w", newline="", encoding="utf-8", errors=ANY_NAME)
         self.writer = csv.writer(self.file)
         self.writer.writerow([*self.heads, *self.classes])
 
@@ -54,9 +55,9 @@ class SharesTable:
         if distributed.is_main():
             rows = {}
             for part in self.parts:
-                with part.open(newline="", encoding="utf-8") as file:
+                with part.open(newline="", encoding="utf-8", errors=ANY_NAME) as file:
                     rows.update({row[0]: row for row in list(csv.reader(file))[1:]})
-            with self.path.open("w", newline="", encoding="utf-8") as file:
+            with self.path.open("w", newline="", encoding="utf-8", errors=ANY_NAME) as file:
                 csv.writer(file).writerows([[*self.heads, *self.classes], *(rows[n] for n in order if n in rows)])
             for part in self.parts:
                 part.unlink()

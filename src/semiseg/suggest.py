@@ -12,14 +12,15 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from .config import Config
 from .contrastive import ContrastiveModule, rows
 from .data.base import ImageSet
 from .data.loading import resize_image
-from .data.run_data import open_run_data
-from .data.splits import write_list
+from .data.run_data import check_classes, open_run_data
+from .data.splits import ANY_NAME, read_list, write_list
 from .errors import SemisegError, UsageError
 from .inference import evaluating
 from .methods import METHODS, Method
@@ -30,6 +31,7 @@ from .visualise import comparison_picture
 
 By = Literal["both", "uncertainty", "distance"]
 PIXELS = 4096  # compared with the bank at a time: bounds the table of similarities
+SHOWN, SIDE = 12, 640  # pictures on the contact sheet, and their longest side in pixels
 
 
 @dataclass(frozen=True)
@@ -105,9 +107,13 @@ def suggest(
     order = _choose(scores, torch.stack(embeddings), min(count, len(indices)), diverse)
     chosen = [Suggestion(train.names[indices[k]], float(scores[k]), *found[k]) for k in order]
     if folder is not None:
+        _write(folder, chosen)  # before the pictures: what took long is safe then
+        pairs = []
         with evaluating(method, place):
-            maps = [_entropy(_logits(network, train.image(indices[k]), config, place))[0] for k in order[:12]]
-        _write(folder, chosen, [train.image(indices[k]) for k in order[:12]], [m.cpu().numpy() for m in maps])
+            for k in order[:SHOWN]:
+                image = train.image(indices[k])
+                pairs.append(_pair(image, _entropy(network(_tensor(image, config, place)).logits)))
+        comparison_picture(pairs, ["image", "uncertainty (white: most)"], [], folder / "contact_sheet.png")
     return chosen
 
 
@@ -116,7 +122,14 @@ def _open(run: Path, place: torch.device) -> tuple[Config, Method, tuple[ImageSe
     state = checkpoint.load(path, place)
     config = Config.parse(state["config"], source=str(path))
     data = open_run_data(config.data)
-    unlabelled = [i for i in data.unlabelled if i not in set(data.labelled)]
+    check_classes(data.train.info.classes, tuple(state["info"]["classes"]))
+    used = set(data.labelled_names)
+    candidates = data.unlabelled
+    listed = run / "labelled.txt"
+    if listed.is_file():  # masks may have been added since, from which a count or fraction draws others
+        used = set(read_list(listed, data.train.names))
+        candidates = data.unlabelled if config.data.labelled == "all" else list(range(len(data.train)))
+    unlabelled = [i for i in candidates if data.train.names[i] not in used]
     if not unlabelled:
         raise SemisegError("the run has no unlabelled image left; there is nothing to suggest")
     network = checkpoint.build_network_of(config, data.train.info.num_classes, pretrained=False)
@@ -128,11 +141,6 @@ def _open(run: Path, place: torch.device) -> tuple[Config, Method, tuple[ImageSe
 def _tensor(image: np.ndarray, config: Config, place: torch.device) -> Tensor:
     seen = image if config.data.resize is None else resize_image(image, config.data.resize)
     return torch.from_numpy(seen.copy()).to(place).permute(2, 0, 1)[None].float().div_(255)
-
-
-def _logits(network: torch.nn.Module, image: np.ndarray, config: Config, place: torch.device) -> Tensor:
-    """Logits (1, C, H, W) at the image's own size."""
-    return upsample(network(_tensor(image, config, place)).logits, image.shape[:2])
 
 
 def _entropy(logits: Tensor) -> Tensor:
@@ -155,8 +163,14 @@ def _scores(found: Sequence[tuple[float, float | None]], by: By) -> np.ndarray:
     """Mean of the ranks asked for, as fractions in (0, 1]; ties share the mean of their ranks."""
     columns = {"uncertainty": [0], "distance": [1], "both": [0, 1]}[by]
     values = np.array([[pair[c] for c in columns] for pair in found], np.float64)
-    ranks = np.stack([(v[:, None] > v[None]).sum(1) + ((v[:, None] == v[None]).sum(1) + 1) / 2 for v in values.T])
-    mean: np.ndarray = ranks.mean(axis=0) / len(found)
+    mean: np.ndarray = np.stack([_ranks(v) for v in values.T]).mean(axis=0) / len(found)
+    return mean
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """(n,) → (n,), 1 for the smallest; equal values share the mean of their ranks."""
+    _, position, counts = np.unique(values, return_inverse=True, return_counts=True)
+    mean: np.ndarray = (counts.cumsum() - (counts - 1) / 2)[position]
     return mean
 
 
@@ -175,17 +189,20 @@ def _choose(scores: np.ndarray, embeddings: Tensor, count: int, diverse: bool) -
         chosen.append(int(weight.argmax()))
 
 
-def _write(folder: Path, chosen: list[Suggestion], images: list[np.ndarray], maps: list[np.ndarray]) -> None:
+def _pair(image: np.ndarray, uncertainty: Tensor) -> list[np.ndarray]:
+    """Image and its map (1, h, w) as pictures of one small size: a contact sheet needs no more."""
+    shrink = min(1.0, SIDE / max(image.shape[:2]))
+    size = max(1, round(image.shape[0] * shrink)), max(1, round(image.shape[1] * shrink))
+    grey = upsample(uncertainty[None], size)[0, 0].clamp(0, 1).mul(255).round().byte().cpu().numpy()
+    return [np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BOX)), grey]
+
+
+def _write(folder: Path, chosen: list[Suggestion]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "suggestions.csv").open("w", newline="", encoding="utf-8") as file:
+    with (folder / "suggestions.csv").open("w", newline="", encoding="utf-8", errors=ANY_NAME) as file:
         table = csv.writer(file)
         table.writerow(["rank", "name", "score", "uncertainty", "distance"])
         for rank, s in enumerate(chosen, start=1):
             far = "" if s.distance is None else f"{s.distance:.4f}"
             table.writerow([rank, s.name, f"{s.score:.4f}", f"{s.uncertainty:.4f}", far])
     write_list(folder / "suggestions.txt", [s.name for s in chosen])
-    pairs = []
-    for image, uncertainty in zip(images, maps, strict=True):
-        grey = np.rint(255 * uncertainty.clip(0, 1)).astype(np.uint8)
-        pairs.append([image, grey])
-    comparison_picture(pairs, ["image", "uncertainty (white: most)"], [], folder / "contact_sheet.png")

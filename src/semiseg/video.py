@@ -23,7 +23,7 @@ def frame_count(path: Path, every: int = 1) -> int:
     """How many frames a prediction of every `every`-th will have, from the header; 1 where it does not say."""
     av = require("av", "video", f"the video {path.name}")
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             stream = container.streams.video[0]
             frames = stream.frames
             if not frames and stream.average_rate and container.duration:
@@ -58,7 +58,10 @@ def predict_video(
     total = dict.fromkeys(info.classes, 0.0)
     frames = 0
     try:
-        with av.open(str(path)) as source, SharesTable(partial[0], info.classes, ("frame", "seconds")) as table:
+        with (
+            av.open(str(path), metadata_errors="replace") as source,
+            SharesTable(partial[0], info.classes, ("frame", "seconds")) as table,
+        ):
             stream = source.streams.video[0]
             stream.thread_type = "AUTO"
             target = None if overlay_path is None else _Writer(av, partial[1], stream, every)

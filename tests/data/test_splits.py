@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,9 @@ def test_lists_of_cityscapes_and_lists_of_pairs(tmp_path: Path) -> None:
     path.write_text("rainy day masks/rainy.png\n")  # the first word alone is no name
     with pytest.raises(UsageError, match=r"1 names are not in the data set, e\.g\. rainy day masks/rainy\.png"):
         read_list(path, names)
+
+
+def test_names_that_are_not_utf8_are_read_back(tmp_path: Path) -> None:
+    names = [os.fsdecode(b"caf\xe9"), "cafe"]
+    write_list(tmp_path / "list.txt", names)
+    assert read_list(tmp_path / "list.txt", names) == names

@@ -158,3 +158,17 @@ def test_tensorboard_keeps_the_figures_of_the_step_that_a_run_goes_on_from(folde
     events.Reload()
     assert [event.step for event in events.Scalars("validation/miou")] == [2, 4]
     assert [event.step for event in events.Scalars("train/loss")] == [1, 2, 3, 4]
+
+
+def test_a_service_that_cannot_be_reached_is_one_line(
+    folder: Path, tmp_path: Path, fakes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(**given: Any) -> None:
+        raise ValueError("no API key\nconfigured")
+
+    monkeypatch.setattr(fakes["wandb"], "init", refuses)
+    config = tiny(folder, tmp_path / "run", training__loggers="[wandb]")
+    with pytest.raises(SemisegError, match=r"loggers=wandb cannot be opened \(no API key\); .* add --resume$"):
+        train(config, progress=False)
+    monkeypatch.undo()
+    train(tiny(folder, tmp_path / "run"), resume=True, progress=False)

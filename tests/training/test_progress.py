@@ -88,3 +88,31 @@ def test_in_a_terminal_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert bar.bar.tasks[0].fields["text"] == "loss 1.250 2.0 img/s"
     bar.close()
     assert "5/8" in capsys.readouterr().err
+
+
+def test_a_logger_that_fails_is_left_out_and_the_run_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[str] = []
+
+    class Good:
+        def scalars(self, kind: str, iteration: int, values: object) -> None:
+            told.append(f"{kind} {iteration}")
+
+        def pictures(self, iteration: int, pictures: object) -> None:
+            told.append(f"pictures {iteration}")
+
+        def close(self) -> None:
+            told.append("close")
+
+    class Gone(Good):
+        def scalars(self, kind: str, iteration: int, values: object) -> None:
+            raise ConnectionError("no answer\nfrom the server")
+
+    log = MetricsLog(tmp_path, 0, [Gone(), Good()])
+    log.write("train", 1, {"loss": 1.0})
+    log.write("train", 2, {"loss": 1.0})
+    log.pictures(2, {})
+    log.close()
+    assert told == ["train 1", "train 2", "pictures 2", "close"] and len(read_metrics(tmp_path)) == 2
+    assert capsys.readouterr().err == "semiseg: Gone failed and gets nothing more: no answer\n"

@@ -31,6 +31,11 @@ Teacher = Annotated[bool, typer.Option(help="Use the teacher instead of the stud
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="Changes, e.g. training.iterations=1000 data.root=FOLDER.")]
 
+GOES_ON = {
+    "train": "; `--resume` goes on from the last checkpoint",
+    "reproduce": "; the same command goes on from the last checkpoint",
+}
+
 
 def command(group: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a function as subcommand; its user errors become one line and an exit code."""
@@ -55,7 +60,7 @@ def command(group: typer.Typer, name: str) -> Callable[[Callable[..., None]], Ca
                 raise typer.Exit(1) from None
             except KeyboardInterrupt:
                 if number == 0:
-                    print("semiseg: interrupted; `--resume` goes on from the last checkpoint", file=sys.stderr)
+                    print(f"semiseg: interrupted{GOES_ON.get(name, '')}", file=sys.stderr)
                 raise typer.Exit(130) from None
 
         group.command(name)(guarded)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from .shared import AsJson, Device, Run, app, command
@@ -35,7 +36,9 @@ def suggest(
         return
     table = Table("", "image", "uncertainty", "distance from the bank")
     for number, s in enumerate(found, start=1):
-        table.add_row(str(number), s.name, f"{s.uncertainty:.3f}", "" if s.distance is None else f"{s.distance:.3f}")
+        table.add_row(
+            str(number), escape(s.name), f"{s.uncertainty:.3f}", "" if s.distance is None else f"{s.distance:.3f}"
+        )
     Console().print(table)
     if output is not None:
         print(f"list, table and contact sheet in {output}")

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from .shared import AsJson, Checkpoint, Device, Overrides, Run, Source, Teacher, app, command, which_checkpoint
@@ -57,8 +58,9 @@ def evaluate(
     if as_json:
         print(json.dumps(result.to_json()))
         return
-    table = Table("class", "IoU %", title=f"{run}, {split}, {checkpoint} checkpoint, {result.images} images")
+    which = f"{checkpoint} checkpoint, " if run.is_dir() else ""
+    table = Table("class", "IoU %", title=escape(f"{run}, {split}, {which}{result.images} images"))
     for name, value in zip(result.classes, result.iou, strict=True):
-        table.add_row(name, "absent" if value != value else f"{100 * value:.2f}")
+        table.add_row(escape(name), "absent" if value != value else f"{100 * value:.2f}")
     table.add_row("mean", f"{100 * result.miou:.2f}", style="bold")
     Console().print(table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from ..config import DataConfig, suggest
@@ -61,6 +62,22 @@ def _open_source(config: DataConfig, classes: tuple[str, ...]) -> ImageSet | Non
             f"target has {', '.join(classes[:4])}, …: the source must share the target's classes"
         )
     return source
+
+
+def check_classes(found: tuple[str, ...], learnt: tuple[str, ...]) -> None:
+    """Refuse data whose classes are not those, in that order, that a network has learnt.
+
+    Raises:
+        SemisegError: the first difference, and the mend.
+    """
+    if found != learnt:
+        k, there, then = next(
+            (k, a, b) for k, (a, b) in enumerate(zip_longest(found, learnt, fillvalue="nothing")) if a != b
+        )
+        raise SemisegError(
+            f"the data has {len(found)} classes, the network {len(learnt)}; class {k} is {there} here and was {then} "
+            "in training: list the classes of then in dataset.yaml, or train anew"
+        )
 
 
 def open_run_data(config: DataConfig) -> RunData:

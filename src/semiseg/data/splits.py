@@ -14,6 +14,8 @@ from ..errors import UsageError
 from .files import SUFFIXES
 from .permutations import is_permutation, read_permutation
 
+ANY_NAME = "surrogateescape"  # file names need not be UTF-8; so they are written and read back byte for byte
+
 
 def parse_labelled(labelled: str | int | float, total: int) -> int:
     """Number of labelled images: a count (``12``), a fraction (``1/30``, ``0.1``) of ``total``, or ``all``.
@@ -69,7 +71,7 @@ def read_list(path: Path, names: Sequence[str], labelled: str | int | float = "a
     sharing = Counter(_bare(name) for name in names)
     by_bare = {_bare(name): name for name in names if sharing[_bare(name)] == 1}
     found, unknown = [], []
-    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+    for line in path.read_text(encoding="utf-8-sig", errors=ANY_NAME).splitlines():
         whole = line.strip()
         word = whole if whole in known else re.split(r"(?:^|\s)#", line)[0].strip()
         if not word:
@@ -100,4 +102,4 @@ def _bare(name: str) -> str:
 
 def write_list(path: Path, names: Sequence[str]) -> None:
     """Write names so that :func:`read_list` reads them back."""
-    path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8", errors=ANY_NAME)

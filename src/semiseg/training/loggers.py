@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..config import Config
-from ..networks.extras import require
+from ..errors import SemisegError
+from ..networks.extras import first_line, require
 
 
 class Logger(Protocol):
@@ -36,11 +37,21 @@ def open_loggers(config: Config, run_dir: Path, start: int) -> list[Logger]:
         start: iteration that the run goes on from.
 
     Raises:
-        SemisegError: a logger's library is not installed.
+        SemisegError: a logger's library is not installed, or does not reach its service.
     """
     found: list[Logger] = [TensorBoard(run_dir, start)] if config.training.tensorboard else []
     services: dict[str, Callable[[Config, Path], Logger]] = {"wandb": WeightsAndBiases, "mlflow": MLflow}
-    return found + [services[name](config, run_dir) for name in config.training.loggers]
+    for name in config.training.loggers:
+        try:
+            found.append(services[name](config, run_dir))
+        except SemisegError:
+            raise
+        except Exception as error:  # no login, no server: each library has its own
+            raise SemisegError(
+                f"training.loggers={name} cannot be opened ({first_line(error)}); mend that, or leave it out, and add "
+                "--resume"
+            ) from error
+    return found
 
 
 class TensorBoard:

@@ -226,8 +226,7 @@ class Run:
             log.write("validation", self.iteration, result.to_json() | {"miou": miou})
             if log.loggers:
                 pictures = validation_pictures(self.method.student, self.data.val, self.config, self.device)
-                for logger in log.loggers:
-                    logger.pictures(self.iteration, pictures)
+                log.pictures(self.iteration, pictures)
         if self.watched:
             quality = pseudo_label_quality(self.method.teacher, self.data.train, self.watched, self.config, self.device)
             if log is not None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..networks.extras import first_line
 from .loggers import Logger
 
 
@@ -24,19 +26,31 @@ class MetricsLog:
         kept = [row for row in read_metrics(run_dir) if row["iteration"] <= start]
         self.path.write_text("".join(json.dumps(row) + "\n" for row in kept))
         self.file = self.path.open("a", buffering=1)
-        self.loggers = loggers
+        self.loggers = list(loggers)
 
     def write(self, kind: str, iteration: int, values: dict[str, Any]) -> None:
         """Append one line; its numbers also go to the loggers."""
         self.file.write(json.dumps({"kind": kind, "iteration": iteration, **values}) + "\n")
         numbers = {name: value for name, value in values.items() if isinstance(value, (int, float))}
-        for logger in self.loggers:
-            logger.scalars(kind, iteration, numbers)
+        self._tell(lambda logger: logger.scalars(kind, iteration, numbers))
+
+    def pictures(self, iteration: int, pictures: Mapping[str, np.ndarray]) -> None:
+        """Validation pictures, for the loggers only."""
+        self._tell(lambda logger: logger.pictures(iteration, pictures))
 
     def close(self) -> None:
         self.file.close()
-        for logger in self.loggers:
-            logger.close()
+        self._tell(lambda logger: logger.close())
+
+    def _tell(self, tell: Callable[[Logger], None]) -> None:
+        """A logger that fails is left out from then on: a server that goes away must not end a training."""
+        for logger in list(self.loggers):
+            try:
+                tell(logger)
+            except Exception as error:  # each service has its own
+                self.loggers.remove(logger)
+                print(f"semiseg: {type(logger).__name__} failed and gets nothing more: {first_line(error)}",
+                      file=sys.stderr, flush=True)  # fmt: skip
 
 
 def read_metrics(run_dir: Path) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ import torch
 from .. import __version__
 from ..config import Config, fields, value_of
 from ..data.run_data import RunData
+from ..data.splits import ANY_NAME
 from ..errors import UsageError
 from ..evaluation import EvaluationResult
 from . import checkpoint
@@ -55,7 +56,10 @@ def data_facts(data: RunData) -> dict[str, list[Any]]:
         "validation images": data.val.names,
         "images of the source domain": data.source.names if data.source is not None else [],
     }
-    return {kind: [len(names), hashlib.sha256("\n".join(names).encode()).hexdigest()] for kind, names in kinds.items()}
+    return {
+        kind: [len(names), hashlib.sha256("\n".join(names).encode(errors=ANY_NAME)).hexdigest()]
+        for kind, names in kinds.items()
+    }
 
 
 def check_same_data(saved: dict[str, list[Any]], now: dict[str, list[Any]]) -> None:
