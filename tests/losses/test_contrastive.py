@@ -222,3 +222,13 @@ def test_never_builds_a_matrix_of_all_pairs() -> None:
     with LargestTensor() as largest:
         contrastive_loss(*values, CLASSES).backward()
     assert n * dim <= largest.elements <= 2 * (n + m) * (dim + CLASSES) < n * m / 16
+
+
+@pytest.mark.parametrize("score", [0.0, 1e-38, 1e-31])
+def test_scores_next_to_nothing_leave_the_gradients_finite(score: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    p, z = (torch.randn(4, 3, generator=generator).requires_grad_() for _ in range(2))
+    p_scores, z_scores = (torch.full((4,), score).requires_grad_() for _ in range(2))
+    labels = torch.zeros(4, dtype=torch.int64)
+    (1000 * contrastive_loss(p, labels, p_scores, z, labels, z_scores, 2)).backward()
+    assert all(torch.isfinite(x.grad).all() for x in (p, z, p_scores, z_scores))

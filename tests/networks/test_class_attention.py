@@ -5,6 +5,7 @@ import torch
 from oracles import class_attention as oracle
 from torch import Tensor, nn
 
+from semiseg.losses.contrastive import contrastive_loss, normalised_weights
 from semiseg.networks.class_attention import ClassAttention
 
 CLASSES, DIM, HIDDEN = 5, 4, 6
@@ -185,3 +186,21 @@ def test_single_precision_is_as_exact_as_the_ordinary_layers() -> None:
     allowed = 10 * (ordinary - exact).abs().max().item() + 1e-5
     assert allowed < 0.02
     assert (scores - exact).abs().max().item() < allowed
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_class_that_scores_next_to_nothing_still_has_weights_and_gradients(count: int) -> None:
+    """Eq. 8 divides by the sum of a class's scores; in single precision sigmoid(-200) is 0."""
+    module = attention(dtype=torch.float32)
+    with torch.no_grad():
+        module.bias2[1] = -200.0
+    labels = torch.tensor([0, 0, *[1] * count])
+    vectors = vectors_for(labels).float().requires_grad_()
+    scores = module(vectors, labels)
+    assert (scores > 0).all() and (scores[labels == 1] < 1e-12).all()
+    loss = contrastive_loss(vectors, labels, scores, vectors.detach().flip(0), labels.flip(0), scores.flip(0), CLASSES)
+    loss.backward()
+    assert torch.isfinite(loss) and torch.isfinite(vectors.grad).all()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in module.parameters())
+    weights = normalised_weights(scores.detach(), labels, CLASSES)
+    assert weights[labels == 1].mean() == pytest.approx(1, rel=1e-5)

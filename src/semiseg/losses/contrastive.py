@@ -16,6 +16,7 @@ from torch import Tensor
 from ..distributed import total_with_gradient
 
 SHORTEST = 1e-12  # length below which a vector has no direction, as in F.normalize
+LEAST = 1e-30  # sum of a class's scores below which they do not count: gradients stay finite in single precision
 
 
 def _bins(labels: Tensor, num_classes: int) -> Tensor:
@@ -37,7 +38,7 @@ def normalised_weights(scores: Tensor, labels: Tensor, num_classes: int) -> Tens
     bins = _bins(labels, num_classes)
     sums = scores.new_zeros(num_classes + 1).index_add(0, bins, scores)
     counts = torch.zeros_like(sums).index_add(0, bins, torch.ones_like(scores))
-    weights = scores * (counts / sums.clamp_min(torch.finfo(scores.dtype).tiny))[bins]
+    weights = scores * (counts / sums.clamp_min(LEAST))[bins]
     return weights * (bins < num_classes)
 
 
@@ -71,7 +72,7 @@ def class_means(
     if across_processes:
         joined = total_with_gradient(torch.cat([weighted, sums[:, None], present[:, None]], dim=1))
         weighted, sums, present = joined[:, :-2], joined[:, -2], joined[:, -1]
-    means = weighted / sums.clamp_min(torch.finfo(scores.dtype).tiny)[:, None]
+    means = weighted / sums.clamp_min(LEAST)[:, None]
     return means[:num_classes], present[:num_classes] > 0
 
 

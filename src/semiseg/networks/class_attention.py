@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from ..distributed import total_with_gradient
 
 BLOCK = 128  # rows a block; small enough that padding is cheap, large enough for the matrix product
+# Before the sigmoid. Eq. 8 divides by the sum of a class's scores: a class with a single vector, whose weight is 1
+# whatever its score, drifts freely, and below -87 score and sum underflow to 0/0.
+LOWEST = -30.0
 
 
 def _as_it_is(values: Tensor) -> Tensor:
@@ -61,8 +64,8 @@ class ClassAttention(nn.Module):
             labels: (N,) int64; rows outside 0…C-1 score 0 and pass no gradient.
 
         Returns:
-            (N,) scores in (0, 1). In training the statistics of BatchNorm are those of the class in this call;
-            a class with a single vector uses its running statistics, which stay as they are.
+            (N,) scores in (0, 1), at least 9e-14. In training the statistics of BatchNorm are those of the class in
+            this call; a class with a single vector uses its running statistics, which stay as they are.
         """
         n, c = len(vectors), self.num_classes
         inside = (labels >= 0) & (labels < c)
@@ -98,7 +101,7 @@ class ClassAttention(nn.Module):
             self.negative_slope,
         )
         scores = torch.bmm(hidden, self.weight2[block_class][:, :, None])[..., 0] + self.bias2[block_class][:, None]
-        scores = torch.cat([scores.sigmoid().flatten(), scores.new_zeros(1)])
+        scores = torch.cat([scores.clamp_min(LOWEST).sigmoid().flatten(), scores.new_zeros(1)])
         back = torch.empty_like(place).index_copy(0, order, place.where(inside[order], blocks * BLOCK))
         return scores[back]
 
