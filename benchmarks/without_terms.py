@@ -3,8 +3,8 @@
     python benchmarks/without_terms.py            # 18 runs, a minute each; several processes may share them
     python benchmarks/without_terms.py --table    # only the table of what is there
 
-Two things are left of the unlabelled images then: their views pass through the student, so BatchNorm sees them, and class
-weights (eq. 3) count their pseudo-labels. Each is taken away alone, and class weights from both methods. With
+Two things are left of the unlabelled images then: their views pass through the student, so BatchNorm sees them, and
+class weights (eq. 3) count their pseudo-labels. Each is taken away alone, and class weights from both methods. With
 ``training.passes=in_turn`` labelled crops are normalised by their own statistics in training, as in ``supervised``, and
 only the running averages, used in evaluation, are of all images.
 """
