@@ -143,7 +143,7 @@ def test_the_settings_of_section_4_2(group: str) -> None:
         fraction = name if group[5] in "234" else "30"
         assert c.data.labelled == ("all" if fraction == "full" else f"1/{fraction}")
         assert c.data.source.dataset == ("gta5" if group == "table4_adapted" else None)
-        assert c.evaluation.mode == "whole" and not c.evaluation.teacher
+        assert c.evaluation.mode == "whole"
 
 
 def test_what_the_ablations_vary_and_nothing_else() -> None:

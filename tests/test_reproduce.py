@@ -102,6 +102,58 @@ def test_a_table_runs_what_is_missing_and_says_what_failed(tmp_path: Path, monke
     assert without.rows == [] and len(calls) == 4  # other overrides are other runs: not there yet, so they are started
 
 
+def test_full_scale_keeps_its_runs_and_a_part_of_a_table_does_not_replace_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def done(path: Path, key: dict[str, object], config: object, command: str, keep: bool) -> None:
+        kept.append(keep)
+        experiments._append(path, key | {"miou_last": 50.0, "miou_best": 51.0})
+
+    kept: list[bool] = []
+    monkeypatch.setattr(experiments, "_run", done)
+    words = ["data.root=nowhere"]
+    reproduce("table5", seeds=[0], only=["table5_sup"], output=tmp_path, overrides=words)
+    reproduce("table5", seeds=[0], only=["table5_all"], output=tmp_path, overrides=words, keep=False)
+    reproduce("table5", scale="mini", seeds=[0], only=["table5_all"], output=tmp_path)
+    assert kept == [True, False, False]
+    written = (tmp_path / "table5.md").read_text()
+    assert len([line for line in written.splitlines() if line.startswith(("| table5_sup |", "| table5_all |"))]) == 2
+    assert "| 49.5 | 1 | 50.0 | 51.0 | +0.5 |" in written
+    printed = reproduce("table5", seeds=[0], only=["table5_all"], output=tmp_path, overrides=words).table
+    assert "table5_sup" not in printed and (tmp_path / "table5.md").read_text() == written
+
+
+def test_a_device_in_trouble_does_not_stop_the_other_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def out_of_memory(*words: object) -> None:
+        raise RuntimeError("CUDA out of memory.\nDetails")
+
+    monkeypatch.setattr(experiments, "_run", out_of_memory)
+    only = ["table5_sup", "table5_all"]
+    outcome = reproduce("table5", seeds=[0], only=only, output=tmp_path, overrides=["data.root=nowhere"])
+    assert outcome.failed == [(name, 0, "CUDA out of memory.") for name in only]
+    assert capsys.readouterr().err.count("Traceback") == 2
+
+
+def test_torchrun_and_one_file_for_rows_of_different_weights_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [f"network.pretrained={tmp_path / 'own.pth'}"]
+    with pytest.raises(UsageError, match=r"different weights \(imagenet: .*table2_v2_imagenet_30.*; coco: .*--only"):
+        reproduce("table2", output=tmp_path, overrides=words)
+    planned = tables.plan("table2", "full", "toy_streets", [0], ["table2_v2_coco_30", "table2_v2_coco_4"], words)
+    assert planned.count("own.pth") == 2
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="not by torchrun"):
+        reproduce("table5", output=tmp_path)
+
+
+def test_a_list_for_each_seed() -> None:
+    one, two = (configuration("table5_sup", s, overrides=["data.labelled_list=s_{seed}.pkl"]) for s in (0, 2))
+    assert (one.data.labelled_list, two.data.labelled_list) == ("s_0.pkl", "s_2.pkl")
+
+
 def test_report_gives_mean_spread_difference_and_order() -> None:
     chosen = [Cell("low", "a", 50.0), Cell("high", "b", 60.0), Cell("none", "c", 70.0)]
     rows = [{"preset": p, "miou_last": m, "miou_best": m + 1} for p, m in (("low", 48), ("low", 52), ("high", 49))]
@@ -115,6 +167,16 @@ def test_report_gives_mean_spread_difference_and_order() -> None:
 def test_order_agreement_leaves_out_ties_of_the_paper_and_cells_without_runs() -> None:
     chosen = [Cell("a", "", 1.0), Cell("b", "", 2.0), Cell("c", "", 2.0), Cell("d", "", 3.0)]
     assert order_agreement(chosen, {"a": [5.0], "b": [6.0], "c": [4.0], "d": []}) == (1, 2, [("a", "c")])
+
+
+def test_cells_with_one_run_between_them_are_no_ordering() -> None:
+    chosen = [Cell("imagenet", "a", 50.0), Cell("coco", "b", 60.0), Cell("other", "c", 70.0)]
+    rows: list[dict[str, object]] = [
+        {"preset": p, "miou_last": m, "miou_best": m} for p, m in (("imagenet", 40.0), ("other", 41.0))
+    ]
+    rows.append(rows[0] | {"preset": "coco", "same_run_as": "imagenet"})
+    text = report(chosen, rows, "mini")
+    assert "| coco | b (the run of imagenet) | 60.0 |" in text and "2 of 2 orderings" in text
 
 
 def test_the_command_plans_and_refuses() -> None:

@@ -34,7 +34,7 @@ def kept_for_backward(
 
     Args:
         config: precision and the two options are read.
-        student, contrast: on the meta device; contrast is None where the method has none.
+        student, contrast: on the meta device; contrast is None where the step has none.
         parts: images of the labelled batch, then of every view.
         size: (height, width) of the crop in pixels.
     """
@@ -50,7 +50,7 @@ def kept_for_backward(
         whole = student(images(sum(parts)))
     passes = list(parts) if t.passes == "in_turn" else [sum(parts)]
     in_passes = [_kept(own, lambda n=n: student(images(n))) for n in passes]  # type: ignore[misc]
-    in_losses = _kept(own, lambda: _losses(contrast, whole, sum(parts), size))
+    in_losses = _kept(own, lambda: _losses(config, contrast, whole, sum(parts), size))
     if t.activation_checkpointing:
         again = max((sum(_kept(own, run).values()) for run in _blocks(student, images(max(passes)))), default=0)
     else:
@@ -79,15 +79,18 @@ def _kept(own: set[int], run: Callable[[], Any]) -> dict[int, int]:
     return kept
 
 
-def _losses(contrast: ContrastiveModule | None, whole: Output, count: int, size: tuple[int, int]) -> Tensor:
+def _losses(
+    config: Config, contrast: ContrastiveModule | None, whole: Output, count: int, size: tuple[int, int]
+) -> Tensor:
     """The step's losses on the student's output, as far as they keep tensors."""
     output = Output(*(maps.detach().requires_grad_() for maps in whole))
     labels = torch.zeros(count, *size, dtype=torch.int64, device="meta")
     logits = upsample(output.logits, size)
     loss = weighted_cross_entropy(logits, labels)
+    if config.method.name == "memory_bank":
+        loss = loss + entropy(logits)
     if contrast is None:
         return loss
-    loss = loss + entropy(logits)
     v = rows(contrast.at_stride(output.features, size[0]))
     p = contrast.prediction(contrast.projection(v))
     for vectors, network in ((p, contrast.attention_p), (contrast.bank.slots.flatten(0, 1), contrast.attention_z)):

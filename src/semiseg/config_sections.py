@@ -299,7 +299,7 @@ class TrainingConfig(Section):
     """Memory layout of images and weights; without it a step took 1.07 times as long on a CPU
     (benchmarks/results/options_cpu.json)."""
     deterministic: bool = False
-    """Only deterministic kernels: slower on a GPU, no difference on a CPU."""
+    """Deterministic kernels wherever PyTorch has one, a warning where not: slower on a GPU, no difference on a CPU."""
     log_every: Count = 10
     """Steps between two lines of metrics.jsonl; losses are averaged over them."""
     validate_every: Count = 5000
@@ -321,5 +321,3 @@ class EvaluationConfig(Section):
     """Steps of the window in pixels; None: two thirds of it."""
     batch_size: Count = 1
     """Images a pass; above 1 all must have one size."""
-    teacher: bool = False
-    """Evaluate the teacher instead of the student (section 4.2 reports the student)."""

@@ -113,8 +113,8 @@ class ContrastiveModule(nn.Module):
             scores = (self.teacher_attention_p if by_p else self.teacher_attention_z)(z, flat)
         else:
             scores = torch.rand(len(flat), generator=generator).to(z.device)
-        # Rank r holds images r, r + world, … of the joint batch: the bank is the same on every rank, and as of one.
-        images = rank() + world() * torch.arange(len(labels), device=flat.device)
+        # Rank r holds the r-th piece of the joint batch: the bank is the same on every rank, and as of one process.
+        images = rank() * len(labels) + torch.arange(len(labels), device=flat.device)
         images = images.repeat_interleave(small[0].numel())
         if self.config.bank_scope == "batch":
             images = torch.zeros_like(images)

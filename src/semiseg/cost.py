@@ -78,13 +78,13 @@ def cost(config: Config, num_classes: int) -> Cost:
     flops = {"labelled": forward}
     if unlabelled:
         flops |= {"unlabelled": forward, "pseudo-labels": _count(lambda: teacher(one))}
-    if contrast is not None and config.method.weights.contrastive > 0:
+    if contrast is not None:
         flops |= _contrastive_flops(contrast, student, one, num_classes)
 
     t = config.training
     labelled, views, seen = _batch(config)
     teachers = labelled + seen if bank else seen
-    passes = 4 if t.activation_checkpointing or t.passes == "in_turn" else 3  # forward, backward twice, and again
+    passes = 3 + t.activation_checkpointing + (t.passes == "in_turn")  # forward, backward twice, and again
     step = passes * forward * (labelled + views * seen) + forward * teachers
     if contrast is not None:
         head_flops = sum(flops.get(part, 0) for part in ("heads", "attention", "distances"))
@@ -127,7 +127,7 @@ def _batch(config: Config) -> tuple[int, int, int]:
 
 
 def _contrast(config: Config, num_classes: int) -> ContrastiveModule | None:
-    if config.method.name != "memory_bank":
+    if config.method.name != "memory_bank" or config.method.weights.contrastive == 0:  # it is not run then
         return None
     with torch.device("meta"):
         width = _network(config, num_classes).feature_dim

@@ -10,12 +10,15 @@ from __future__ import annotations
 import json
 import shlex
 import statistics
+import sys
+import traceback
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
+from . import distributed
 from .config import Config, fields, suggest, value_of
 from .errors import SemisegError, UsageError
 from .experiments import mean_sd, read_results, run_once
@@ -84,7 +87,8 @@ def configuration(
         seed: for ``training.seed`` and ``data.split_seed``.
         scale: full, or mini.
         data: at mini scale, the preset whose data, network size and schedule are used: toy_streets or camvid.
-        overrides: further ``section.key=value`` words, applied last.
+        overrides: further ``section.key=value`` words, applied last; ``{seed}`` in one stands for the seed, as in
+            ``data.labelled_list=split_{seed}.pkl``.
 
     Raises:
         UsageError: a row with a source domain on CamVid, which has none, or a wrong word.
@@ -92,8 +96,13 @@ def configuration(
     values = read_yaml(preset_path(preset))
     if scale == "mini":
         values = _mini(preset, values, data)
-    words = [f"data.split_seed={seed}", f"training.seed={seed}", *(overrides or [])]
+    words = _seeded(overrides or [], seed)
     return Config.parse({"name": preset} | values, words, preset)
+
+
+def _seeded(overrides: list[str], seed: int) -> list[str]:
+    own = [word.replace("{seed}", str(seed)) for word in overrides]
+    return [f"data.split_seed={seed}", f"training.seed={seed}", *own]
 
 
 def _mini(preset: str, values: dict[str, Any], data: str) -> dict[str, Any]:
@@ -120,11 +129,12 @@ def reproduce(
     only: list[str] | tuple[str, ...] = (),
     output: str | Path = "reproduce",
     overrides: list[str] | None = None,
+    keep: bool | None = None,
 ) -> Outcome:
     """Run what is missing of a table and write ``OUTPUT/NAME.json`` (rows) and ``OUTPUT/NAME.md`` (the table).
 
     Every finished run is saved before the next starts; an interrupted one is resumed. A run that fails is reported at
-    the end and the others go on. Several processes with the same arguments share the runs.
+    the end and the others go on. Several processes with the same arguments share the runs, each started by itself.
 
     Args:
         table: ``table2`` … ``table8``.
@@ -133,21 +143,29 @@ def reproduce(
         only: presets of the table to run.
         output: folder of results and of runs in progress.
         overrides: ``section.key=value`` words for every run, e.g. ``data.root=FOLDER``; those that may change a result
-            tell one run from another.
+            tell one run from another. ``{seed}`` in a word stands for the seed of the run.
+        keep: leave the run folders of finished runs, checkpoints included, under ``OUTPUT/runs``; by default at full
+            scale only, where a run is worth days.
 
     Raises:
-        UsageError: a wrong table, preset, scale or override.
+        UsageError: a wrong table, preset, scale or override; weights for rows that the paper starts from different
+            ones; a start by ``torchrun``.
     """
+    if distributed.launched():
+        raise UsageError(
+            "the runs of a table are shared by processes that are started one by one, not by torchrun: give each GPU "
+            "its own, as in `CUDA_VISIBLE_DEVICES=0 semiseg reproduce table5 …`"
+        )
     chosen, words = cells(table, only), list(overrides or [])
     name = f"table{table_number(table)}" + (f"_mini_{data}" if scale == "mini" else "")
     results, work = Path(output) / f"{name}.json", Path(output) / "runs" / name
     jobs = [(cell, seed) for seed in seeds for cell in chosen]
     configs = {(c.preset, s): configuration(c.preset, s, scale, data, words) for c, s in jobs}  # all errors come first
+    _check_weights(chosen, seeds[0], scale, data, words)
     telling = " ".join(word for word in words if word.partition("=")[0] not in FREE_ON_RESUME)
     failed = []
     for cell, seed in jobs:
         key = {"preset": cell.preset, "split_seed": seed, "overrides": telling}
-        seeded = [f"data.split_seed={seed}", f"training.seed={seed}", *words]
         try:
             config = configs[cell.preset, seed]
             same = partial(_same_run, results, key, config, scale, data, words)
@@ -155,14 +173,32 @@ def reproduce(
             if scale == "mini":  # no preset by itself
                 command = shlex.join(["semiseg", "reproduce", table, *words, "--scale", "mini", "--data", data,
                                       "--seeds", str(seed), "--only", cell.preset])  # fmt: skip
-            run_once(results, key, cell.preset, seeded, work, config, same=same, command=command)
+            kept = scale == "full" if keep is None else keep
+            run_once(results, key, cell.preset, _seeded(words, seed), work, config, kept, same, command)
         except SemisegError as error:
             failed.append((cell.preset, seed, str(error)))
+        except RuntimeError as error:  # memory, or a device in trouble: days of other runs must not wait for somebody
+            traceback.print_exc(file=sys.stderr)
+            failed.append((cell.preset, seed, str(error).partition("\n")[0]))
     rows = [row for row in read_results(results) if row.get("overrides", "") == telling]
-    text = report(chosen, rows, scale, data)
+    whole = report(cells(table), rows, scale, data)  # other cells may be there from another call
     (Path(output) / f"{name}.md").parent.mkdir(parents=True, exist_ok=True)
-    (Path(output) / f"{name}.md").write_text(text + "\n", encoding="utf-8")
-    return Outcome(rows, text, failed)
+    (Path(output) / f"{name}.md").write_text(whole + "\n", encoding="utf-8")
+    return Outcome(rows, report(chosen, rows, scale, data) if only else whole, failed)
+
+
+def _check_weights(chosen: list[Cell], seed: int, scale: Scale, data: str, words: list[str]) -> None:
+    """One file of weights for rows that differ in their weights would put figures beside those of other weights."""
+    rest = [word for word in words if not word.startswith("network.pretrained=")]
+    if len(rest) == len(words):
+        return
+    by_weights: dict[str, list[str]] = {}
+    for cell in chosen:
+        weights = str(configuration(cell.preset, seed, scale, data, rest).network.pretrained)
+        by_weights.setdefault(weights, []).append(cell.preset)
+    if len(by_weights) > 1:
+        kinds = "; ".join(f"{weights}: {', '.join(names)}" for weights, names in by_weights.items())
+        raise UsageError(f"network.pretrained= would replace different weights ({kinds}); choose rows of one by --only")
 
 
 def _same_run(
@@ -194,6 +230,7 @@ def report(chosen: list[Cell], rows: list[dict[str, Any]], scale: Scale = "full"
     """Markdown: a line a cell, mean ± sd of the last student over the seeds; then how far the order agrees."""
     measured = {cell.preset: [r["miou_last"] for r in rows if r["preset"] == cell.preset] for cell in chosen}
     best = {cell.preset: [r["miou_best"] for r in rows if r["preset"] == cell.preset] for cell in chosen}
+    same = {r["preset"]: r["same_run_as"] for r in rows if "same_run_as" in r}
     full = scale == "full"
     lines = [] if full else [f"On {data} with a short schedule: the paper's figures are for the order only.", ""]
     columns = ["preset", "what", "paper", "runs", "measured, last", "measured, best", *(["difference"] if full else [])]
@@ -202,7 +239,7 @@ def report(chosen: list[Cell], rows: list[dict[str, Any]], scale: Scale = "full"
         values = measured[cell.preset]
         line = [
             cell.preset,
-            cell.title,
+            cell.title + (f" (the run of {same[cell.preset]})" if cell.preset in same else ""),
             f"{cell.paper:.1f}",
             str(len(values)),
             mean_sd(values),
@@ -211,17 +248,27 @@ def report(chosen: list[Cell], rows: list[dict[str, Any]], scale: Scale = "full"
         if full:
             line.append(f"{statistics.fmean(values) - cell.paper:+.1f}" if values else "–")
         lines.append("| " + " | ".join(line) + " |")
-    agree, pairs, against = order_agreement(chosen, measured)
+    agree, pairs, against = order_agreement(chosen, measured, same)
     if pairs:
         lines += ["", f"{agree} of {pairs} orderings of the paper hold."]
         lines += [f"- not: {low} < {high}" for low, high in against[:10]]
     return "\n".join(lines)
 
 
-def order_agreement(chosen: list[Cell], measured: dict[str, list[float]]) -> tuple[int, int, list[tuple[str, str]]]:
-    """Pairs of cells that the paper orders: how many the means order alike, of how many, and those that they do not."""
+def order_agreement(
+    chosen: list[Cell], measured: dict[str, list[float]], same: dict[str, str] | None = None
+) -> tuple[int, int, list[tuple[str, str]]]:
+    """Pairs of cells that the paper orders: how many the means order alike, of how many, and those that they do not.
+
+    Two cells that have one run between them (``same``: a cell's preset to the one whose run it took) are no pair.
+    """
+    of = {cell.preset: (same or {}).get(cell.preset, cell.preset) for cell in chosen}
     there = [cell for cell in chosen if measured[cell.preset]]
-    pairs = [(a, b) if a.paper < b.paper else (b, a) for a, b in combinations(there, 2) if a.paper != b.paper]
+    pairs = [
+        (a, b) if a.paper < b.paper else (b, a)
+        for a, b in combinations(there, 2)
+        if a.paper != b.paper and of[a.preset] != of[b.preset]
+    ]
     means = {cell.preset: statistics.fmean(measured[cell.preset]) for cell in there}
     against = [(low.preset, high.preset) for low, high in pairs if means[low.preset] >= means[high.preset]]
     return len(pairs) - len(against), len(pairs), against
@@ -237,7 +284,9 @@ def plan(
 ) -> str:
     """What :func:`reproduce` would run, a line a run, with the keys in which the rows differ from their defaults."""
     lines = []
-    for cell in cells(table, only):
+    chosen = cells(table, only)
+    _check_weights(chosen, seeds[0], scale, data, overrides or [])
+    for cell in chosen:
         config = configuration(cell.preset, seeds[0], scale, data, overrides)
         t = config.training
         lines.append(

@@ -52,3 +52,14 @@ def test_items_say_which_domain_they_are_of() -> None:
     items = [item for b in three for item in zip(b["index"].tolist(), b["target"].tolist(), strict=True)]
     seen = Counter(index for index, is_target in items if is_target)
     assert seen == dict.fromkeys(range(6), 1)  # an epoch of the target in three batches
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_every_process_gets_both_domains(world: int) -> None:
+    """ClassMix and BatchNorm of a process must see what they see where there is one process."""
+    target, source = (ToyStreets(6, (32, 48), look) for look in ("camera", "game"))
+    crops = [CropDataset(images, range(6), 32, 0, name) for images, name in ((target, "labelled"), (source, "source"))]
+    both = TwoDomains(*crops, "even", batch_size=8, batches=2)
+    for rank in range(world):
+        for batch in batches(both, 8 // world, 0, 2, rank=rank, world=world):
+            assert batch["target"].tolist() == [True, False] * (4 // world)

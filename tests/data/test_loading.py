@@ -47,7 +47,11 @@ def test_small_images_are_padded_and_hidden_labels_are_ignored() -> None:
     item = CropDataset(Numbered(1, (10, 12)), [0], 16, seed=0, stream="a")[0]
     assert (item["label"][10:] == 255).all() and (item["label"][:, 12:] == 255).all()
     assert (item["label"][:10, :12] != 255).all() and (item["image"][:, 10:] == 0).all()
+    assert "inside" not in item
+    padded = CropDataset(Numbered(1, (10, 12)), [0], 16, seed=0, stream="a", use_labels=False)[0]["inside"]
+    assert padded.shape == (16, 16) and padded[:10, :12].all() and padded.sum() == 10 * 12
     hidden = CropDataset(Numbered(1, (16, 16)), [0], 16, seed=0, stream="a", use_labels=False)[0]
+    assert hidden["inside"].all()
     assert (hidden["label"] == 255).all()
 
 
@@ -66,8 +70,8 @@ def test_batches_of_a_resumed_loader_and_of_two_ranks() -> None:
     resumed = [b["image"] for b in batches(data, 4, 3, 5, workers=1)]
     assert all(torch.equal(a, b) for a, b in zip(whole[3:], resumed, strict=True))
     halves = [[b["image"] for b in batches(data, 2, 0, 5, rank=rank, world=2)] for rank in range(2)]
-    for joint, even, odd in zip(whole, *halves, strict=True):
-        assert torch.equal(joint[0::2], even) and torch.equal(joint[1::2], odd)
+    for joint, first, second in zip(whole, *halves, strict=True):
+        assert torch.equal(joint[:2], first) and torch.equal(joint[2:], second)
     later = [b["image"] for b in batches(data, 2, 3, 5, rank=1, world=2)]
     assert all(torch.equal(a, b) for a, b in zip(halves[1][3:], later, strict=True))
 

@@ -21,10 +21,12 @@ def test_epochs_seeds_and_streams_are_shuffled_apart() -> None:
     assert order(30, 0, "a") == order(30, 0, "a")  # a resume asks again
 
 
-@given(start=st.integers(0, 20), length=st.integers(0, 40), world=st.integers(1, 5))
-def test_ranks_share_the_positions_without_overlap(start: int, length: int, world: int) -> None:
-    parts = [list(PositionSampler(start, start + length, rank, world)) for rank in range(world)]
-    assert sorted(p for part in parts for p in part) == list(range(start, start + length))
+@given(start=st.integers(0, 9), length=st.integers(0, 9), size=st.integers(1, 4), world=st.integers(1, 5))
+def test_ranks_share_each_batch_without_overlap(start: int, length: int, size: int, world: int) -> None:
+    parts = [list(PositionSampler(start, start + length, size, rank, world)) for rank in range(world)]
+    for batch in range(length):
+        joint = [p for part in parts for p in part[batch * size : (batch + 1) * size]]
+        assert joint == list(range((start + batch) * size * world, (start + batch + 1) * size * world))
 
 
 @given(count=st.integers(1, 30), seed=st.integers(0, 5), start=st.integers(0, 100))
@@ -38,5 +40,5 @@ def test_a_new_process_continues_at_any_position(count: int, seed: int, start: i
 
 
 def test_positions_of_a_rank_and_their_number() -> None:
-    sampler = PositionSampler(6, 13, rank=1, world=3)
-    assert list(sampler) == [7, 10] and len(sampler) == 2
+    sampler = PositionSampler(1, 3, 2, rank=1, world=3)
+    assert list(sampler) == [8, 9, 14, 15] and len(sampler) == 4

@@ -107,6 +107,15 @@ def test_classmix_is_cross_entropy_with_mixed_pseudo_labels_times_the_confident_
     assert terms["pseudo"].item() == pytest.approx(by_hand * confident.item(), rel=1e-4)
 
 
+def test_classmix_gives_padding_no_pseudo_label() -> None:
+    method = build("classmix", method__pseudo__confidence_threshold=0)
+    labelled, unlabelled = batches()
+    nowhere = unlabelled._replace(inside=torch.zeros(3, SIZE, SIZE, dtype=torch.bool))
+    terms = method.step(labelled, nowhere, 3, torch.Generator().manual_seed(4))
+    assert terms["pseudo"] == 0
+    assert method.step(labelled, unlabelled, 3, torch.Generator().manual_seed(4))["pseudo"] > 0
+
+
 @pytest.mark.parametrize("name", ["cutmix", "classmix"])
 def test_published_thresholds_stand_where_none_is_given(name: str) -> None:
     published = {"cutmix": 0.97, "classmix": 0.968}[name]

@@ -140,6 +140,18 @@ def test_views_carry_pseudo_label_and_confidence_through_geometry_and_mixing() -
     assert not torch.equal(found, place)
 
 
+def test_padding_of_a_small_image_gets_no_pseudo_label() -> None:
+    method = build(method__augment__weak="none")
+    method.strong = NOTHING
+    labelled, unlabelled = batches()
+    inside = torch.ones(2, SIZE, SIZE, dtype=torch.bool)
+    inside[1, 20:] = False
+    plain = Watched(method, 2, labelled, unlabelled._replace(inside=inside))
+    y_u = plain.teacher_logits[2:].argmax(1)
+    for _, labels, _ in plain.views:
+        assert torch.equal(labels, y_u.where(inside, 255))
+
+
 @pytest.mark.parametrize(("start", "first_filled"), [(0.0, 0), (0.5, 5)])
 def test_warmup_bank_first_then_the_terms(start: float, first_filled: int) -> None:
     method = build(training__iterations=40, method__contrastive__bank_start=start)

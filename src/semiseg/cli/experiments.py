@@ -112,6 +112,10 @@ def reproduce(
     data: Annotated[str, typer.Option(help="At mini scale: toy_streets or camvid.")] = "toy_streets",
     seeds: Annotated[str, typer.Option(help="Seeds of the runs and of their label splits.")] = "0,1,2",
     only: Annotated[list[str] | None, typer.Option(help="A preset of the table; may be repeated.")] = None,
+    keep: Annotated[
+        bool | None,
+        typer.Option("--keep/--no-keep", help="Leave the folders of finished runs; by default at full scale only."),
+    ] = None,
     output: Annotated[Path, typer.Option(help="Folder for results and runs in progress.")] = Path("reproduce"),
     dry_run: Annotated[bool, typer.Option(help="Say what would run, and stop.")] = False,
     as_json: AsJson = False,
@@ -129,7 +133,7 @@ def reproduce(
         print(tables.plan(table, scale, data, numbers, only or [], overrides))  # type: ignore[arg-type]
         return
     outcome = tables.reproduce(
-        table, scale=scale, data=data, seeds=numbers, only=only or [], output=output, overrides=overrides,  # type: ignore[arg-type]
+        table, scale=scale, data=data, seeds=numbers, only=only or [], output=output, overrides=overrides, keep=keep,  # type: ignore[arg-type]
     )  # fmt: skip
     print(tables.to_json(outcome) if as_json else outcome.table)
     for preset, seed, reason in outcome.failed:

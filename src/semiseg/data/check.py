@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from textwrap import shorten
 from typing import Literal
 
@@ -16,6 +19,7 @@ from .files import ImageFiles
 from .masks import convert_command
 
 QUICK = 20  # images that a quick check reads beside the labelled masks
+READERS = min(8, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -81,33 +85,27 @@ def check_data(
     if source is not None:
         parts.insert(1, (source, "source", source_resize))
     for images, split, fixed in parts:
-        extra = 0
         small: list[str] = []
-        for i, name in enumerate(images.names):
-            needed = split == "train" and name in chosen
-            if quick and not needed:
-                if extra >= QUICK:
+        keeps_mask = chosen if split == "train" else set(images.names)
+        look_at = partial(_look, images, split, keeps_mask)
+        with ThreadPoolExecutor(READERS) as pool:  # decoding releases the lock; what is kept of an image is small
+            looks = pool.map(look_at, _wanted(images, chosen if split == "train" else set(), quick))
+            for look in looks:
+                found += look.findings
+                if look.size is None:
                     continue
-                extra += 1
-            picture = _read(images, i, split, found)
-            if picture is None:
-                continue
-            height, width = picture.shape[:2]
-            seen_as = fixed or (height, width)
-            if split != "val" and (seen_as[0] < crop[0] or seen_as[1] < crop[1]):
-                small.append(name)
-            if not quick:
-                digest = hashlib.sha1(picture.tobytes(), usedforsecurity=False).digest()
-                if split != "val":
-                    seen[digest] = f"{split}/{name}"
-                elif digest in seen:
-                    found.append(Finding("warning", f"val/{name}", f"the same picture as {seen[digest]}",
-                                         "remove one: the figures would flatter"))  # fmt: skip
-            if needed or split != "train":
-                present = _check_mask(images, i, (height, width), split, found)
-                if needed and present is not None:
-                    shown[present[present != ignored]] = True
-                    ignores |= ignored in present
+                seen_as = fixed or look.size
+                if split != "val" and (seen_as[0] < crop[0] or seen_as[1] < crop[1]):
+                    small.append(look.name)
+                if not quick:
+                    if split != "val":
+                        seen[look.digest] = f"{split}/{look.name}"
+                    elif look.digest in seen:
+                        found.append(Finding("warning", f"val/{look.name}", f"the same picture as {seen[look.digest]}",
+                                             "remove one: the figures would flatter"))  # fmt: skip
+                if split == "train" and look.present is not None:
+                    shown[look.present[look.present != ignored]] = True
+                    ignores |= ignored in look.present
         found += [Finding("warning", split, text, "see that this is what you meant") for text in images.remarks]
         if small:
             found.append(
@@ -135,12 +133,36 @@ def _conversion(images: ImageSet) -> str:
     return "semiseg data convert --from colour"
 
 
-def _read(images: ImageSet, i: int, split: str, found: list[Finding]) -> np.ndarray | None:
+def _wanted(images: ImageSet, chosen: set[str], quick: bool) -> list[int]:
+    """Which images are read: all, or the chosen and the first ``QUICK`` others."""
+    others = [i for i, name in enumerate(images.names) if name not in chosen]
+    skipped = set(others[QUICK:]) if quick else set()
+    return [i for i in range(len(images)) if i not in skipped]
+
+
+@dataclass
+class _Look:
+    """What is kept of an image: its size, a digest of its pixels, and the values of its mask where that is usable."""
+
+    name: str
+    findings: list[Finding]
+    size: tuple[int, int] | None = None
+    digest: bytes = b""
+    present: np.ndarray | None = None
+
+
+def _look(images: ImageSet, split: str, keeps_mask: set[str], i: int) -> _Look:
+    look = _Look(images.names[i], [])
     try:
-        return images.image(i)
+        picture = images.image(i)
     except SemisegError as error:
-        found.append(from_error(f"{split}/{images.names[i]}", error, "replace or remove the file"))
-        return None
+        look.findings.append(from_error(f"{split}/{look.name}", error, "replace or remove the file"))
+        return look
+    look.size = (picture.shape[0], picture.shape[1])
+    look.digest = hashlib.sha1(picture.tobytes(), usedforsecurity=False).digest()
+    if look.name in keeps_mask:
+        look.present = _check_mask(images, i, look.size, split, look.findings)
+    return look
 
 
 def _check_mask(images: ImageSet, i: int, size: tuple[int, int], split: str, found: list[Finding]) -> np.ndarray | None:

@@ -65,7 +65,7 @@ class CropDataset(PositionedCrops):
         stream: name of the sequence; streams are independent.
         resize: (height, width) before cropping, or None.
         cache: keep images in memory once decoded (and resized), as uint8; each worker process keeps its own.
-        use_labels: False gives labels of 255 only and reads no mask.
+        use_labels: False gives labels of 255 only, reads no mask, and says where the crop has an image at all.
 
     Raises:
         UsageError: no indices.
@@ -96,7 +96,8 @@ class CropDataset(PositionedCrops):
     def __getitem__(self, position: int) -> dict[str, Any]:
         """Crop at ``position``: image uint8 (3, h, w), label int64 (h, w) and the image's index in the set.
 
-        Images smaller than the crop are padded at the bottom and right: 0 in the image, 255 in the label.
+        Images smaller than the crop are padded at the bottom and right: 0 in the image, 255 in the label. Without
+        labels, ``inside``, bool (h, w), is false there, so that no pseudo-label is made of padding.
 
         Raises:
             SemisegError: a file cannot be read, or a mask does not fit its image.
@@ -112,11 +113,16 @@ class CropDataset(PositionedCrops):
         if missing != ((0, 0), (0, 0)):
             image = np.pad(image, (*missing, (0, 0)))
             label = np.pad(label, missing, constant_values=IGNORE)
-        return {
+        crop: dict[str, Any] = {
             "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
             "label": torch.from_numpy(label.astype(np.int64)),
             "index": index,
         }
+        if not self.use_labels:
+            inside = torch.zeros(self.crop, dtype=torch.bool)
+            inside[: height - missing[0][1], : width - missing[1][1]] = True
+            crop["inside"] = inside
+        return crop
 
     def _read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         if self.cache is not None and index in self.cache:
@@ -150,11 +156,10 @@ def batches(
 ) -> DataLoader[dict[str, Any]]:
     """Loader of the batches ``start`` to ``stop`` - 1 of a run; batch b holds positions b·B … (b + 1)·B - 1.
 
-    With several ranks the joint batch is B·world and rank r takes every world-th position of it. Workers hold no
+    With several ranks the joint batch is B·world and rank r takes the r-th B positions of it. Workers hold no
     randomness of their own: a crop depends on its position alone.
     """
-    joint = batch_size * world
-    sampler = PositionSampler(start * joint, stop * joint, rank, world)
+    sampler = PositionSampler(start, stop, batch_size, rank, world)
     return DataLoader(
         dataset,
         batch_size=batch_size,

@@ -31,13 +31,18 @@ def position_to_index(position: int, count: int, seed: int, stream: str) -> int:
 
 
 class PositionSampler(Sampler[int]):
-    """Positions ``start`` to ``stop`` of this rank: start + rank, start + rank + world, … so ranks never overlap."""
+    """Positions of this rank in the batches ``start`` to ``stop`` - 1, of ``size`` crops a rank.
 
-    def __init__(self, start: int, stop: int, rank: int = 0, world: int = 1) -> None:
-        self.positions = range(start + rank, stop, world)
+    Batch b of all ranks holds the positions b·size·world and following, and each rank takes ``size`` neighbours of
+    them: ranks never overlap, and domains that take turns by position stand in every rank's share.
+    """
+
+    def __init__(self, start: int, stop: int, size: int, rank: int = 0, world: int = 1) -> None:
+        self.firsts = range((start * world + rank) * size, stop * world * size, world * size)
+        self.size = size
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self.positions)
+        return (first + place for first in self.firsts for place in range(self.size))
 
     def __len__(self) -> int:
-        return len(self.positions)
+        return len(self.firsts) * self.size

@@ -31,12 +31,18 @@ NOTHING = Strength(flip=0, resize=0, jitter=0, brightness=0, contrast=0, saturat
 class Batch(NamedTuple):
     """Crops: images (B, 3, H, W) float in [0, 1]; labels (B, H, W) int64, 255 where ignored or unknown.
 
-    ``target`` (B,) bool says which crops are of the target domain; None where there is only one domain.
+    ``target`` (B,) bool says which crops are of the target domain; None where there is only one domain. ``inside``
+    (B, H, W) bool is false where an unlabelled crop is padding; None where nothing is.
     """
 
     images: Tensor
     labels: Tensor
     target: Tensor | None = None
+    inside: Tensor | None = None
+
+    def without_padding(self, labels: Tensor) -> Tensor:
+        """Labels (B, H, W) of these crops, 255 on padding: it is no image, whatever the teacher sees in it."""
+        return labels if self.inside is None else labels.where(self.inside, IGNORE)
 
 
 def geometry_only(strength: Strength) -> Strength:

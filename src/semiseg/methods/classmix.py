@@ -30,12 +30,11 @@ class ClassMix(Method):
         assert unlabelled is not None
         images, labels, _ = self.weak_view(labelled, iteration, generator)
         self.counts.update(labels)
-        seen, known, _ = augment(
-            unlabelled.images, torch.zeros_like(unlabelled.labels), None, geometry_only(self.strong), generator
-        )
+        inside = unlabelled.without_padding(torch.zeros_like(unlabelled.labels))
+        seen, known, _ = augment(unlabelled.images, inside, None, geometry_only(self.strong), generator)
         with torch.no_grad():
             target, confidence = pseudo_labels(at_least_single(upsample(self.teacher(seen).logits, seen.shape[-2:])))
-        target = target.where(known != IGNORE, IGNORE)  # the border that a reduced image leaves
+        target = target.where(known != IGNORE, IGNORE)  # not on padding, nor on the border that a reduced image leaves
         masks = classmix_masks(target, self.num_classes, generator)
         mixed, target, confidence = paste(masks, seen, target, confidence)
         mixed, _, _ = augment(mixed, target, None, colour_only(self.strong), generator)

@@ -39,6 +39,7 @@ class MemoryBankMethod(Method):
             teacher_l = type(teacher)(*(part[: len(x_l)] for part in teacher))
             logits_u = upsample(teacher.logits[len(x_l) :], unlabelled.images.shape[-2:])
             y_u, confidence = pseudo_labels(at_least_single(logits_u))  # eq. 5, on the un-augmented crop
+            y_u = unlabelled.without_padding(y_u)
         self.counts.update(y_l)
         if not warm:  # before that the pseudo-labels are noise
             self.counts.update(y_u)

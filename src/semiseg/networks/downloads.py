@@ -50,7 +50,7 @@ def fetch(address: str) -> Path:
             torch.hub.download_url_to_file(address, str(path), digits[1], progress=True)
     except (OSError, RuntimeError, http.client.HTTPException) as error:
         raise SemisegError(
-            f"{address} could not be downloaded ({error}); download it by hand into {path.parent} "
+            f"{address} could not be downloaded ({error}); save a copy from elsewhere as {path}, "
             "or give network.pretrained=FILE"
         ) from error
     return path

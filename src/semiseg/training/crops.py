@@ -22,11 +22,13 @@ Loaded = Iterator[dict[str, Any]]
 
 
 def to_batch(loaded: dict[str, Any], device: torch.device, layout: torch.memory_format) -> Batch:
-    """What a loader gives, on the device: images float32 (B, 3, H, W) in [0, 1], labels and domains as they are."""
+    """What a loader gives, on the device: images float32 (B, 3, H, W) in [0, 1], the rest as it is."""
     images = loaded["image"].to(device, non_blocking=True).to(torch.float32).div_(255)
-    target = loaded["target"].to(device, non_blocking=True) if "target" in loaded else None
+    target, inside = (
+        loaded[name].to(device, non_blocking=True) if name in loaded else None for name in ("target", "inside")
+    )
     labels = loaded["label"].to(device, non_blocking=True)
-    return Batch(images.contiguous(memory_format=layout), labels, target)
+    return Batch(images.contiguous(memory_format=layout), labels, target, inside)
 
 
 def one_line_errors(loaded: Iterable[dict[str, Any]]) -> Loaded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
@@ -83,7 +84,9 @@ class Run:
         resume = run_folder.prepare(config, self.last, resume)
         distributed.barrier()  # all have looked before the first writes
         torch.manual_seed(t.seed)
-        torch.use_deterministic_algorithms(t.deterministic)
+        if t.deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for
+        torch.use_deterministic_algorithms(t.deterministic, warn_only=True)
         self.data = open_run_data(config.data)
         check_run_data(config, self.data)
         remark = memory_remark(config, self.data.train.info.num_classes, self.device) if self.main else None

@@ -48,7 +48,10 @@ def memory_remark(config: Config, num_classes: int, device: torch.device, free: 
     free = free_memory(device) if free is None else free
     if free is None:
         return None
-    need = sum(step_memory(config, num_classes).values())
+    try:
+        need = sum(step_memory(config, num_classes).values())
+    except Exception:  # an optional backbone that cannot be built without data must not keep a run from starting
+        return None
     if need <= free:
         return None
     return (
@@ -60,7 +63,9 @@ def memory_remark(config: Config, num_classes: int, device: torch.device, free: 
 def free_memory(device: torch.device) -> int | None:
     """Free bytes on a CUDA device, or of main memory; None where that cannot be told."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        # What this process holds without using it, from a run before, is as good as free.
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + held
     if device.type == "cpu" and "SC_AVPHYS_PAGES" in getattr(os, "sysconf_names", {}):
         # Pages that only cache files count as used there; a run rarely needs more than half of the machine.
         free, total = (os.sysconf(name) * os.sysconf("SC_PAGE_SIZE") for name in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES"))
