@@ -1,6 +1,6 @@
 """Why ``memory_bank`` with all terms for unlabelled images off still beats ``supervised`` on toy streets.
 
-    python benchmarks/without_terms.py            # 18 runs, a minute each; several processes may share them
+    python benchmarks/without_terms.py            # 21 runs, a minute each; several processes may share them
     python benchmarks/without_terms.py --table    # only the table of what is there
 
 Two things are left of the unlabelled images then: their views pass through the student, so BatchNorm sees them, and
@@ -27,6 +27,7 @@ RUNS: dict[str, list[str]] = {
     "no terms, no class weights": [*NO_TERMS, NO_WEIGHTS],
     "no terms, passes in turn": [*NO_TERMS, IN_TURN],
     "no terms, passes in turn, no class weights": [*NO_TERMS, IN_TURN, NO_WEIGHTS],
+    "all terms, passes in turn": [IN_TURN],  # all terms in one pass: row "paper" of switches.json
 }
 
 
