@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,22 @@ def arms() -> dict[str, list[str]]:
     return found | {option: [option]}
 
 
+def differences(rows: list[dict[str, Any]]) -> str:
+    """Markdown: last student of every switch minus that of the paper's text on the same seed, by rising mean."""
+    plain = {row["split_seed"]: row["miou_last"] for row in rows if row["switch"] == "paper"}
+    found: dict[str, dict[int, float]] = {}
+    for row in rows:
+        if row["switch"] != "paper" and row["split_seed"] in plain:
+            found.setdefault(row["switch"], {})[row["split_seed"]] = row["miou_last"] - plain[row["split_seed"]]
+    lines = ["| switch | by seed | mean |", "|---|---|---|"]
+    for name, by_seed in sorted(found.items(), key=lambda item: statistics.fmean(item[1].values())):
+        each = " · ".join(f"{by_seed[seed]:+.1f}" for seed in sorted(by_seed))
+        lines.append(f"| `{name}` | {each} | {statistics.fmean(by_seed.values()):+.1f} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
-    """Run what is missing, then print the table."""
+    """Run what is missing, then print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("runs/benchmark-switches"), help="runs in progress")
     parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3])
@@ -47,6 +62,7 @@ def main() -> None:
         words = [*words, f"data.split_seed={seed}", f"training.seed={seed}"]
         run_once(RESULTS, {"switch": name, "split_seed": seed}, "toy_streets", words, arguments.work)
     print(table(read_results(RESULTS), ("switch",)))
+    print("\n" + differences(read_results(RESULTS)))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 import camvid
 import options
 import plots
+import switches
 import yaml
 from conftest import tiny
 
@@ -87,6 +88,19 @@ def test_plots_are_drawn_from_the_committed_results(tmp_path: Path) -> None:
     written = plots.main(tmp_path)
     assert {path.name for path in written} == {path.name for path in PICTURES.glob("table?_*.png")}
     assert all(path.stat().st_size > 5_000 for path in written)
+
+
+def test_switches_are_compared_on_the_same_seed() -> None:
+    def row(switch: str, seed: int, miou: float) -> dict[str, object]:
+        return {"switch": switch, "split_seed": seed, "miou_last": miou}
+
+    rows = [row("paper", 1, 40.0), row("paper", 2, 50.0), row("a", 2, 52.0), row("a", 1, 41.0), row("b", 1, 39.0)]
+    assert switches.differences([*rows, row("a", 3, 90.0)]).splitlines()[2:] == [
+        "| `b` | -1.0 | -1.0 |",
+        "| `a` | +1.0 · +2.0 | +1.5 |",
+    ]
+    for words in switches.arms().values():
+        Config.load("toy_streets", words)
 
 
 def test_every_option_of_the_comparison_trains(tmp_path: Path) -> None:
