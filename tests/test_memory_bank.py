@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from oracles import Bank, Row
 from torch import Tensor
 
-from semiseg.memory_bank import MemoryBank, feature_quality_filter, vectors_per_image
+from semiseg.memory_bank import MemoryBank, bank_similarity, feature_quality_filter, vectors_per_image
 
 DIM, CLASSES = 3, 3
 Keep = Literal["highest", "lowest"]
@@ -199,3 +199,25 @@ def test_feature_quality_filter_threshold_is_strict_and_shapes_are_kept() -> Non
 )
 def test_vectors_per_image(size: int, labelled: int, expected: int) -> None:
     assert vectors_per_image(size, labelled) == expected
+
+
+def test_bank_similarity_is_the_mean_over_pairs_of_vectors() -> None:
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.randn(9, 4, generator=generator) * 5
+    labels = torch.tensor([0, 0, 0, 0, 2, 2, 2, 4, 4])  # classes 1 and 3 are empty
+    cosine = torch.nn.functional.cosine_similarity(vectors[:, None].double(), vectors[None].double(), dim=2)
+
+    def mean(a: int, b: int) -> float:
+        pairs = [cosine[i, j] for i in range(9) for j in range(9) if i != j and labels[i] == a and labels[j] == b]
+        return float(sum(pairs) / len(pairs))
+
+    within, between = bank_similarity(vectors, labels, 5)
+    assert within == pytest.approx((mean(0, 0) + mean(2, 2) + mean(4, 4)) / 3)
+    assert between == pytest.approx((mean(0, 2) + mean(0, 4) + mean(2, 4)) / 3)
+
+
+def test_bank_similarity_where_there_are_no_pairs() -> None:
+    assert bank_similarity(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), 3) == (None, None)
+    assert bank_similarity(torch.ones(1, 4), torch.tensor([2]), 3) == (None, None)
+    within, between = bank_similarity(torch.ones(2, 4), torch.tensor([1, 1]), 3)
+    assert within == pytest.approx(1) and between is None

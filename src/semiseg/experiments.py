@@ -110,7 +110,9 @@ def _run(path: Path, key: dict[str, Any], config: Config, command: str, keep: bo
     print(f"--- {key}{' (resumed)' if resume else ''}", file=sys.stderr, flush=True)
     result = train(config, resume=run_dir.exists())  # what broke off before its first checkpoint starts afresh
     evaluation = json.loads((run_dir / "evaluation.json").read_text())
-    training = [row for row in read_metrics(run_dir) if row["kind"] == "train"]
+    rows = read_metrics(run_dir)
+    training = [row for row in rows if row["kind"] == "train"]
+    validation = [row for row in rows if row["kind"] == "validation"]
     row = key | {
         "miou_last": round(result.last_miou, 3),
         "miou_best": round(result.best_miou, 3),
@@ -119,6 +121,7 @@ def _run(path: Path, key: dict[str, Any], config: Config, command: str, keep: bo
         ),
         "iou_last": [None if v is None else round(100 * v, 2) for v in evaluation["last"]["iou"]],
         "last_losses": {k: v for k, v in training[-1].items() if isinstance(v, float)},
+        "last_bank": {k: v for k, v in validation[-1].items() if k.startswith("bank_")},
         "iterations": evaluation["iterations"],
         "seconds": round(result.seconds, 1),
         "resumed": resume,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -26,6 +27,34 @@ def feature_quality_filter(probabilities: Tensor, labels: Tensor, threshold: flo
     """
     confidence, predicted = probabilities.max(dim=1)
     return (predicted == labels) & (confidence > threshold)
+
+
+def bank_similarity(vectors: Tensor, labels: Tensor, num_classes: int) -> tuple[float | None, float | None]:
+    """How alike the stored vectors are: mean cosine similarity of two of one class, and of two of different classes.
+
+    The loss only attracts (eq. 11), so it is also small where all classes have fallen together: then both are near 1.
+    Every class, and every pair of classes, counts alike.
+
+    Args:
+        vectors: (M, D) float, of any length.
+        labels: (M,) int64 in 0…C-1.
+        num_classes: C.
+
+    Returns:
+        within, None where no class has two vectors; and between, None with fewer than two classes.
+    """
+    directions, labels = F.normalize(vectors.cpu().double(), dim=1), labels.cpu()  # not every device has float64
+    sums = directions.new_zeros(num_classes, vectors.shape[1]).index_add(0, labels, directions)
+    counts = torch.bincount(labels, minlength=num_classes).to(sums)
+    several, present = counts > 1, counts > 0
+    within = ((sums.square().sum(dim=1) - counts) / (counts * (counts - 1)))[several]
+    means = (sums / counts.clamp_min(1)[:, None])[present]
+    classes = len(means)
+    pairs = means.sum(dim=0).square().sum() - means.square().sum()
+    return (
+        float(within.mean()) if len(within) else None,
+        float(pairs / (classes * (classes - 1))) if classes > 1 else None,
+    )
 
 
 def vectors_per_image(size: int, labelled: int) -> int:

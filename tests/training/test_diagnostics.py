@@ -14,7 +14,9 @@ import semiseg
 from semiseg.data.base import DatasetInfo, ImageSet
 from semiseg.data.run_data import RunData
 from semiseg.errors import SemisegError
+from semiseg.memory_bank import bank_similarity
 from semiseg.networks.segmentation import Output
+from semiseg.training import checkpoint
 from semiseg.training.diagnostics import pseudo_label_quality, watched_images
 from semiseg.training.loop import Run
 from semiseg.training.progress import read_metrics
@@ -137,6 +139,16 @@ def test_a_run_writes_it_at_every_validation_and_trains_as_without(
     timed = {"images_per_second", "data_wait"}
     for a, b in zip(rows(tmp_path / "watching", "train"), rows(tmp_path / "blind", "train"), strict=True):
         assert {k: v for k, v in a.items() if k not in timed} == {k: v for k, v in b.items() if k not in timed}
+
+
+def test_validations_note_how_alike_the_bank_is(folder: Path, tmp_path: Path) -> None:
+    semiseg.train(tiny(folder, tmp_path / "run", method__contrastive__quality_filter=False), progress=False)
+    last = rows(tmp_path / "run", "validation")[-1]
+    bank = checkpoint.load(tmp_path / "run" / "checkpoints" / "last.pt")["method"]
+    slots, counts = (bank[f"contrast.bank.{name}"] for name in ("slots", "counts"))
+    vectors = torch.cat([slots[c, :n] for c, n in enumerate(counts)])
+    labels = torch.arange(len(counts)).repeat_interleave(counts)
+    assert (last["bank_within"], last["bank_between"]) == pytest.approx(bank_similarity(vectors, labels, len(counts)))
 
 
 def test_supervised_runs_have_none(folder: Path, tmp_path: Path) -> None:

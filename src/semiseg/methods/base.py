@@ -105,6 +105,10 @@ class Method(nn.Module):
         """(teacher, student) modules that eq. 2 averages."""
         return [(self.teacher, self.student)]
 
+    def measures(self) -> dict[str, float | None]:
+        """What to write down with every validation beside its figures; nothing here."""
+        return {}
+
     def tau(self, iteration: int) -> float:
         """τ of eq. 2 at an iteration, capped at first when ``teacher.ramp`` is set."""
         teacher = self.config.teacher

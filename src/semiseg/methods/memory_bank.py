@@ -9,6 +9,7 @@ from ..augment.weak_strong import augment
 from ..config import Config
 from ..contrastive import ContrastiveModule
 from ..losses import entropy, weighted_cross_entropy
+from ..memory_bank import bank_similarity
 from ..networks import SegmentationNetwork
 from ..networks.segmentation import upsample
 from ..precision import at_least_single
@@ -85,6 +86,12 @@ class MemoryBankMethod(Method):
             "confidence": confidence.mean(),
             "bank_filled": self.contrast.bank.counts.sum() / (self.num_classes * self.contrast.bank.size),
         }
+
+    def measures(self) -> dict[str, float | None]:
+        """``bank_within`` and ``bank_between``, see :func:`semiseg.memory_bank.bank_similarity`."""
+        bank = self.contrast.bank
+        within, between = bank_similarity(bank.vectors, bank.labels, bank.num_classes)
+        return {"bank_within": within, "bank_between": between}
 
     def strong_view(
         self, images: Tensor, labels: Tensor, confidence: Tensor, iteration: int, generator: torch.Generator

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from ..memory_bank import bank_similarity
 from .charts import MARKERS, Cell, Chart, Table, bars, colour_of, layout, plain
 from .content import same_classes
 from .facts import Bank, RunFacts
@@ -78,6 +79,14 @@ def _projection(key: str, title: str, classes: tuple[str, ...], bank: Bank, wide
         f"Scatter of the memory bank's vectors by class on their first two principal components. {where}.",
         figure,
         Table(["class", "vectors", "mean of the first", "mean of the second"], rows),
-        "Directions (unit length) of the stored vectors, principal components. Classes that lie apart are told apart.",
+        "Directions (unit length) of the stored vectors, principal components. Classes that lie apart are told apart."
+        + _alike(bank, len(classes)),
         wide,
     )
+
+
+def _alike(bank: Bank, num_classes: int) -> str:
+    within, between = bank_similarity(bank.vectors, bank.labels, num_classes)
+    if within is None or between is None:
+        return ""
+    return f" Mean cosine similarity of two of one class: {within:.2f}, of two of different classes: {between:.2f}."

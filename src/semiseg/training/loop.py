@@ -226,7 +226,7 @@ class Run:
         self.results["last"] = result
         miou = 100 * result.miou
         if log is not None:
-            log.write("validation", self.iteration, result.to_json() | {"miou": miou})
+            log.write("validation", self.iteration, result.to_json() | {"miou": miou} | self.method.measures())
             if log.loggers:
                 pictures = validation_pictures(self.method.student, self.data.val, self.config, self.device)
                 log.pictures(self.iteration, pictures)
