@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from semiseg.experiments import read_results, run_once, table
+from semiseg.experiments.results import read_results, run_once, table
 
 RESULTS = Path(__file__).parent / "results" / "camvid.json"
 ABLATION = Path(__file__).parent / "results" / "camvid_ablation.json"

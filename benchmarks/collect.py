@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from semiseg import Config
-from semiseg.config import fields
-from semiseg.experiments import machine, versions
+from semiseg.config.read import fields
+from semiseg.experiments.results import machine, versions
 
 NOT_SETTINGS = {"run_dir", "training.tensorboard", "data.root", "name", "title", "needs"}
 

@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semiseg.experiments import machine, versions
+from semiseg.experiments.results import machine, versions
 from semiseg.losses import contrastive_loss
 
 RESULTS = Path(__file__).parent / "results"

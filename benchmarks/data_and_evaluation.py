@@ -24,11 +24,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from semiseg import Config, evaluation
+from semiseg import Config
 from semiseg.data.base import DatasetInfo, ImageSet
 from semiseg.data.loading import CropDataset, batches
-from semiseg.experiments import machine, versions
-from semiseg.training.checkpoint import build_network_of
+from semiseg.evaluation import confusion as evaluation
+from semiseg.experiments.results import machine, versions
+from semiseg.runs.checkpoint import build_network_of
 
 RESULTS = Path(__file__).parent / "results"
 CLASSES, CROP, BATCH = 19, 512, 10  # five labelled and five unlabelled crops a step (section 4.2)

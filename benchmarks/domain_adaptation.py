@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from semiseg.experiments import read_results, run_once, table
+from semiseg.experiments.results import read_results, run_once, table
 
 RESULTS = Path(__file__).parent / "results" / "domain_adaptation.json"
 SOURCE = ["data.source.dataset=toy_streets", "data.source.options={look: game, train: 240}"]

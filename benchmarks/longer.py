@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from semiseg.experiments import read_results, run_once, table
+from semiseg.experiments.results import read_results, run_once, table
 
 RESULTS = Path(__file__).parent / "results" / "longer.json"
 LONGER = ["training.iterations=1920", "training.validate_every=480", "training.checkpoint_every=480"]

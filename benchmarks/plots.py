@@ -16,8 +16,8 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from semiseg.experiments import read_results
-from semiseg.reproduce import cells
+from semiseg.experiments.reproduce import cells
+from semiseg.experiments.results import read_results
 
 HERE = Path(__file__).parent
 PICTURES = HERE.parent / "docs" / "pictures"

@@ -17,8 +17,8 @@ import numpy as np
 
 from semiseg import Config
 from semiseg.data.run_data import open_run_data
-from semiseg.data.splits import read_list, write_list
-from semiseg.experiments import read_results, run_once, table
+from semiseg.data.splits.lists import read_list, write_list
+from semiseg.experiments.results import read_results, run_once, table
 from semiseg.suggest import suggest
 
 RESULTS = Path(__file__).parent / "results" / "suggest.json"

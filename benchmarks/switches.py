@@ -16,8 +16,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from semiseg.config_sections import REFERENCE, REFERENCE_ELSEWHERE
-from semiseg.experiments import read_results, run_once, table
+from semiseg.config.sections import REFERENCE, REFERENCE_ELSEWHERE
+from semiseg.experiments.results import read_results, run_once, table
 
 RESULTS = Path(__file__).parent / "results" / "switches.json"
 # No second domain here; DeepLabv2's classifier; three validations are too few for a patience of five.

@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from semiseg.experiments import read_results, run_once, table
+from semiseg.experiments.results import read_results, run_once, table
 
 RESULTS = Path(__file__).parent / "results" / "without_terms.json"
 SUPERVISED = ["method.name=supervised"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from semiseg.config_table import settings
+from semiseg.config.table import settings
 
 PATH = Path(__file__).parent / "configuration.md"
 

@@ -13,9 +13,9 @@ import numpy as np
 
 import semiseg
 from semiseg.data.run_data import open_run_data
-from semiseg.prediction import predict_array
+from semiseg.prediction.files import predict_array
 from semiseg.report import write_report
-from semiseg.training.checkpoint import load_model
+from semiseg.runs.checkpoint import load_model
 from semiseg.visualise import colourise, comparison_picture
 
 

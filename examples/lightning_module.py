@@ -13,9 +13,9 @@ from lightning.pytorch.utilities import CombinedLoader
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from semiseg.config import ContrastiveConfig
+from semiseg.config.read import ContrastiveConfig
 from semiseg.contrastive import ContrastiveModule
-from semiseg.data.toy_streets import ToyStreets
+from semiseg.data.datasets.toy_streets import ToyStreets
 from semiseg.losses import entropy, weighted_cross_entropy
 from semiseg.networks import build_network
 from semiseg.networks.segmentation import upsample

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from semiseg.config import ContrastiveConfig
+from semiseg.config.read import ContrastiveConfig
 from semiseg.contrastive import ContrastiveModule
-from semiseg.data.toy_streets import ToyStreets
+from semiseg.data.datasets.toy_streets import ToyStreets
 from semiseg.losses import entropy, weighted_cross_entropy
 from semiseg.networks import Output
 from semiseg.networks.segmentation import upsample

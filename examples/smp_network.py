@@ -11,9 +11,9 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 
-from semiseg.config import ContrastiveConfig
+from semiseg.config.read import ContrastiveConfig
 from semiseg.contrastive import ContrastiveModule
-from semiseg.data.toy_streets import ToyStreets
+from semiseg.data.datasets.toy_streets import ToyStreets
 from semiseg.losses import weighted_cross_entropy
 from semiseg.networks import Output
 from semiseg.networks.segmentation import upsample

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from conftest import tiny
 
-from semiseg import distributed
 from semiseg.methods import METHODS, Batch
 from semiseg.methods.base import NOTHING
-from semiseg.training.checkpoint import build_network_of
+from semiseg.runs.checkpoint import build_network_of
+from semiseg.runtime import distributed
 from semiseg.training.optimisation import data_parallel, log_means, make_optimiser
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from semiseg.data.street_classes import GTA5_ID_COLOURS
-from semiseg.data.voc import voc_colour
+from semiseg.data.datasets.street_classes import GTA5_ID_COLOURS
+from semiseg.data.datasets.voc import voc_colour
 
 CITYSCAPES = {
     "train": ["zurich_000001_000019", "aachen_000000_000019", "aachen_000001_000019"],

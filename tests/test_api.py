@@ -13,10 +13,10 @@ from conftest import tiny, write_picture
 from PIL import Image
 
 import semiseg
-from semiseg.data.folder import open_folder
+from semiseg.data.datasets.folder import open_folder
 from semiseg.errors import SemisegError, UsageError
-from semiseg.training import checkpoint
-from semiseg.training.validation import validate
+from semiseg.evaluation.validation import validate
+from semiseg.runs import checkpoint
 
 
 def train_on(base: Path, **changes: object) -> tuple[Path, Path]:

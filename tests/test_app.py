@@ -74,7 +74,7 @@ def test_a_large_picture_is_tiled_and_shown_smaller(
     assert pages.passes_for(predictor, 64, 96).tile == 32 and pages.passes_for(predictor, 64, 95).tile is None
     monkeypatch.setattr(pages, "WHOLE_PIXELS", 64 * 94)
     assert pages.passes_for(predictor, 64, 95).tile == 32 and pages.passes_for(predictor, 64, 94).tile is None
-    monkeypatch.setattr(predictor, "passes", semiseg.passes.Passes(resize=(32, 48)))  # the network sees less
+    monkeypatch.setattr(predictor, "passes", semiseg.inference.plan.Passes(resize=(32, 48)))  # the network sees less
     assert pages.passes_for(predictor, 64, 95).tile is None
 
 
@@ -87,7 +87,7 @@ def test_tiles_without_the_training_images_keep_the_size_of_a_whole_image(
     monkeypatch.setattr(pages, "training_scale", gone)
     monkeypatch.setattr(pages, "WHOLE_BYTES", 0)
     assert pages.passes_for(predictor, 50, 80).scale == (1, 1)
-    monkeypatch.setattr(predictor, "passes", semiseg.passes.Passes(resize=(25, 20)))
+    monkeypatch.setattr(predictor, "passes", semiseg.inference.plan.Passes(resize=(25, 20)))
     assert pages.passes_for(predictor, 50, 80).scale == (0.5, 0.25)
 
 

@@ -15,7 +15,7 @@ import yaml
 from conftest import tiny
 
 from semiseg import Config
-from semiseg import experiments as experiment
+from semiseg.experiments import results as experiment
 
 PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import semiseg
 from semiseg.cli import app
-from semiseg.config import fields
+from semiseg.config.read import fields
 
 RUNNER = CliRunner()
 

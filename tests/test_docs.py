@@ -34,7 +34,7 @@ def test_equations_page_covers_the_paper() -> None:
 
 
 def test_equations_page_names_files_and_keys_that_exist() -> None:
-    from semiseg.config import fields
+    from semiseg.config.read import fields
 
     text = (ROOT / "docs" / "equations.md").read_text(encoding="utf-8")
     for name in re.findall(r"`([a-z_/0-9]+\.py)", text):

@@ -11,12 +11,12 @@ from miniatures import write_cityscapes, write_gta5, write_voc
 from PIL import Image
 
 import semiseg
-from semiseg.config import Config, fields
-from semiseg.data import DATASETS
+from semiseg.config.read import Config, fields
+from semiseg.data.datasets import DATASETS
 from semiseg.errors import UsageError
 from semiseg.networks.segmentation import ARCHITECTURES, BACKBONES
 from semiseg.presets import list_presets, merged, preset_names, preset_path, read_yaml
-from semiseg.training.progress import read_metrics
+from semiseg.training.journal import read_metrics
 
 
 def miniature(dataset: str, folder: Path, tmp_path: Path) -> list[str]:

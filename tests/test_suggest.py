@@ -19,7 +19,7 @@ from semiseg.cli import app
 from semiseg.contrastive import rows
 from semiseg.data.run_data import open_run_data
 from semiseg.errors import SemisegError, UsageError
-from semiseg.inference import evaluating
+from semiseg.inference.logits import evaluating
 from semiseg.suggest import suggest
 
 

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .api import evaluate, predict
-    from .config import Config
-    from .predictor import Predictor
-    from .training.loop import RunResult, train
+    from semiseg.api import evaluate, predict
+    from semiseg.config.read import Config
+    from semiseg.prediction.predictor import Predictor
+    from semiseg.training.loop import RunResult, train
 
 __all__ = ["Config", "Predictor", "RunResult", "__version__", "evaluate", "predict", "train"]
 
 _HOMES = {
     "Config": "config",
-    "Predictor": "predictor",
+    "Predictor": "prediction.predictor",
     "RunResult": "training.loop",
     "evaluate": "api",
     "predict": "api",
@@ -36,4 +36,4 @@ def __getattr__(name: str) -> Any:
 
     if name not in _HOMES:
         raise AttributeError(f"module 'semiseg' has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    return getattr(importlib.import_module(f"semiseg.{_HOMES[name]}"), name)

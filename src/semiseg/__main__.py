@@ -1,6 +1,6 @@
 """``python -m semiseg`` (and ``torchrun -m semiseg``) is the command ``semiseg``."""
 
-from .cli import main
+from semiseg.cli import main
 
 if __name__ == "__main__":
     main()

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from . import distributed
-from .data.run_data import check_classes, open_split
-from .evaluation import EvaluationResult
-from .prediction import FailedImage, PredictedImage, PredictedVideo, predict_files
-from .predictor import Predictor
-from .training.checkpoint import load_model
-from .training.optimisation import resolve_device
-from .training.validation import validate
+from semiseg.data.run_data import check_classes, open_split
+from semiseg.evaluation.confusion import EvaluationResult
+from semiseg.evaluation.validation import validate
+from semiseg.prediction.files import FailedImage, PredictedImage, PredictedVideo, predict_files
+from semiseg.prediction.predictor import Predictor
+from semiseg.runs.checkpoint import load_model
+from semiseg.runtime import distributed
+from semiseg.training.optimisation import resolve_device
 
 
 def evaluate(

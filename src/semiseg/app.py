@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .errors import SemisegError
-from .image_files import read_image
-from .networks.extras import first_line, require
-from .output_files import as_grey
-from .passes import Passes, out_of_memory, segment
-from .predictor import Predictor, training_scale
-from .shares import class_shares
-from .visualise import colourise
-from .visualise import overlay as blend
+from semiseg.errors import SemisegError
+from semiseg.inference.plan import Passes, out_of_memory, segment
+from semiseg.prediction.class_shares import class_shares
+from semiseg.prediction.inputs import read_image
+from semiseg.prediction.outputs import as_grey
+from semiseg.prediction.predictor import Predictor, training_scale
+from semiseg.runtime.extras import first_line, require
+from semiseg.visualise import colourise
+from semiseg.visualise import overlay as blend
 
 MAX_MEGABYTES = 50
 WHOLE_BYTES = 2**28

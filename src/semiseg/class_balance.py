@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .distributed import total
+from semiseg.runtime.distributed import total
 
 
 def class_weights(frequencies: Tensor) -> Tensor:

@@ -10,15 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .config import ContrastiveConfig
-from .distributed import gathered, rank, world
-from .losses import contrastive_loss
-from .memory_bank import MemoryBank, feature_quality_filter, shortlist, vectors_per_image
-from .networks.class_attention import ClassAttention
-from .networks.heads import PredictionHead, ProjectionHead
-from .networks.segmentation import Output
-from .precision import at_least_single
-from .teacher import make_teacher
+from semiseg.config.read import ContrastiveConfig
+from semiseg.losses import contrastive_loss
+from semiseg.memory_bank import MemoryBank, feature_quality_filter, shortlist, vectors_per_image
+from semiseg.networks.class_attention import ClassAttention
+from semiseg.networks.heads import PredictionHead, ProjectionHead
+from semiseg.networks.segmentation import Output
+from semiseg.runtime.distributed import gathered, rank, world
+from semiseg.runtime.precision import at_least_single
+from semiseg.teacher import make_teacher
 
 FINEST_STRIDE = 8  # section 4.2, "Other details": features are compared at DeepLab's output resolution
 

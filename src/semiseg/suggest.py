@@ -15,19 +15,19 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from .config import Config
-from .contrastive import ContrastiveModule, rows
-from .data.base import ImageSet
-from .data.loading import resize_image
-from .data.run_data import check_classes, open_run_data
-from .data.splits import ANY_NAME, read_list, write_list
-from .errors import SemisegError, UsageError
-from .inference import evaluating
-from .methods import METHODS, Method
-from .networks.segmentation import upsample
-from .training import checkpoint
-from .training.optimisation import resolve_device
-from .visualise import comparison_picture
+from semiseg.config.read import Config
+from semiseg.contrastive import ContrastiveModule, rows
+from semiseg.data.base import ImageSet
+from semiseg.data.loading import resize_image
+from semiseg.data.run_data import check_classes, open_run_data
+from semiseg.data.splits.lists import ANY_NAME, read_list, write_list
+from semiseg.errors import SemisegError, UsageError
+from semiseg.inference.logits import evaluating
+from semiseg.methods import METHODS, Method
+from semiseg.networks.segmentation import upsample
+from semiseg.runs import checkpoint
+from semiseg.training.optimisation import resolve_device
+from semiseg.visualise import comparison_picture
 
 By = Literal["both", "uncertainty", "distance"]
 PIXELS = 4096  # compared with the bank at a time: bounds the table of similarities

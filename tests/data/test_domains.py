@@ -5,9 +5,9 @@ from collections import Counter
 import pytest
 import torch
 
+from semiseg.data.datasets.toy_streets import ToyStreets
 from semiseg.data.domains import Sampling, TwoDomains, domain_position
 from semiseg.data.loading import CropDataset, batches
-from semiseg.data.toy_streets import ToyStreets
 
 
 def sequence(sampling: Sampling, batch_size: int, count: int) -> list[list[tuple[bool, int]]]:

@@ -18,7 +18,7 @@ from semiseg.errors import SemisegError, UsageError
 from semiseg.export import FORMATS, export
 from semiseg.export.card import write_card
 from semiseg.export.model import ImageToLogits, compare, metadata, prepared
-from semiseg.training.checkpoint import load_model
+from semiseg.runs.checkpoint import load_model
 
 SHAPES = [(1, 3, 33, 70), (2, 3, 128, 96)]
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from semiseg.methods import METHODS, Batch, Method
 from semiseg.methods.base import colour_only, geometry_only
 from semiseg.networks.segmentation import upsample
-from semiseg.training.checkpoint import build_network_of
+from semiseg.runs.checkpoint import build_network_of
 
 SIZE = 32
 BASELINES = ("mean_teacher", "cutmix", "classmix")

@@ -14,7 +14,7 @@ from semiseg.class_balance import class_weights
 from semiseg.methods.base import NOTHING, Batch
 from semiseg.methods.memory_bank import MemoryBankMethod
 from semiseg.networks.segmentation import upsample
-from semiseg.training.checkpoint import build_network_of
+from semiseg.runs.checkpoint import build_network_of
 
 SIZE = 32
 

@@ -10,7 +10,7 @@ from semiseg.losses import weighted_cross_entropy
 from semiseg.methods import METHODS, Batch, Method
 from semiseg.methods.memory_bank import MemoryBankMethod
 from semiseg.networks.segmentation import upsample
-from semiseg.training.checkpoint import build_network_of
+from semiseg.runs.checkpoint import build_network_of
 
 
 def build(name: str, classes: int = 3, **changes: object) -> Method:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from semiseg import Config
 from semiseg.methods import METHODS, Batch, Method
-from semiseg.training.checkpoint import build_network_of
+from semiseg.runs.checkpoint import build_network_of
 
 WORDS = [
     "network.backbone=resnet18", "network.architecture=deeplabv3plus", "network.pretrained=none", "method.warmup=0",

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 
 from semiseg.errors import UsageError
 from semiseg.networks import build_network
-from semiseg.networks.deeplabv2 import DilatedClassifier
-from semiseg.networks.deeplabv3plus import ASPP, Decoder
+from semiseg.networks.decoders.deeplabv2 import DilatedClassifier
+from semiseg.networks.decoders.deeplabv3plus import ASPP, Decoder
 from semiseg.networks.segmentation import ARCHITECTURES, BACKBONES, upsample
 
 WIDTHS = {"resnet18": 512, "resnet34": 512, "resnet50": 2048, "resnet101": 2048, "efficientnet_lite0": 320}

@@ -171,9 +171,9 @@ def test_config_alone_is_enough(runs: tuple[Path, Path], tmp_path: Path) -> None
 
 def test_data_that_is_gone_is_said(runs: tuple[Path, Path], tmp_path: Path) -> None:
     run = copied(runs[1], tmp_path)
-    state = semiseg.training.checkpoint.load(run / "checkpoints" / "last.pt")
+    state = semiseg.runs.checkpoint.load(run / "checkpoints" / "last.pt")
     state["config"]["data"]["root"] = str(tmp_path / "gone")
-    semiseg.training.checkpoint.save(run / "checkpoints" / "last.pt", state)
+    semiseg.runs.checkpoint.save(run / "checkpoints" / "last.pt", state)
     config = semiseg.Config.load(run / "config.yaml")
     config.data.root = str(tmp_path / "gone")
     config.save(run / "config.yaml")

@@ -15,10 +15,10 @@ from conftest import tiny, write_picture
 import semiseg
 from semiseg.errors import SemisegError, UsageError
 from semiseg.methods.memory_bank import MemoryBankMethod
-from semiseg.training import checkpoint
+from semiseg.runs import checkpoint
+from semiseg.training.journal import read_metrics
 from semiseg.training.loop import Run
 from semiseg.training.optimisation import iteration_generator, learning_rate_factor, resolve_device
-from semiseg.training.progress import read_metrics
 
 
 def same(a: Any, b: Any) -> bool:

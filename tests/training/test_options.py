@@ -9,7 +9,7 @@ from conftest import tiny
 from torch import nn
 
 from semiseg import train
-from semiseg.config import ContrastiveConfig
+from semiseg.config.read import ContrastiveConfig
 from semiseg.contrastive import ContrastiveModule
 from semiseg.networks.activation_checkpointing import recomputed
 from semiseg.networks.segmentation import Output

@@ -10,7 +10,8 @@ from conftest import tiny
 from torch import nn
 
 import semiseg
-from semiseg.training import checkpoint, loop
+from semiseg.runs import checkpoint
+from semiseg.training import loop
 
 
 def falling(monkeypatch: pytest.MonkeyPatch) -> None:

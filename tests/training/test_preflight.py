@@ -7,7 +7,7 @@ import torch
 from conftest import tiny
 
 from semiseg import Config, train
-from semiseg.cost import cost
+from semiseg.cost.step import cost
 from semiseg.errors import SemisegError
 from semiseg.methods.memory_bank import MemoryBankMethod
 from semiseg.training import loop, preflight

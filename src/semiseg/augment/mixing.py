@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..errors import UsageError
+from semiseg.errors import UsageError
 
 
 def classmix_masks(

@@ -26,8 +26,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import UsageError
-from .colour import gaussian_blur, jitter
+from semiseg.augment.colour import gaussian_blur, jitter
+from semiseg.errors import UsageError
 
 BLUR_SIGMA = (0.15, 1.15)  # pixels; Table 1 gives none: ClassMix's range (code of Olsson et al., 2021)
 

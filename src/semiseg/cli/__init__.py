@@ -4,17 +4,17 @@ from __future__ import annotations
 
 # Importing a module registers its commands, in the order `semiseg --help` shows them.
 # isort: off
-from . import training  # noqa: F401
-from . import prediction  # noqa: F401
-from . import suggest  # noqa: F401
-from . import report  # noqa: F401
-from . import export  # noqa: F401
-from . import web  # noqa: F401
-from . import experiments  # noqa: F401
-from . import data  # noqa: F401
+from semiseg.cli import training  # noqa: F401
+from semiseg.cli import prediction  # noqa: F401
+from semiseg.cli import suggest  # noqa: F401
+from semiseg.cli import report  # noqa: F401
+from semiseg.cli import export  # noqa: F401
+from semiseg.cli import web  # noqa: F401
+from semiseg.cli import experiments  # noqa: F401
+from semiseg.cli import data  # noqa: F401
 
 # isort: on
-from .shared import app
+from semiseg.cli.shared import app
 
 __all__ = ["app", "main"]
 

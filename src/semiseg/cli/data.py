@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..errors import SemisegError, UsageError
-from .shared import AsJson, Overrides, Source, command, data_app
+from semiseg.cli.shared import AsJson, Overrides, Source, command, data_app
+from semiseg.errors import SemisegError, UsageError
 
 
 @command(data_app, "check")
@@ -23,10 +23,10 @@ def data_check(
     as_json: AsJson = False,
 ) -> None:
     """Find what would break a training run. Example: semiseg data check toy_streets"""
-    from ..config import Config
-    from ..data.check import check_data, from_error
-    from ..data.check_files import check_mask_files
-    from ..data.run_data import open_run_data
+    from semiseg.config.read import Config
+    from semiseg.data.check.dataset import check_data, from_error
+    from semiseg.data.check.mask_files import check_mask_files
+    from semiseg.data.run_data import open_run_data
 
     config = Config.load(source, overrides or [])
     counts = "could not be opened"
@@ -84,7 +84,7 @@ def data_convert(
     skip_missing: Annotated[bool, typer.Option("--skip-missing", help="Leave out images not found.")] = False,
 ) -> None:
     """Index masks from an annotation tool's export. Example: semiseg data convert labels --from labelme --output new"""
-    from ..data.convert import convert
+    from semiseg.data.convert import convert
 
     names = None if classes is None else [name.strip() for name in classes.split(",")]
     done = convert(
@@ -109,9 +109,9 @@ def data_split(
     seed: Annotated[int, typer.Option(help="Seed of the permutation.")] = 0,
 ) -> None:
     """Write a seeded list of labelled images. Example: semiseg data split toy_streets --output list.txt"""
-    from ..config import Config
-    from ..data.run_data import open_run_data
-    from ..data.splits import write_list
+    from semiseg.config.read import Config
+    from semiseg.data.run_data import open_run_data
+    from semiseg.data.splits.lists import write_list
 
     words = [f"data.labelled={labelled}", f"data.split_seed={seed}"]
     config = Config.load(source, words)

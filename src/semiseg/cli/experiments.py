@@ -13,14 +13,14 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from ..errors import SemisegError, UsageError
-from .shared import AsJson, Overrides, Source, app, command
+from semiseg.cli.shared import AsJson, Overrides, Source, app, command
+from semiseg.errors import SemisegError, UsageError
 
 
 @command(app, "presets")
 def presets(as_json: AsJson = False) -> None:
     """List the presets. Example: semiseg presets --json"""
-    from ..presets import list_presets
+    from semiseg.presets import list_presets
 
     rows = list_presets()
     if as_json:
@@ -47,8 +47,8 @@ def settings(
     as_json: AsJson = False,
 ) -> None:
     """Every section.key=value with its default and meaning. Example: semiseg settings teacher"""
-    from ..config import fields, suggest
-    from ..config_table import settings as listed
+    from semiseg.config.read import fields, suggest
+    from semiseg.config.table import settings as listed
 
     rows = listed(word)
     if not rows:
@@ -70,11 +70,11 @@ def cost(
     as_json: AsJson = False,
 ) -> None:
     """FLOPs, parameters and memory of a training step. Example: semiseg cost table5_all"""
-    from ..config import Config
-    from ..cost import PAPER, PAPER_TOTAL
-    from ..cost import cost as count
-    from ..data import known_classes
-    from ..data.run_data import open_split
+    from semiseg.config.read import Config
+    from semiseg.cost.step import PAPER, PAPER_TOTAL
+    from semiseg.cost.step import cost as count
+    from semiseg.data.datasets import known_classes
+    from semiseg.data.run_data import open_split
 
     config = Config.load(source, overrides or [])
     number = classes or known_classes(config.data.dataset)
@@ -121,7 +121,7 @@ def reproduce(
     as_json: AsJson = False,
 ) -> None:
     """Run or resume a table of the paper. Example: semiseg reproduce table5 --scale mini --dry-run"""
-    from .. import reproduce as tables
+    from semiseg.experiments import reproduce as tables
 
     if scale not in ("full", "mini"):
         raise UsageError(f"--scale {scale!r}: choose full or mini")

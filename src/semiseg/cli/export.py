@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .shared import Checkpoint, Run, Teacher, app, command, which_checkpoint
+from semiseg.cli.shared import Checkpoint, Run, Teacher, app, command, which_checkpoint
 
 Repository = Annotated[str, typer.Argument(metavar="USER/NAME", help="Repository on the Hugging Face hub.")]
 
@@ -22,7 +22,7 @@ def export(
     overwrite: Annotated[bool, typer.Option(help="Replace existing files.")] = False,
 ) -> None:
     """Write a network for other programs. Example: semiseg export runs/toy --format onnx --output toy.onnx"""
-    from ..export import export as write
+    from semiseg.export import export as write
 
     path = write(run, output, format, which_checkpoint(checkpoint), teacher, overwrite)
     print(f"{path} ({path.stat().st_size / 2**20:.1f} MiB), described in {path}.md")
@@ -37,7 +37,7 @@ def push(
     private: Annotated[bool, typer.Option(help="Make a new repository private.")] = False,
 ) -> None:
     """Upload a network to the Hugging Face hub. Example: semiseg push runs/toy USER/toy --private"""
-    from ..hub import push as upload
+    from semiseg.export.hub import push as upload
 
     print(upload(run, repository, which_checkpoint(checkpoint), teacher, private))
 
@@ -48,6 +48,6 @@ def pull(
     output: Annotated[Path, typer.Option(help="New folder; every command takes it in place of a run.")],
 ) -> None:
     """Download a network from the hub. Example: semiseg pull USER/toy --output toy"""
-    from ..hub import pull as download
+    from semiseg.export.hub import pull as download
 
     print(download(repository, output))

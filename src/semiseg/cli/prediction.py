@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from ..errors import SemisegError, UsageError
-from .shared import Checkpoint, Device, Run, Teacher, app, command, which_checkpoint
+from semiseg.cli.shared import Checkpoint, Device, Run, Teacher, app, command, which_checkpoint
+from semiseg.errors import SemisegError, UsageError
 
 
 @command(app, "predict")
@@ -34,9 +34,9 @@ def predict(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Segment images. Example: semiseg predict runs/toy photos/ --output predictions/"""
-    from .. import distributed
-    from ..api import predict as run_prediction
-    from .progress import CountingBar
+    from semiseg.api import predict as run_prediction
+    from semiseg.cli.progress import CountingBar
+    from semiseg.runtime import distributed
 
     try:
         factors = [float(factor) for factor in scales.split(",")]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .shared import Device, app, command
+from semiseg.cli.shared import Device, app, command
 
 
 @command(app, "report")
@@ -19,7 +19,7 @@ def report(
     device: Device = "cpu",
 ) -> None:
     """Write an HTML page about runs. Example: semiseg report runs/toy"""
-    from ..report import write_report
-    from ..training.optimisation import resolve_device
+    from semiseg.report import write_report
+    from semiseg.training.optimisation import resolve_device
 
     print(f"report: {write_report(runs, output, overwrite, images, resolve_device(device))}")

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ..errors import SemisegError, UsageError
+from semiseg.errors import SemisegError, UsageError
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from .shared import AsJson, Device, Run, app, command
+from semiseg.cli.shared import AsJson, Device, Run, app, command
 
 
 @command(app, "suggest")
@@ -25,8 +25,8 @@ def suggest(
     as_json: AsJson = False,
 ) -> None:
     """Rank unlabelled images by what a label would teach. Example: semiseg suggest runs/toy --count 6 --output next"""
-    from ..suggest import suggest as rank
-    from .progress import CountingBar
+    from semiseg.cli.progress import CountingBar
+    from semiseg.suggest import suggest as rank
 
     choice: Any = by
     with CountingBar("suggest", shown=not as_json) as bar:

@@ -11,7 +11,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from .shared import AsJson, Checkpoint, Device, Overrides, Run, Source, Teacher, app, command, which_checkpoint
+from semiseg.cli.shared import (
+    AsJson,
+    Checkpoint,
+    Device,
+    Overrides,
+    Run,
+    Source,
+    Teacher,
+    app,
+    command,
+    which_checkpoint,
+)
 
 
 @command(app, "train")
@@ -22,8 +33,8 @@ def train(
     quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
 ) -> None:
     """Train a network. Example: semiseg train toy_streets run_dir=runs/toy training.iterations=300"""
-    from .. import distributed
-    from ..training.loop import train as run_training
+    from semiseg.runtime import distributed
+    from semiseg.training.loop import train as run_training
 
     # A cluster ends a job with SIGTERM, and torchrun the other processes when one has failed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -47,8 +58,8 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure IoU on a split. Example: semiseg evaluate runs/toy --split val --json"""
-    from .. import distributed
-    from ..api import evaluate as run_evaluation
+    from semiseg.api import evaluate as run_evaluation
+    from semiseg.runtime import distributed
 
     result = run_evaluation(run, split, which_checkpoint(checkpoint), teacher, device, data_root)
     speaks = distributed.is_main()

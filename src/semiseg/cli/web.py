@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..errors import UsageError
-from .shared import Checkpoint, Device, Run, Teacher, app, command, which_checkpoint
+from semiseg.cli.shared import Checkpoint, Device, Run, Teacher, app, command, which_checkpoint
+from semiseg.errors import UsageError
 
 
 @command(app, "app")
@@ -23,8 +23,8 @@ def open_app(
     flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored image.")] = False,
 ) -> None:
     """Look at predictions in the browser. Example: semiseg app runs/toy"""
-    from ..app import serve
-    from ..predictor import Predictor
+    from semiseg.app import serve
+    from semiseg.prediction.predictor import Predictor
 
     if share != "never":
         raise UsageError(

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import torch
 
-from .loading import CropDataset, PositionedCrops
+from semiseg.data.loading import CropDataset, PositionedCrops
 
 Sampling = Literal["even", "alternating", "late"]
 LATE = 100  # last iterations in which the authors' later code draws from X_d

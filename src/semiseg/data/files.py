@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..errors import SemisegError
-from .base import ImageSet
+from semiseg.data.base import ImageSet
+from semiseg.errors import SemisegError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 LOSSY = (".jpg", ".jpeg", ".webp")

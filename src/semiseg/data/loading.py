@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from ..errors import SemisegError, UsageError
-from .base import ImageSet
-from .samplers import PositionSampler, generator, position_to_index
+from semiseg.data.base import ImageSet
+from semiseg.data.samplers import PositionSampler, generator, position_to_index
+from semiseg.errors import SemisegError, UsageError
 
 IGNORE = 255
 

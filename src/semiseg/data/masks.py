@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import SemisegError
-from .base import Colour
+from semiseg.data.base import Colour
+from semiseg.errors import SemisegError
 
 IGNORE = 255
 UNKNOWN = 254  # in a table: a value that no mask should hold

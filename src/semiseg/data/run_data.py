@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-from ..config import DataConfig, suggest
-from ..config_sections import SourceConfig
-from ..errors import SemisegError, UsageError
-from . import DATASETS
-from .base import ImageSet
-from .splits import parse_labelled, read_list, seeded_split
+from semiseg.config.read import DataConfig, suggest
+from semiseg.config.sections import SourceConfig
+from semiseg.data.base import ImageSet
+from semiseg.data.datasets import DATASETS
+from semiseg.data.splits.lists import parse_labelled, read_list, seeded_split
+from semiseg.errors import SemisegError, UsageError
 
 
 @dataclass(frozen=True)

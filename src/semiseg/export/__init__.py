@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from ..errors import SemisegError, UsageError
-from ..networks.extras import first_line
-from ..training.checkpoint import LoadedModel, load_model
-from .card import write_card
-from .onnx import write_onnx
-from .program import write_program
-from .weights import write_weights
+from semiseg.errors import SemisegError, UsageError
+from semiseg.export.card import write_card
+from semiseg.export.onnx import write_onnx
+from semiseg.export.program import write_program
+from semiseg.export.weights import write_weights
+from semiseg.runs.checkpoint import LoadedModel, load_model
+from semiseg.runtime.extras import first_line
 
 # Each writes one file and checks it against PyTorch before it returns.
 FORMATS: dict[str, Callable[[LoadedModel, Path], None]] = {

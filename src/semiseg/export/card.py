@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..training.checkpoint import LoadedModel
-from .model import metadata
+from semiseg.export.model import metadata
+from semiseg.runs.checkpoint import LoadedModel
 
 RUN = {
     "onnx": """import numpy, onnxruntime

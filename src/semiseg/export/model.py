@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from .. import __version__
-from ..errors import SemisegError
-from ..networks import SegmentationNetwork
-from ..networks.segmentation import upsample
-from ..training.checkpoint import LoadedModel
+from semiseg import __version__
+from semiseg.errors import SemisegError
+from semiseg.networks import SegmentationNetwork
+from semiseg.networks.segmentation import upsample
+from semiseg.runs.checkpoint import LoadedModel
 
 TOLERANCE = 1e-4
 # Even, odd, wide and below the training crop; batches of one and more.

@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..networks.extras import require
-from ..training.checkpoint import LoadedModel
-from .model import EXAMPLE, compare, metadata, prepared
+from semiseg.export.model import EXAMPLE, compare, metadata, prepared
+from semiseg.runs.checkpoint import LoadedModel
+from semiseg.runtime.extras import require
 
 
 def write_onnx(model: LoadedModel, path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..training.checkpoint import LoadedModel
-from .model import EXAMPLE, compare, metadata, prepared
+from semiseg.export.model import EXAMPLE, compare, metadata, prepared
+from semiseg.runs.checkpoint import LoadedModel
 
 
 def write_program(model: LoadedModel, path: Path) -> None:

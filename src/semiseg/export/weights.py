@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
-from ..networks.extras import require
-from ..training.checkpoint import LoadedModel
-from .model import metadata
+from semiseg.export.model import metadata
+from semiseg.runs.checkpoint import LoadedModel
+from semiseg.runtime.extras import require
 
 
 def write_weights(model: LoadedModel, path: Path) -> None:
-    """Write the state dictionary; ``semiseg.training.checkpoint.load_model`` and every command read the file.
+    """Write the state dictionary; ``semiseg.runs.checkpoint.load_model`` and every command read the file.
 
     Raises:
         SemisegError: safetensors is not installed.

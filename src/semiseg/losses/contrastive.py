@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..distributed import total_with_gradient
+from semiseg.runtime.distributed import total_with_gradient
 
 SHORTEST = 1e-12  # length below which a vector has no direction, as in F.normalize
 LEAST = 1e-30  # sum of a class's scores below which they do not count: gradients stay finite in single precision

@@ -7,7 +7,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..distributed import mean
+from semiseg.runtime.distributed import mean
 
 
 def weighted_cross_entropy(

@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from ..distributed import mean
+from semiseg.runtime.distributed import mean
 
 
 def entropy(

@@ -13,16 +13,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..augment.mixing import classmix_masks, paste
-from ..augment.weak_strong import STRONG, STRONG_REFERENCE, WEAK, WEAK_REFERENCE, Strength, augment
-from ..class_balance import ClassCounts
-from ..config import Config
-from ..losses import weighted_cross_entropy
-from ..networks import SegmentationNetwork
-from ..networks.activation_checkpointing import recomputed
-from ..networks.segmentation import Output, upsample
-from ..precision import at_least_single
-from ..teacher import make_teacher, momentum, update
+from semiseg.augment.mixing import classmix_masks, paste
+from semiseg.augment.weak_strong import STRONG, STRONG_REFERENCE, WEAK, WEAK_REFERENCE, Strength, augment
+from semiseg.class_balance import ClassCounts
+from semiseg.config.read import Config
+from semiseg.losses import weighted_cross_entropy
+from semiseg.networks import SegmentationNetwork
+from semiseg.networks.activation_checkpointing import recomputed
+from semiseg.networks.segmentation import Output, upsample
+from semiseg.runtime.precision import at_least_single
+from semiseg.teacher import make_teacher, momentum, update
 
 IGNORE = 255
 NOTHING = Strength(flip=0, resize=0, jitter=0, brightness=0, contrast=0, saturation=0, hue=0, blur=0, classmix=0)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..augment.mixing import classmix_masks, paste
-from ..augment.weak_strong import augment
-from ..distributed import mean
-from ..losses import weighted_cross_entropy
-from ..networks.segmentation import upsample
-from ..precision import at_least_single
-from ..pseudo_labels import pseudo_labels
-from .base import IGNORE, Batch, Method, colour_only, geometry_only
+from semiseg.augment.mixing import classmix_masks, paste
+from semiseg.augment.weak_strong import augment
+from semiseg.losses import weighted_cross_entropy
+from semiseg.methods.base import IGNORE, Batch, Method, colour_only, geometry_only
+from semiseg.networks.segmentation import upsample
+from semiseg.pseudo_labels import pseudo_labels
+from semiseg.runtime.distributed import mean
+from semiseg.runtime.precision import at_least_single
 
 CONFIDENT = 0.968  # Olsson et al., section 3.3
 

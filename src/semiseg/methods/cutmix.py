@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..augment.mixing import cutmix_masks, paste
-from ..augment.weak_strong import augment
-from ..distributed import mean
-from ..networks.segmentation import upsample
-from ..precision import at_least_single
-from .base import Batch, Method, consistency, geometry_only
+from semiseg.augment.mixing import cutmix_masks, paste
+from semiseg.augment.weak_strong import augment
+from semiseg.methods.base import Batch, Method, consistency, geometry_only
+from semiseg.networks.segmentation import upsample
+from semiseg.runtime.distributed import mean
+from semiseg.runtime.precision import at_least_single
 
 CONFIDENT = 0.97  # French et al., section 4
 

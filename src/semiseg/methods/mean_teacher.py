@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..augment.weak_strong import augment
-from ..networks.segmentation import upsample
-from ..precision import at_least_single
-from .base import Batch, Method, colour_only, consistency, geometry_only
+from semiseg.augment.weak_strong import augment
+from semiseg.methods.base import Batch, Method, colour_only, consistency, geometry_only
+from semiseg.networks.segmentation import upsample
+from semiseg.runtime.precision import at_least_single
 
 
 class MeanTeacher(Method):

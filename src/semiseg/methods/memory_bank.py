@@ -5,16 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..augment.weak_strong import augment
-from ..config import Config
-from ..contrastive import ContrastiveModule
-from ..losses import entropy, weighted_cross_entropy
-from ..memory_bank import bank_similarity
-from ..networks import SegmentationNetwork
-from ..networks.segmentation import upsample
-from ..precision import at_least_single
-from ..pseudo_labels import confidence_weights, pseudo_labels
-from .base import IGNORE, Batch, Method
+from semiseg.augment.weak_strong import augment
+from semiseg.config.read import Config
+from semiseg.contrastive import ContrastiveModule
+from semiseg.losses import entropy, weighted_cross_entropy
+from semiseg.memory_bank import bank_similarity
+from semiseg.methods.base import IGNORE, Batch, Method
+from semiseg.networks import SegmentationNetwork
+from semiseg.networks.segmentation import upsample
+from semiseg.pseudo_labels import confidence_weights, pseudo_labels
+from semiseg.runtime.precision import at_least_single
 
 
 class MemoryBankMethod(Method):

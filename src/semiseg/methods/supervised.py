@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .base import Batch, Method
+from semiseg.methods.base import Batch, Method
 
 
 class Supervised(Method):

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..distributed import total_with_gradient
+from semiseg.runtime.distributed import total_with_gradient
 
 BLOCK = 128  # rows a block; small enough that padding is cheap, large enough for the matrix product
 # Before the sigmoid. Eq. 8 divides by the sum of a class's scores: a class with a single vector, whose weight is 1

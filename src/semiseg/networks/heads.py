@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..distributed import total, total_with_gradient, world
+from semiseg.runtime.distributed import total, total_with_gradient, world
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):

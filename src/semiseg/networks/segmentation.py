@@ -14,16 +14,16 @@ from torch import Tensor, nn
 
 from semiseg.errors import UsageError
 from semiseg.networks.activation_checkpointing import recomputed
+from semiseg.networks.backbones.dinov2 import PREFIX as DINOV2
+from semiseg.networks.backbones.dinov2 import SIZES, Dinov2
+from semiseg.networks.backbones.efficientnet_lite import EfficientNetLite0
+from semiseg.networks.backbones.resnet import LAYERS, VARIANTS, ResNet, Variant
+from semiseg.networks.backbones.timm import PREFIX as TIMM
+from semiseg.networks.backbones.timm import TimmBackbone
 from semiseg.networks.batch_norm import Policy, apply_batch_norm_policy
-from semiseg.networks.deeplabv2 import DILATIONS, DILATIONS_REFERENCE, DilatedClassifier
-from semiseg.networks.deeplabv3plus import Decoder
-from semiseg.networks.dinov2 import PREFIX as DINOV2
-from semiseg.networks.dinov2 import SIZES, Dinov2
-from semiseg.networks.efficientnet_lite import EfficientNetLite0
-from semiseg.networks.pretrained import load_pretrained
-from semiseg.networks.resnet import LAYERS, VARIANTS, ResNet, Variant
-from semiseg.networks.timm_backbone import PREFIX as TIMM
-from semiseg.networks.timm_backbone import TimmBackbone
+from semiseg.networks.decoders.deeplabv2 import DILATIONS, DILATIONS_REFERENCE, DilatedClassifier
+from semiseg.networks.decoders.deeplabv3plus import Decoder
+from semiseg.networks.weights.pretrained import load_pretrained
 
 Backbone = ResNet | EfficientNetLite0 | TimmBackbone | Dinov2
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from ..errors import UsageError
+from semiseg.errors import UsageError
 
 FOLDER = Path(__file__).parent
 

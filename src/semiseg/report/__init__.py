@@ -1,5 +1,5 @@
 """One self-contained HTML page about a run, or about several side by side."""
 
-from .write import write_report
+from semiseg.report.write import write_report
 
 __all__ = ["write_report"]

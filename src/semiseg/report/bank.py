@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from ..memory_bank import bank_similarity
-from .charts import MARKERS, Cell, Chart, Table, bars, colour_of, layout, plain
-from .content import same_classes
-from .facts import Bank, RunFacts
-from .projection import principal_components
+from semiseg.memory_bank import bank_similarity
+from semiseg.report.charts import MARKERS, Cell, Chart, Table, bars, colour_of, layout, plain
+from semiseg.report.content import same_classes
+from semiseg.report.facts import Bank, RunFacts
+from semiseg.report.projection import principal_components
 
 MOST_POINTS = 1500
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .charts import Chart, Curves, bars, heat_map
-from .facts import RunFacts
+from semiseg.report.charts import Chart, Curves, bars, heat_map
+from semiseg.report.facts import RunFacts
 
 TERMS = ("loss", "supervised", "pseudo", "entropy", "contrastive")
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from torch import Tensor
 
-from ..class_balance import class_weights
-from ..config import Config
-from ..errors import SemisegError, UsageError
-from ..memory_bank import MemoryBank
-from ..methods import METHODS
-from ..training import checkpoint
-from ..training.progress import read_metrics
+from semiseg.class_balance import class_weights
+from semiseg.config.read import Config
+from semiseg.errors import SemisegError, UsageError
+from semiseg.memory_bank import MemoryBank
+from semiseg.methods import METHODS
+from semiseg.runs import checkpoint
+from semiseg.training.journal import read_metrics
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
-from .. import __version__
-from ..config import Config, fields, value_of
-from .charts import Cell, Table
-from .facts import RunFacts
+from semiseg import __version__
+from semiseg.config.read import Config, fields, value_of
+from semiseg.report.charts import Cell, Table
+from semiseg.report.facts import RunFacts
 
 DESCRIPTIONS = ("name", "title", "table", "paper_miou", "needs")  # what a preset says of itself
 

@@ -12,10 +12,10 @@ import jinja2
 import torch
 from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 
-from ..errors import SemisegError, UsageError
-from .bank import bank_charts
-from .charts import Chart
-from .content import (
+from semiseg.errors import SemisegError, UsageError
+from semiseg.report.bank import bank_charts
+from semiseg.report.charts import Chart
+from semiseg.report.content import (
     class_charts,
     confusion_charts,
     loss_charts,
@@ -24,10 +24,10 @@ from .content import (
     sureness_charts,
     weight_charts,
 )
-from .facts import RunFacts, read_runs
-from .headline import figures, gains
-from .pictures import strips
-from .settings import settings, versions
+from semiseg.report.facts import RunFacts, read_runs
+from semiseg.report.headline import figures, gains
+from semiseg.report.pictures import strips
+from semiseg.report.settings import settings, versions
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..config import Config
-from ..errors import SemisegError
-from ..networks.extras import first_line, require
+from semiseg.config.read import Config
+from semiseg.errors import SemisegError
+from semiseg.runtime.extras import first_line, require
 
 
 class Logger(Protocol):

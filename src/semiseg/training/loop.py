@@ -14,18 +14,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .. import distributed
-from ..config import Config
-from ..data.run_data import open_run_data
-from ..data.splits import write_list
-from ..errors import SemisegError
-from ..evaluation import EvaluationResult
-from ..methods import METHODS, Method
-from . import checkpoint, run_folder
-from .crops import refresh_batch_norm, to_batch, training_batches
-from .diagnostics import pseudo_label_quality, watched_images
-from .loggers import open_loggers
-from .optimisation import (
+from semiseg.config.read import Config
+from semiseg.data.run_data import open_run_data
+from semiseg.data.splits.lists import write_list
+from semiseg.errors import SemisegError
+from semiseg.evaluation.confusion import EvaluationResult
+from semiseg.evaluation.pseudo_label_quality import pseudo_label_quality, watched_images
+from semiseg.evaluation.validation import validate, validation_pictures
+from semiseg.methods import METHODS, Method
+from semiseg.runs import checkpoint
+from semiseg.runtime import distributed
+from semiseg.training import run_folder
+from semiseg.training.batches import refresh_batch_norm, to_batch, training_batches
+from semiseg.training.journal import MetricsLog, ProgressBar
+from semiseg.training.loggers import open_loggers
+from semiseg.training.optimisation import (
     average_statistics,
     data_parallel,
     iteration_generator,
@@ -35,9 +38,7 @@ from .optimisation import (
     parameters_are_finite,
     resolve_device,
 )
-from .preflight import SAVERS, check_run_data, memory_remark
-from .progress import MetricsLog, ProgressBar
-from .validation import validate, validation_pictures
+from semiseg.training.preflight import SAVERS, check_run_data, memory_remark
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .. import distributed
-from ..config_sections import TrainingConfig
-from ..errors import UsageError
-from ..methods import Batch, Method
+from semiseg.config.sections import TrainingConfig
+from semiseg.errors import UsageError
+from semiseg.methods import Batch, Method
+from semiseg.runtime import distributed
 
 
 def resolve_device(name: str) -> torch.device:

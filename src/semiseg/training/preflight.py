@@ -6,11 +6,11 @@ import os
 
 import torch
 
-from ..config import Config
-from ..cost import step_memory
-from ..data.check import check_data
-from ..data.run_data import RunData
-from ..errors import SemisegError
+from semiseg.config.read import Config
+from semiseg.cost.step import step_memory
+from semiseg.data.check.dataset import check_data
+from semiseg.data.run_data import RunData
+from semiseg.errors import SemisegError
 
 SAVERS = (
     "training.passes=in_turn, training.activation_checkpointing=true, a smaller data.crop, or a smaller "

@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 
-from .. import __version__
-from ..config import Config, fields, value_of
-from ..data.run_data import RunData
-from ..data.splits import ANY_NAME
-from ..errors import UsageError
-from ..evaluation import EvaluationResult
-from . import checkpoint
+from semiseg import __version__
+from semiseg.config.read import Config, fields, value_of
+from semiseg.data.run_data import RunData
+from semiseg.data.splits.lists import ANY_NAME
+from semiseg.errors import UsageError
+from semiseg.evaluation.confusion import EvaluationResult
+from semiseg.runs import checkpoint
 
 # What may change between a run and its continuation without changing the result.
 FREE_ON_RESUME = {

@@ -9,7 +9,7 @@ from exports import HEIGHT, WIDTH, expect, photo, same, stored
 from PIL import Image
 
 from semiseg.data.convert import convert
-from semiseg.data.folder import open_folder
+from semiseg.data.datasets.folder import open_folder
 from semiseg.errors import SemisegError
 
 

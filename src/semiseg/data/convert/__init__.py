@@ -1,5 +1,5 @@
-"""Exports of annotation tools turned into the layout that :mod:`semiseg.data.folder` reads."""
+"""Exports of annotation tools turned into the layout that :mod:`semiseg.data.datasets.folder` reads."""
 
-from .run import FORMATS, Converted, convert
+from semiseg.data.convert.run import FORMATS, Converted, convert
 
 __all__ = ["FORMATS", "Converted", "convert"]

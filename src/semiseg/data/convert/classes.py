@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...errors import SemisegError, UsageError
-from ..base import Colour, default_colours
-from ..files import IGNORE
-from .colour import OTHER
-from .export import BACKGROUND, IGNORED, Export
+from semiseg.data.base import Colour, default_colours
+from semiseg.data.convert.colour import OTHER
+from semiseg.data.convert.export import BACKGROUND, IGNORED, Export
+from semiseg.data.files import IGNORE
+from semiseg.errors import SemisegError, UsageError
 
 IGNORE_WORD = "ignore"
 

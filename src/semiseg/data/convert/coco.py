@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import SemisegError
-from ...networks.extras import require
-from .export import IGNORED, Export, Picture, Shape, Shapes, load_json
-from .images import Images, not_found
-from .regions import Patch, Size, from_mask, polygon, rectangle
+from semiseg.data.convert.export import IGNORED, Export, Picture, Shape, Shapes, load_json
+from semiseg.data.convert.images import Images, not_found
+from semiseg.data.convert.regions import Patch, Size, from_mask, polygon, rectangle
+from semiseg.errors import SemisegError
+from semiseg.runtime.extras import require
 
 LAYOUT = "images:, annotations: and categories:"
 

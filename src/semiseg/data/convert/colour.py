@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ...errors import SemisegError
-from ..base import Colour
-from ..files import contents, files_by_stem, is_deep
-from .colour_table import distinct_colours, hex_name, read_colours
-from .export import BACKGROUND, IGNORED, Export, Picture, Plan
-from .regions import Size
+from semiseg.data.base import Colour
+from semiseg.data.convert.colour_table import distinct_colours, hex_name, read_colours
+from semiseg.data.convert.export import BACKGROUND, IGNORED, Export, Picture, Plan
+from semiseg.data.convert.regions import Size
+from semiseg.data.files import contents, files_by_stem, is_deep
+from semiseg.errors import SemisegError
 
 BLACK = (0, 0, 0)
 OTHER = "__other__"  # label of colours that the table does not name

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from ...errors import SemisegError
-from ..base import Colour
+from semiseg.data.base import Colour
+from semiseg.errors import SemisegError
 
 FEW = 32  # colours that are taken for classes without being told
 FORMS = (

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ...errors import SemisegError
-from ..base import Colour
-from .regions import Patch, Size
+from semiseg.data.base import Colour
+from semiseg.data.convert.regions import Patch, Size
+from semiseg.errors import SemisegError
 
 # Labels that mean the same in every format; the names are labelme's.
 IGNORED = "__ignore__"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
-from ...errors import SemisegError
-from ..files import SUFFIXES
+from semiseg.data.files import SUFFIXES
+from semiseg.errors import SemisegError
 
 
 class Images:

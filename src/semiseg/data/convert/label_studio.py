@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from ...errors import SemisegError
-from .brush import decode_brush
-from .export import Export, Picture, Shape, Shapes, load_json, sorted_labels
-from .images import Images, not_found
-from .regions import Patch, Size, ellipse, from_mask, polygon, rectangle
+from semiseg.data.convert.brush import decode_brush
+from semiseg.data.convert.export import Export, Picture, Shape, Shapes, load_json, sorted_labels
+from semiseg.data.convert.images import Images, not_found
+from semiseg.data.convert.regions import Patch, Size, ellipse, from_mask, polygon, rectangle
+from semiseg.errors import SemisegError
 
 PREFIX = re.compile(r"^[0-9a-f]{8}-")  # put before the name of an uploaded file
 

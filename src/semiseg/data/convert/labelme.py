@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ...errors import SemisegError
-from .export import Export, Picture, Shape, Shapes, load_json, sorted_labels
-from .images import Images, not_found
-from .regions import Patch, Size, ellipse, from_mask, polygon
+from semiseg.data.convert.export import Export, Picture, Shape, Shapes, load_json, sorted_labels
+from semiseg.data.convert.images import Images, not_found
+from semiseg.data.convert.regions import Patch, Size, ellipse, from_mask, polygon
+from semiseg.errors import SemisegError
 
 LINES = ("point", "points", "line", "linestrip")
 

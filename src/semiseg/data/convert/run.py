@@ -8,14 +8,21 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import SemisegError, UsageError
-from .classes import class_colours, number_classes
-from .coco import read_coco
-from .colour import read_colour
-from .export import Export, Picture, Plan
-from .label_studio import read_label_studio
-from .labelme import read_labelme
-from .writing import new_folder, output_names, upright_size, write_description, write_image, write_mask
+from semiseg.data.convert.classes import class_colours, number_classes
+from semiseg.data.convert.coco import read_coco
+from semiseg.data.convert.colour import read_colour
+from semiseg.data.convert.export import Export, Picture, Plan
+from semiseg.data.convert.label_studio import read_label_studio
+from semiseg.data.convert.labelme import read_labelme
+from semiseg.data.convert.writing import (
+    new_folder,
+    output_names,
+    upright_size,
+    write_description,
+    write_image,
+    write_mask,
+)
+from semiseg.errors import SemisegError, UsageError
 
 FORMATS = ("labelme", "coco", "labelstudio", "colour")
 

@@ -13,11 +13,11 @@ import numpy as np
 import yaml
 from PIL import Image, ImageOps
 
-from ...errors import SemisegError, UsageError
-from ..base import Colour
-from ..files import SUFFIXES
-from .export import Picture
-from .regions import Size
+from semiseg.data.base import Colour
+from semiseg.data.convert.export import Picture
+from semiseg.data.convert.regions import Size
+from semiseg.data.files import SUFFIXES
+from semiseg.errors import SemisegError, UsageError
 
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 _ORIENTATION = 0x0112

@@ -1,0 +1,222 @@
+"""Configuration of a run: read, changed, checked and written. Its fields are defined in ``config_sections.py``.
+
+A configuration is read from a YAML file or a preset, changed by ``section.key=value`` words and checked as a whole,
+so that every mistake is reported at once. ``method.profile=reference`` switches each row of the table "paper and
+authors' code" (docs/equations.md) to what the authors' code does; any of them can still be set by hand.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError, model_validator
+
+from semiseg.config.sections import (
+    REFERENCE,
+    REFERENCE_ELSEWHERE,
+    ContrastiveConfig,
+    DataConfig,
+    EvaluationConfig,
+    MethodConfig,
+    NetworkConfig,
+    Section,
+    TrainingConfig,
+)
+from semiseg.errors import UsageError
+
+__all__ = [
+    "REFERENCE",
+    "REFERENCE_ELSEWHERE",
+    "Config",
+    "ContrastiveConfig",
+    "DataConfig",
+    "fields",
+    "suggest",
+]
+
+
+class Config(Section):
+    """A whole run. ``Config.load("toy_streets", ["training.seed=1"])`` reads a preset and changes it."""
+
+    name: str = "custom"
+    """Name shown in reports."""
+    title: str = ""
+    """One line about what the preset does."""
+    table: str | None = None
+    """Table of the paper that the preset belongs to."""
+    paper_miou: float | None = None
+    """The paper's figure in percent, if it has one."""
+    needs: str = ""
+    """Data that the preset needs."""
+    run_dir: str = "runs/run"
+    """Folder of the run; must be empty or resumed."""
+    data: DataConfig = DataConfig()
+    network: NetworkConfig = NetworkConfig()
+    method: MethodConfig = MethodConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_profile(cls, values: Any) -> Any:
+        """Fill in the authors' deviations below what is given by hand."""
+        method = values.get("method") if isinstance(values, dict) else None
+        if isinstance(method, dict) and method.get("profile") == "reference":
+            values = _copy(values)
+            for key, value in REFERENCE.items():
+                _set(values, f"method.{key}", value, overwrite=False)
+            for key, value in REFERENCE_ELSEWHERE.items():
+                _set(values, key, value, overwrite=False)
+        return values
+
+    @model_validator(mode="after")
+    def _cross_checks(self) -> Config:
+        problems = []
+        if self.training.precision == "fp16" and self.training.device == "cpu":
+            problems.append("training.precision: fp16 is for GPUs; use fp32 or bf16 on a CPU")
+        if self.method.teacher.momentum_end < self.method.teacher.momentum_start:
+            problems.append("method.teacher.momentum_end must not be below momentum_start (section 4.2: 0.995 to 1)")
+        if problem := _list_problem(self.data):
+            problems.append(problem)
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @classmethod
+    def load(cls, source: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Config:
+        """Read a preset name or a YAML file and apply ``section.key=value`` words.
+
+        A folder stands for the preset ``folder`` with that folder as ``data.root``.
+
+        Raises:
+            UsageError: nothing of that name, an unknown key (the nearest is suggested) or values out of range.
+        """
+        return cls.parse(_read(source), overrides, str(source))
+
+    @classmethod
+    def parse(cls, values: dict[str, Any], overrides: list[str] | tuple[str, ...] = (), source: str = "") -> Config:
+        """Check plain ``values`` with ``overrides`` applied; every mistake in one message."""
+        values = _copy(values)
+        problems = [problem for word in overrides if (problem := _apply_word(values, word))]
+        try:
+            config = cls.model_validate(values)
+        except ValidationError as error:
+            problems.append(_one_line(error, source))
+        if problems:
+            raise UsageError("; ".join(problems))
+        return config
+
+    def save(self, path: Path) -> None:
+        """Write the complete configuration as YAML, readable by :meth:`load`."""
+        path.write_text(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+
+
+def fields(model: type[BaseModel] = Config, prefix: str = "") -> dict[str, Any]:
+    """Every leaf key, e.g. ``training.seed``, with its pydantic field: for errors and the documentation."""
+    found: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            found.update(fields(inner, f"{prefix}{name}."))
+        else:
+            found[prefix + name] = field
+    return found
+
+
+def value_of(config: Config, key: str) -> Any:
+    """Value of a key such as ``training.seed``."""
+    value: Any = config
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def suggest(word: str, valid: list[str]) -> str:
+    """``; did you mean 'x'?`` when something near ``word`` is valid, else an empty string."""
+    near = difflib.get_close_matches(word, valid, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _apply_word(values: dict[str, Any], word: str) -> str | None:
+    """Set what ``section.key=value`` says, or say what is wrong with the word."""
+    key, equals, text = word.partition("=")
+    if not equals:
+        return f"{word!r} is not section.key=value; write e.g. training.iterations=1000"
+    valid = list(fields())
+    if key not in valid and not key.startswith("data.options."):
+        return f"unknown key {key!r}{suggest(key, valid) or '; `semiseg settings` lists them'}"
+    try:
+        _set(values, key, yaml.safe_load(text) if text else None)
+    except yaml.YAMLError:
+        return f"{word!r}: the value is not valid YAML; close its brackets, or put quotes around text"
+    return None
+
+
+def _read(source: str | Path) -> dict[str, Any]:
+    from semiseg.presets import merged, preset_names, preset_path, read_yaml
+
+    path = Path(source)
+    if path.suffix not in (".yaml", ".yml"):
+        if str(source) in preset_names():  # before folders, which may well be called camvid
+            return {"name": str(source)} | read_yaml(preset_path(str(source)))
+        if path.is_dir():
+            return merged(_read("folder"), {"data": {"root": str(source)}})
+        hint = suggest(str(source), preset_names())
+        raise UsageError(
+            f"no preset {str(source)!r}{hint}, no such folder; `semiseg presets` lists them, a file must end in .yaml"
+        )
+    if not path.is_file():
+        raise UsageError(f"no file {path}; give a preset name or a YAML file")
+    return read_yaml(path)
+
+
+def _copy(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: _copy(value) if isinstance(value, dict) else value for key, value in values.items()}
+
+
+def _set(values: dict[str, Any], key: str, value: Any, overwrite: bool = True) -> None:
+    *sections, last = key.split(".")
+    for section in sections:
+        inner = values.get(section)
+        if inner is None:
+            inner = values[section] = {}
+        elif not isinstance(inner, dict):
+            return  # the check of the whole configuration names it
+        values = inner
+    if overwrite or last not in values:
+        values[last] = value
+
+
+def _list_problem(data: DataConfig) -> str | None:
+    """What is wrong with ``labelled`` beside ``labelled_list``, if anything."""
+    if not data.labelled_list:
+        return None
+    from semiseg.data.splits.permutations import (
+        is_permutation,  # the data sets load torch, which reading a configuration need not
+    )
+
+    if not is_permutation(data.labelled_list):
+        exclude = "data.labelled and data.labelled_list exclude each other; give one of them"
+        return exclude if data.labelled != "all" else None
+    if data.labelled == "all":
+        return "data.labelled_list is a permutation of all images; say how many stay labelled, e.g. data.labelled=1/30"
+    return None
+
+
+def _one_line(error: ValidationError, source: str) -> str:
+    parts = []
+    valid = list(fields())
+    for problem in error.errors():
+        # Union members ("int", "tuple") are part of pydantic's location but mean nothing to a user.
+        key = ".".join(str(part) for part in problem["loc"] if str(part).isidentifier())
+        key = next((k for k in sorted(valid, key=len, reverse=True) if key == k or key.startswith(k + ".")), key)
+        if problem["type"] == "extra_forbidden":
+            parts.append(f"unknown key {key!r}{suggest(key, valid)}")
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            given = f" (given {problem['input']!r})" if key and not isinstance(problem["input"], dict) else ""
+            parts.append(f"{key}: {message}{given}" if key else message)
+    return (f"{source}: " if source else "") + "; ".join(dict.fromkeys(parts))

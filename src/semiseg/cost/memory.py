@@ -1,0 +1,118 @@
+"""Bytes that a step's backward pass keeps, counted on the meta device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from semiseg.config.read import Config
+from semiseg.contrastive import ContrastiveModule, rows
+from semiseg.losses import class_means, entropy, weighted_cross_entropy
+from semiseg.networks import SegmentationNetwork
+from semiseg.networks.backbones.efficientnet_lite import DepthwiseSeparable, InvertedResidual
+from semiseg.networks.backbones.resnet import BasicBlock, Bottleneck
+from semiseg.networks.segmentation import Output, upsample
+
+BLOCKS = (BasicBlock, Bottleneck, DepthwiseSeparable, InvertedResidual)  # what activation checkpointing goes by
+
+
+def kept_for_backward(
+    config: Config,
+    student: SegmentationNetwork,
+    contrast: ContrastiveModule | None,
+    parts: Sequence[int],
+    size: tuple[int, int],
+) -> tuple[int, int]:
+    """Bytes kept at the step's peak, and those of the largest single tensor among them.
+
+    With ``training.passes=in_turn`` or ``training.activation_checkpointing`` the peak is what the losses keep plus the
+    largest piece that is computed again.
+
+    Args:
+        config: precision and the two options are read.
+        student, contrast: on the meta device; contrast is None where the step has none.
+        parts: images of the labelled batch, then of every view.
+        size: (height, width) of the crop in pixels.
+    """
+    t = config.training
+    modules = [m for m in (student, contrast) if m is not None]
+    own = {s.untyped_storage()._cdata for m in modules for s in (*m.parameters(), *m.buffers())}
+
+    def images(count: int) -> Tensor:
+        return torch.empty(count, 3, *size, device="meta")
+
+    student.recompute = t.activation_checkpointing
+    with torch.no_grad():
+        whole = student(images(sum(parts)))
+    passes = list(parts) if t.passes == "in_turn" else [sum(parts)]
+    in_passes = [_kept(own, lambda n=n: student(images(n))) for n in passes]  # type: ignore[misc]
+    in_losses = _kept(own, lambda: _losses(config, contrast, whole, sum(parts), size))
+    if t.activation_checkpointing:
+        again = max((sum(_kept(own, run).values()) for run in _blocks(student, images(max(passes)))), default=0)
+    else:
+        again = 0
+    peak = max(sum(kept.values()) for kept in in_passes) + again + sum(in_losses.values())
+    if t.passes == "in_turn":  # every part's output waits for the losses
+        peak += sum(maps.untyped_storage().nbytes() for maps in whole)
+    largest = max((nbytes for kept in (*in_passes, in_losses) for nbytes in kept.values()), default=0)
+    return (peak // 2, largest // 2) if t.precision != "fp32" else (peak, largest)
+
+
+def _kept(own: set[int], run: Callable[[], Any]) -> dict[int, int]:
+    """Bytes of every storage that autograd saves while ``run`` runs, those of parameters left out."""
+    kept: dict[int, int] = {}
+    alive: list[Tensor] = []  # storages of meta tensors are told apart by address, so none may be freed meanwhile
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in own:
+            kept[storage._cdata] = storage.nbytes()
+            alive.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        alive.append(run())
+    return kept
+
+
+def _losses(
+    config: Config, contrast: ContrastiveModule | None, whole: Output, count: int, size: tuple[int, int]
+) -> Tensor:
+    """The step's losses on the student's output, as far as they keep tensors."""
+    output = Output(*(maps.detach().requires_grad_() for maps in whole))
+    labels = torch.zeros(count, *size, dtype=torch.int64, device="meta")
+    logits = upsample(output.logits, size)
+    loss = weighted_cross_entropy(logits, labels)
+    if config.method.name == "memory_bank":
+        loss = loss + entropy(logits)
+    if contrast is None:
+        return loss
+    v = rows(contrast.at_stride(output.features, size[0]))
+    p = contrast.prediction(contrast.projection(v))
+    for vectors, network in ((p, contrast.attention_p), (contrast.bank.slots.flatten(0, 1), contrast.attention_z)):
+        hidden = network.weight1[0] @ vectors.T  # a row passes the network of its class only
+        scores = (network.weight2[0] @ F.leaky_relu(hidden)).sigmoid()
+        flat = torch.zeros(len(vectors), dtype=torch.int64, device="meta")
+        loss = loss + class_means(vectors, flat, scores, contrast.num_classes)[0].sum()
+    return loss
+
+
+def _blocks(student: SegmentationNetwork, images: Tensor) -> list[Callable[[], Any]]:
+    """The backbone's pieces that are computed again one at a time, each as a function."""
+    found: list[Callable[[], Any]] = []
+
+    def remember(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        shape = inputs[0].shape
+        found.append(lambda: module.forward(torch.empty(shape, device="meta", requires_grad=True)))
+
+    pieces: list[nn.Module] = [m for m in student.backbone.modules() if isinstance(m, BLOCKS)] or [student.backbone]
+    hooks = [module.register_forward_pre_hook(remember) for module in pieces]
+    with torch.no_grad():
+        student(images)
+    for hook in hooks:
+        hook.remove()
+    return found

@@ -1,0 +1,1 @@
+"""What ``semiseg data check`` finds in a data set and in mask files."""

@@ -1,0 +1,5 @@
+"""How good a network is: confusion matrix and IoU, validation of a run, quality of pseudo-labels."""
+
+from semiseg.evaluation.confusion import EvaluationResult
+
+__all__ = ["EvaluationResult"]

@@ -1,0 +1,111 @@
+"""Pseudo-label quality: how right and how sure the teacher is on unlabelled images, watched and never trained on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from semiseg.config.read import Config
+from semiseg.data.base import ImageSet
+from semiseg.data.loading import resize_image
+from semiseg.data.run_data import RunData
+from semiseg.errors import SemisegError
+from semiseg.inference.logits import evaluating, sliding_window_logits, whole_image_logits
+from semiseg.runtime import distributed
+
+MOST_IMAGES = 16
+SHARE_OF_VALIDATION = 0.04
+CONFIDENT = 0.9
+
+
+def watched_images(data: RunData, most: int = MOST_IMAGES) -> list[int]:
+    """Indices into ``data.train`` of the unlabelled images to watch, evenly spread and the same in every run.
+
+    At most ``most``, and at most 4 % of the validation images (but two), so that a validation hardly takes longer.
+    Images whose hidden mask exists go first: there the pseudo-labels can be counted right or wrong. Empty where every
+    training image is labelled.
+    """
+    chosen = set(data.labelled)
+    hidden = [i for i in data.unlabelled if i not in chosen]
+    pool = [i for i in hidden if data.train.has_label(i)] or hidden
+    count = min(most, len(pool), max(2, round(SHARE_OF_VALIDATION * len(data.val))))
+    return [pool[k * len(pool) // count] for k in range(count)]
+
+
+def pseudo_label_quality(
+    teacher: nn.Module,
+    images: ImageSet,
+    indices: list[int],
+    config: Config,
+    device: torch.device | str = "cpu",
+) -> dict[str, Any]:
+    """Quality of the teacher's pseudo-labels (eq. 5) on whole images, in eval mode as a validation predicts.
+
+    Several processes share the images and all get the figures of the whole set. Nothing is drawn at random, and every
+    module of the teacher is left in the mode it was in.
+
+    Args:
+        teacher: f_ξ, images (B, 3, H, W) in [0, 1] -> an output with ``logits`` (B, C, h, w).
+        images: the training images.
+        indices: which of them to look at.
+        config: the run; resize and evaluation mode are read.
+        device: where the teacher is.
+
+    Returns:
+        Fractions in [0, 1] over pixels: ``accuracy`` where hidden masks say what is true (None without any),
+        ``confidence`` the mean highest probability, ``confident`` the share of pixels above 0.9; ``class_share`` and
+        ``class_confidence``, lists of length C: each class's share of the pseudo-labels and their mean confidence (None
+        for a class that is never predicted); and ``images``, how many were looked at. None for all fractions when no
+        image could be looked at.
+    """
+    classes = images.info.num_classes
+    # right, known, confident, images; then pixels and confidence of each class
+    sums = torch.zeros(4 + 2 * classes, dtype=torch.float64)
+    with evaluating(teacher, device) as place:
+        for i in indices[distributed.rank() :: distributed.world()]:
+            sums += _one_image(teacher, images, i, config, place)
+    sums = distributed.total(sums.to(device)).cpu()
+    right, known, confident, seen = sums[:4].tolist()
+    of_class, confidence = sums[4 : 4 + classes].tolist(), sums[4 + classes :].tolist()
+    pixels = sum(of_class)
+    return {
+        "accuracy": right / known if known else None,
+        "confidence": sum(confidence) / pixels if pixels else None,
+        "confident": confident / pixels if pixels else None,
+        "class_share": [n / pixels if pixels else None for n in of_class],
+        "class_confidence": [total / n if n else None for total, n in zip(confidence, of_class, strict=True)],
+        "images": int(seen),
+    }
+
+
+def _one_image(teacher: nn.Module, images: ImageSet, i: int, config: Config, device: torch.device) -> torch.Tensor:
+    image = images.image(i)
+    try:
+        truth = images.label(i)
+    except SemisegError:  # training never reads this mask, so a broken one must not stop it
+        truth = None
+    height, width = image.shape[:2] if truth is None else truth.shape
+    seen = resize_image(image, config.data.resize) if config.data.resize else image
+    batch = torch.from_numpy(np.stack([seen])).to(device).permute(0, 3, 1, 2).float().div_(255)
+    if config.evaluation.mode == "sliding":
+        crop = config.data.crop
+        window = config.evaluation.window or ((crop, crop) if isinstance(crop, int) else crop)
+        logits = sliding_window_logits(teacher, batch, window, config.evaluation.stride)
+        if logits.shape[-2:] != (height, width):
+            logits = nn.functional.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)
+    else:
+        logits = whole_image_logits(teacher, batch, (height, width))
+    confidence, labels = logits.softmax(dim=1).max(dim=1)
+    right = known = 0
+    if truth is not None:
+        valid = truth < logits.shape[1]
+        right = int((labels[0].cpu().numpy() == truth)[valid].sum())
+        known = int(valid.sum())
+    head = torch.tensor([right, known, int((confidence > CONFIDENT).sum()), 1], dtype=torch.float64)
+    labels, confidence = labels.flatten(), confidence.flatten().double()
+    of_class = torch.bincount(labels, minlength=logits.shape[1]).double()
+    sure = torch.zeros_like(of_class).index_add_(0, labels, confidence)  # bincount with weights is not deterministic
+    return torch.cat([head, of_class.cpu(), sure.cpu()])

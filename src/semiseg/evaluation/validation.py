@@ -1,0 +1,61 @@
+"""Validation of a network on the configured split, as ``train`` and ``semiseg evaluate`` both do it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from semiseg.config.read import Config
+from semiseg.data.base import ImageSet
+from semiseg.data.loading import ResizedImages
+from semiseg.evaluation.confusion import EvaluationResult, evaluate_network
+from semiseg.inference.plan import Passes, segment
+from semiseg.visualise import colourise
+
+PICTURES = 4
+
+
+def validate(
+    network: nn.Module, images: ImageSet, config: Config, device: torch.device | str = "cpu"
+) -> EvaluationResult:
+    """Confusion matrix and IoU in eval mode, single scale (section 4.2), leaving the network in its mode.
+
+    Images are resized as in training; predictions are compared at the labels' own resolution.
+    """
+    crop = config.data.crop
+    window = config.evaluation.window or ((crop, crop) if isinstance(crop, int) else crop)
+    training = network.training
+    network.eval()
+    try:
+        return evaluate_network(
+            network,
+            ResizedImages(images, config.data.resize) if config.data.resize else images,
+            mode=config.evaluation.mode,
+            window=window,
+            stride=config.evaluation.stride,
+            batch_size=config.evaluation.batch_size,
+            device=device,
+            across_processes=True,
+        )
+    finally:
+        network.train(training)
+
+
+def validation_pictures(
+    network: nn.Module, images: ImageSet, config: Config, device: torch.device | str = "cpu"
+) -> dict[str, np.ndarray]:
+    """The first four labelled images as image | truth | prediction, uint8 (H, 3·W, 3), by name; the mode is left."""
+    crop, evaluation = config.data.crop, config.evaluation
+    passes = Passes(
+        mode=evaluation.mode, window=evaluation.window or ((crop, crop) if isinstance(crop, int) else crop),
+        stride=evaluation.stride, resize=config.data.resize,
+    )  # fmt: skip
+    found = {}
+    for i in [i for i in range(len(images)) if images.has_label(i)][:PICTURES]:
+        image, truth = images.image(i), images.label(i)
+        assert truth is not None
+        mask, _ = segment(network, image, passes, device, confidence=False)
+        parts = [image, colourise(truth, images.info.colours), colourise(mask, images.info.colours)]
+        found[images.names[i]] = np.concatenate(parts, axis=1)
+    return found

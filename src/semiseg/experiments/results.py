@@ -1,0 +1,185 @@
+"""Experiments as rows of a result file: run one configuration, append its figures at once, skip what is there."""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import re
+import shlex
+import shutil
+import statistics
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from semiseg import __version__
+from semiseg.config.read import Config
+from semiseg.training.journal import read_metrics
+
+
+def machine() -> str:
+    """Processor, cores and accelerator in one line."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        models = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        name = models[0] if models else name
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads{gpu}"
+
+
+def versions() -> dict[str, str]:
+    """Versions that a figure depends on."""
+    return {
+        "semiseg": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """Runs already in a result file."""
+    return json.loads(path.read_text()) if path.exists() else []
+
+
+def run_once(
+    path: Path,
+    key: dict[str, Any],
+    preset: str,
+    overrides: list[str],
+    work: Path,
+    config: Config | None = None,
+    keep: bool = False,
+    same: Callable[[], dict[str, Any] | None] | None = None,
+    command: str | None = None,
+) -> dict[str, Any] | None:
+    """Train unless a run with this ``key`` is in the file; the result is saved before anything else starts.
+
+    Args:
+        path: result file, a JSON list of rows. Several processes that are given the same list of runs and the same
+            ``path`` and ``work`` share it: each takes what no other has taken.
+        key: what tells this run from the others; the first columns of its row.
+        preset: preset name or YAML file, as on the command line.
+        overrides: ``section.key=value`` words.
+        work: folder for runs in progress; an interrupted run is resumed, a finished one removed.
+        keep: leave the folder of the finished run, for what follows from it.
+        config: the configuration, where ``preset`` and ``overrides`` alone do not give it.
+        command: what to type for this run again, where that is not ``semiseg train PRESET OVERRIDES``.
+        same: asked before a run starts; the row of a run with the same configuration is taken instead of training.
+
+    Returns:
+        None where another process is at this run; else its row: last and best mIoU of the student and last of the
+        teacher in percent, IoU by class, the command line, date, machine and versions.
+    """
+    name = _folder_name("-".join(str(value) for value in key.values() if value != ""))
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / f".{name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system lets go of it when the process ends
+        except BlockingIOError:
+            return None
+        for row in read_results(path):
+            if all(row.get(column) == value for column, value in key.items()):
+                return row
+        if same is not None and (found := same()) is not None:
+            _append(path, found | key)
+            return found | key
+        command = command or shlex.join(["semiseg", "train", preset, *overrides])
+        words = [f"run_dir={work / name}", "training.tensorboard=false"]
+        if config is None:
+            config = Config.load(preset, [*overrides, *words])
+        else:
+            config = Config.parse(config.model_dump(mode="json"), words)
+        return _run(path, key, config, command, keep)
+
+
+def _run(path: Path, key: dict[str, Any], config: Config, command: str, keep: bool) -> dict[str, Any]:
+    from semiseg.training.loop import train
+
+    run_dir = Path(config.run_dir)
+    resume = (run_dir / "checkpoints" / "last.pt").exists()
+    print(f"--- {key}{' (resumed)' if resume else ''}", file=sys.stderr, flush=True)
+    result = train(config, resume=run_dir.exists())  # what broke off before its first checkpoint starts afresh
+    evaluation = json.loads((run_dir / "evaluation.json").read_text())
+    rows = read_metrics(run_dir)
+    training = [row for row in rows if row["kind"] == "train"]
+    validation = [row for row in rows if row["kind"] == "validation"]
+    row = key | {
+        "miou_last": round(result.last_miou, 3),
+        "miou_best": round(result.best_miou, 3),
+        "miou_last_teacher": (
+            round(100 * evaluation["last_teacher"]["miou"], 3) if "last_teacher" in evaluation else None
+        ),
+        "iou_last": [None if v is None else round(100 * v, 2) for v in evaluation["last"]["iou"]],
+        "last_losses": {k: v for k, v in training[-1].items() if isinstance(v, float)},
+        "last_bank": {k: v for k, v in validation[-1].items() if k.startswith("bank_")},
+        "iterations": evaluation["iterations"],
+        "seconds": round(result.seconds, 1),
+        "resumed": resume,
+        "command": command,
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
+        "versions": versions(),
+    }
+    _append(path, row)
+    if not keep:
+        shutil.rmtree(run_dir)
+    print(json.dumps({k: row[k] for k in (*key, "miou_last", "miou_best", "miou_last_teacher", "seconds")}), flush=True)
+    return row
+
+
+def _folder_name(text: str) -> str:
+    """``text`` as a name every file system takes; a long one is cut and told apart by a digest."""
+    name = re.sub(r"[^\w.+-]+", "_", text)
+    return name if len(name) <= 80 else f"{name[:60]}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _append(path: Path, row: dict[str, Any]) -> None:
+    """Add a row under a lock, since two processes may share a result file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (path.parent / f".{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps([*read_results(path), row], indent=1))
+        partial.replace(path)
+
+
+def mean_sd(values: Iterable[float]) -> str:
+    """``mean ± sd`` of mIoU in percent; the sd is the sample's, absent for a single run."""
+    values = list(values)
+    if not values:
+        return "–"
+    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.1f}{spread}"
+
+
+def table(rows: list[dict[str, Any]], by: tuple[str, ...]) -> str:
+    """Markdown table: one line a combination of ``by``, mean ± sd over its runs of last, best and teacher mIoU."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in by), []).append(row)
+    lines = [
+        "| " + " | ".join([*by, "runs", "student, last", "student, best", "teacher, last", "seconds a run"]) + " |",
+        "|---" * (len(by) + 5) + "|",
+    ]
+    for group, runs in groups.items():
+        teacher = [r["miou_last_teacher"] for r in runs if r["miou_last_teacher"] is not None]
+        cells = [
+            *map(str, group),
+            str(len(runs)),
+            mean_sd(r["miou_last"] for r in runs),
+            mean_sd(r["miou_best"] for r in runs),
+            mean_sd(teacher),
+            f"{statistics.fmean(r['seconds'] for r in runs):.0f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Decoders: feature maps of a backbone to the features V that a classifier reads."""

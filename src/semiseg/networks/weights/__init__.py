@@ -1,0 +1,1 @@
+"""Weights that others publish: files, downloads, and how their names map to ours."""

@@ -1,0 +1,1 @@
+"""A trained network on images and videos: what goes in, what comes out, class shares."""

@@ -1,0 +1,148 @@
+"""Which files to predict, and images of any kind as arrays."""
+
+from __future__ import annotations
+
+import glob
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from semiseg.data.files import is_deep
+from semiseg.errors import SemisegError, UsageError
+from semiseg.runtime.extras import first_line
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file's suffix is a video's."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def find_images(inputs: str | Path | Iterable[str | Path]) -> list[Path]:
+    """Files that files, folders (not their subfolders) and glob patterns name, each once, in their order.
+
+    A file that is named itself is taken whatever its suffix, the others by suffix and sorted: images (png, jpg, jpeg,
+    bmp, webp, tif, tiff), and videos where a pattern names them, since one video may be a day's work. Raises
+    SemisegError for a path that does not exist or when there is nothing at all.
+    """
+    named = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
+    found: dict[Path, Path] = {}
+    videos: list[Path] = []
+    for given in named:
+        path = Path(given)
+        if path.is_dir():
+            files = _among(path.iterdir(), SUFFIXES)
+            videos += _among(path.iterdir(), VIDEO_SUFFIXES)
+        elif path.exists():
+            files = [path]
+        elif glob.has_magic(str(given)):
+            matches = (Path(match) for match in glob.glob(str(given), recursive=True))
+            files = _among(matches, SUFFIXES + VIDEO_SUFFIXES)
+        else:
+            raise SemisegError(f"{path} does not exist: give image files, folders or patterns such as 'photos/*.jpg'")
+        for file in files:
+            found.setdefault(file.resolve(), file)
+    if not found:
+        places = ", ".join(str(given) for given in named) or "nothing"
+        hint = f"; {len(videos)} videos are there: name them, e.g. {videos[0]}" if videos else ""
+        raise SemisegError(f"no images in {places}: looked for files ending in {' '.join(SUFFIXES)}{hint}")
+    return list(found.values())
+
+
+def _among(paths: Iterable[Path], suffixes: tuple[str, ...]) -> list[Path]:
+    # Names that start with a dot are what file managers leave behind ("._photo.jpg"), not images.
+    return sorted(p for p in paths if p.suffix.lower() in suffixes and not p.name.startswith(".") and p.is_file())
+
+
+def read_image(path: str | Path, any_size: bool = False, formats: tuple[str, ...] | None = None) -> np.ndarray:
+    """An image file upright (EXIF) as uint8 (H,W,3) RGB; SemisegError says why it cannot be read.
+
+    Pillow refuses more than 179 million pixels, against files made to fill the memory; `any_size` reads them.
+    `formats` are Pillow's names of those to try (default: all it knows).
+    """
+    try:
+        with _any_size() if any_size else nullcontext(), Image.open(path, formats=formats) as opened:
+            return _upright(opened)
+    except SemisegError as error:
+        raise SemisegError(f"{path} {error}") from None
+    except Exception as error:  # decoders of damaged files raise nearly anything: OSError, SyntaxError, struct.error
+        raise SemisegError(f"{path} cannot be read as an image: {' '.join(str(error).split())}") from error
+
+
+class _Limit:
+    """Pillow's limit is one for the process: the last of several readers of large files puts it back."""
+
+    lock = threading.Lock()
+    readers = 0
+    usual: int | None = None
+
+
+@contextmanager
+def _any_size() -> Iterator[None]:
+    with _Limit.lock:
+        if not _Limit.readers:
+            _Limit.usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        _Limit.readers += 1
+    try:
+        yield
+    finally:
+        with _Limit.lock:
+            _Limit.readers -= 1
+            if not _Limit.readers:
+                Image.MAX_IMAGE_PIXELS = _Limit.usual
+
+
+def _upright(picture: Image.Image) -> np.ndarray:
+    mode = picture.mode
+    turned = ImageOps.exif_transpose(picture)
+    image = turned if turned.mode == "RGB" else turned.convert("RGB")
+    if is_deep(mode):
+        raise SemisegError("holds 16-bit or floating-point grey values: convert it to 8 bits")
+    array = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, 256):  # in one piece Pillow would keep two more copies meanwhile
+        bottom = min(top + 256, image.height)
+        array[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+    return array
+
+
+def as_image(image: str | Path | Image.Image | np.ndarray | Tensor, any_size: bool = False) -> np.ndarray:
+    """A file, a PIL image (turned upright), an array or a tensor as uint8 (H,W,3) RGB.
+
+    Arrays are uint8 (H,W,3) or grey (H,W); tensors (3,H,W), uint8 or floating point in [0,1], rounded to 8 bits.
+    Raises UsageError for anything else, SemisegError for a file that cannot be read.
+    """
+    if isinstance(image, (str, Path)):
+        return read_image(image, any_size)
+    if isinstance(image, Image.Image):
+        try:
+            return _upright(image)
+        except SemisegError as error:
+            raise UsageError(f"the PIL image {error}") from None
+        except Exception as error:  # it is decoded only now
+            raise SemisegError(f"the PIL image cannot be read: {first_line(error)}") from error
+    if isinstance(image, Tensor):
+        if image.ndim != 3 or image.shape[0] != 3:
+            raise UsageError(f"a tensor is one image (3,H,W), not {tuple(image.shape)}: give them one by one")
+        values = image.detach()
+        if values.is_floating_point():
+            low, high = (float(values.min()), float(values.max())) if values.numel() else (0.0, 0.0)
+            if not 0 <= low <= high <= 1:
+                raise UsageError(
+                    f"a floating-point tensor lies in [0,1], not {low:.3g}..{high:.3g}: undo normalisation"
+                )
+            values = (values * 255).round().byte()
+        image = values.cpu().permute(1, 2, 0).numpy()
+    if not isinstance(image, np.ndarray):
+        raise UsageError(f"an image is a path, a PIL image, an array or a tensor, not {type(image).__name__}")
+    if image.dtype == np.uint8 and image.ndim == 2:
+        image = image[..., None].repeat(3, axis=2)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise UsageError(f"an image is uint8 (H,W,3) RGB or (H,W) grey, not {image.dtype} {image.shape}")
+    return image.copy()  # the caller may read the next frame into the same array

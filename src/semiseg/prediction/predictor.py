@@ -1,0 +1,140 @@
+"""``semiseg.Predictor``: a trained network as a function of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from semiseg.config.read import Config
+from semiseg.data.base import Colour
+from semiseg.data.run_data import open_split
+from semiseg.errors import SemisegError, UsageError
+from semiseg.inference.plan import Passes, segment
+from semiseg.prediction.class_shares import class_shares
+from semiseg.prediction.inputs import as_image
+from semiseg.runs.checkpoint import load_model
+from semiseg.training.optimisation import resolve_device
+from semiseg.visualise import overlay as blend
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a network makes of one image, at the image's own size."""
+
+    image: np.ndarray = field(repr=False)
+    """uint8 (H,W,3): the image as it was read, upright."""
+    mask: np.ndarray = field(repr=False)
+    """uint8 (H,W): class ids."""
+    confidence: np.ndarray = field(repr=False)
+    """float32 (H,W) in [0,1]: probability of the class chosen."""
+    shares: dict[str, float]
+    """Fraction of the pixels of every class."""
+    colours: tuple[Colour, ...] = field(repr=False)
+
+    def overlay(self, alpha: float = 0.5) -> np.ndarray:
+        """The classes' colours over the image, uint8 (H,W,3), with opacity `alpha` in [0,1]; else UsageError."""
+        return blend(self.image, self.mask, self.colours, alpha)
+
+
+class Predictor:
+    """A trained network, loaded once, that predicts image after image.
+
+    >>> predictor = Predictor("runs/toy", tile=512)             # doctest: +SKIP
+    >>> predictor("photo.jpg").shares                           # doctest: +SKIP
+    {'road': 0.41, 'building': 0.22, ...}
+
+    Without `tile`, `flip` and `scales` a prediction is the one `semiseg.evaluate` measures. `info` holds the classes
+    and their colours, `network` the module in evaluation mode, `config` the run's configuration and `passes` what
+    an image goes through.
+
+    Args:
+        run_or_checkpoint: a run folder, or one checkpoint file.
+        which: the ``best`` or the ``last`` checkpoint of a run folder.
+        teacher: the teacher instead of the student.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:0``.
+        tile: side, in pixels that the network sees, of tiles that are blended: bounded memory for any size of image.
+        overlap: least fraction of a tile that its neighbour shares.
+        flip: average with the prediction of the mirrored image.
+        scales: average over sizes relative to the usual one.
+        scale: with tiles, pixels that the network sees for one of the image. None: as in training, that is 1, or what
+            ``data.resize`` made of the training images, which are looked at then.
+
+    Raises:
+        SemisegError: no checkpoint there, no teacher in it, or no training images to take the scale from.
+        UsageError: values that make no sense.
+    """
+
+    def __init__(
+        self,
+        run_or_checkpoint: str | Path,
+        which: Literal["best", "last"] = "best",
+        teacher: bool = False,
+        device: str = "auto",
+        *,
+        tile: int | None = None,
+        overlap: float = 0.25,
+        flip: bool = False,
+        scales: Sequence[float] = (1.0,),
+        scale: float | None = None,
+    ) -> None:
+        if scale is not None and tile is None:
+            raise UsageError("scale goes with tile: whole images keep the size of the run's configuration")
+        self.device = resolve_device(device)
+        model = load_model(run_or_checkpoint, which, teacher, self.device)
+        self.network, self.info, self.config = model.network, model.info, model.config
+        crop, evaluation = self.config.data.crop, self.config.evaluation
+        factors = (1.0, 1.0)
+        if tile is not None:
+            factors = training_scale(self.config) if scale is None else (scale, scale)
+        self.passes = Passes(
+            mode=evaluation.mode,
+            window=evaluation.window or ((crop, crop) if isinstance(crop, int) else crop),
+            stride=evaluation.stride,
+            resize=self.config.data.resize,
+            tile=tile,
+            overlap=overlap,
+            scale=factors,
+            flip=flip,
+            scales=tuple(float(s) for s in scales),
+        )
+
+    def __call__(self, image: str | Path | Image.Image | np.ndarray | Tensor) -> Prediction:
+        """Predict one image: a path, a PIL image, uint8 (H,W,3) or (H,W), or a tensor (3,H,W), uint8 or in [0,1].
+
+        Raises:
+            SemisegError: a file that cannot be read.
+            UsageError: anything that is no such image.
+        """
+        array = as_image(image, any_size=self.passes.tile is not None)
+        mask, confidence = segment(self.network, array, self.passes, self.device)
+        assert confidence is not None
+        return Prediction(array, mask, confidence, class_shares(mask, self.info.classes), self.info.colours)
+
+
+def training_scale(config: Config) -> tuple[float, float]:
+    """Pixels that the network saw in training for one of the images, vertically and horizontally.
+
+    1 without ``data.resize``; with it, by the median size of some training images.
+
+    Raises:
+        SemisegError: the training images are not where they were.
+    """
+    if config.data.resize is None:
+        return 1.0, 1.0
+    try:
+        images = open_split(config.data, "train")
+        some = {len(images) * i // 5 for i in range(5)}
+        sizes = np.array([images.image(i).shape[:2] for i in some])
+    except (SemisegError, OSError) as error:
+        raise SemisegError(
+            f"tiles keep the scale of training, which made images {config.data.resize}, but those are gone: {error}; "
+            "say by --scale (scale=) how many pixels the network saw for one of the image, e.g. 0.5"
+        ) from error
+    height, width = np.median(sizes, axis=0)
+    return float(config.data.resize[0] / height), float(config.data.resize[1] / width)

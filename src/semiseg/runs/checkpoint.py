@@ -1,0 +1,149 @@
+"""Checkpoints: everything a resume needs, written so that a crash never leaves half a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from semiseg.config.read import Config
+from semiseg.data.base import DatasetInfo
+from semiseg.errors import SemisegError
+from semiseg.networks import SegmentationNetwork, build_network
+from semiseg.runtime.extras import first_line, require
+
+FORMAT = 1
+PULLED = "model.safetensors"
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write ``state`` beside ``path`` and move it there in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    torch.save(state | {"format": FORMAT}, partial)
+    os.replace(partial, path)
+
+
+def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read a checkpoint without executing code from it.
+
+    Raises:
+        SemisegError: no such file, or not a checkpoint of this program.
+    """
+    if not path.is_file():
+        raise SemisegError(f"no checkpoint {path}; give a run folder with checkpoints/, or train it first")
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        reason = str(error).splitlines()[0]
+        raise SemisegError(f"{path} cannot be read ({reason}); is it a semiseg checkpoint?") from None
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise SemisegError(f"{path} is not a semiseg checkpoint of format {FORMAT}; train or export it again")
+    return state
+
+
+def random_states() -> dict[str, Any]:
+    """State of every global random generator. Augmentation and sampling draw from their own, by iteration."""
+    kind, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 - a data set may use the global one
+    states: dict[str, Any] = {
+        "python": random.getstate(),
+        "numpy": [kind, [int(key) for key in keys], *rest],
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state_all()
+    return states
+
+
+def restore_random_states(states: dict[str, Any]) -> None:
+    """Undo :func:`random_states`. CUDA states are left when the number of devices has changed."""
+    random.setstate(states["python"])
+    kind, keys, *rest = states["numpy"]
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))  # noqa: NPY002
+    torch.set_rng_state(states["torch"].cpu())
+    if torch.cuda.is_available() and len(states.get("cuda", [])) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A trained network ready to predict, with what it was trained on."""
+
+    network: SegmentationNetwork
+    info: DatasetInfo
+    config: Config
+    iteration: int
+    path: Path
+
+
+def load_model(
+    run: str | Path,
+    which: Literal["best", "last"] = "best",
+    teacher: bool = False,
+    device: torch.device | str = "cpu",
+) -> LoadedModel:
+    """Load the student (or the teacher) of a run folder, a checkpoint file or exported safetensors, in eval mode.
+
+    A folder that holds ``model.safetensors`` and no ``checkpoints/`` is one pulled from a hub.
+
+    Raises:
+        SemisegError: nothing there, or the method keeps no teacher.
+    """
+    path = Path(run)
+    if path.is_dir() and (path / PULLED).exists() and not (path / "checkpoints").exists():
+        path = path / PULLED
+    elif path.is_dir():
+        path = path / "checkpoints" / f"{which}.pt"
+    state = _read_exported(path, device) if path.suffix == ".safetensors" else load(path, device)
+    config = Config.parse(state["config"], source=str(path))
+    info = DatasetInfo(
+        name=state["info"]["name"],
+        classes=tuple(state["info"]["classes"]),
+        colours=tuple(tuple(colour) for colour in state["info"]["colours"]),
+    )
+    prefix = "teacher." if teacher else "student."
+    weights = {key.removeprefix(prefix): value for key, value in state["method"].items() if key.startswith(prefix)}
+    if not weights:
+        raise SemisegError(f"{path} has no teacher (method {config.method.name!r}); leave --teacher out")
+    network = build_network_of(config, len(info.classes), pretrained=False)
+    network.load_state_dict(weights)
+    network.to(device).eval()
+    return LoadedModel(network, info, config, state["iteration"], path)
+
+
+def _read_exported(path: Path, device: torch.device | str) -> dict[str, Any]:
+    """A file of ``semiseg export --format safetensors`` as a checkpoint that holds a student only."""
+    library = require("safetensors", "hub", path.name)
+    if not path.is_file():
+        raise SemisegError(f"no file {path}; give a run folder, a checkpoint or exported safetensors")
+    try:
+        with library.safe_open(str(path), framework="pt", device=str(device)) as file:
+            header = file.metadata() or {}
+            weights = {f"student.{name}": file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
+        return {key: json.loads(header[key]) for key in ("config", "info", "iteration")} | {"method": weights}
+    except (KeyError, ValueError, library.SafetensorError) as error:
+        raise SemisegError(
+            f"{path} is not what `semiseg export --format safetensors` writes ({first_line(error)})"
+        ) from None
+
+
+def build_network_of(config: Config, num_classes: int, pretrained: bool = True) -> SegmentationNetwork:
+    """The network that a configuration describes; ``pretrained=False`` where a checkpoint follows."""
+    c = config.network
+    return build_network(
+        c.architecture,
+        c.backbone,
+        num_classes,
+        output_stride=c.output_stride,
+        pretrained=c.pretrained,
+        load=pretrained,
+        batch_norm=c.batch_norm,
+        decoder_channels=c.decoder_channels,
+        aspp=c.aspp,
+    )

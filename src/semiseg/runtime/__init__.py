@@ -1,0 +1,1 @@
+"""The machine a run is on: device, processes, precision, optional libraries, versions."""

@@ -1,0 +1,122 @@
+"""Many processes as one: what must be summed, averaged or gathered so that they equal one process with the joint batch.
+
+The engine is torch.distributed, started by ``torchrun``: nothing to install, and what Lightning Fabric and Accelerate
+call in the end. Every function is the identity in a single process, so there is one code path.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.nn.functional import all_reduce as differentiable_all_reduce
+
+from semiseg.errors import SemisegError, UsageError
+
+TIMEOUT = timedelta(minutes=10)  # of one collective: a validation of the slowest rank must fit
+
+
+def launched() -> bool:
+    """Whether ``torchrun`` (or another launcher that sets its variables) started this process among others."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def start(device: torch.device) -> torch.device:
+    """Join the other processes; returns this one's device.
+
+    Raises:
+        UsageError: more processes on this machine than CUDA devices.
+        SemisegError: the processes do not find each other.
+    """
+    if not launched() or dist.is_initialized():
+        return device
+    if device.type == "cuda":
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        if local >= torch.cuda.device_count():
+            raise UsageError(
+                f"process {local} of this machine has no CUDA device of its own ({torch.cuda.device_count()} found); "
+                "give torchrun as many --nproc-per-node as there are, or training.device=cpu"
+            )
+        device = torch.device("cuda", local)
+        torch.cuda.set_device(device)
+    try:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
+    except (RuntimeError, ValueError) as error:
+        raise SemisegError(
+            f"the processes of this job do not find each other ({error}); start them by torchrun"
+        ) from None
+    return device
+
+
+def stop() -> None:
+    """Leave the other processes."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def lost_another(error: RuntimeError) -> bool:
+    """Whether an error says that another process of the job has ended."""
+    signs = ("peer", "gloo", "NCCL", "Broken pipe")
+    return world() > 1 and any(sign in str(error) for sign in signs)
+
+
+def rank() -> int:
+    """Number of this process, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world() -> int:
+    """How many processes there are."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def is_main() -> bool:
+    """Whether this process writes files and speaks to the user."""
+    return rank() == 0
+
+
+def barrier() -> None:
+    """Wait for all processes."""
+    if world() > 1:
+        dist.barrier()
+
+
+def total(values: Tensor) -> Tensor:
+    """Sum over the processes, without gradients; a new tensor of the same shape."""
+    if world() == 1:
+        return values
+    summed = values.detach().clone()
+    dist.all_reduce(summed)
+    return summed
+
+
+def mean(values: Tensor) -> Tensor:
+    """Mean over the processes, without gradients."""
+    return values if world() == 1 else total(values) / world()
+
+
+def sums(*numbers: int) -> list[int]:
+    """Whole numbers summed over the processes."""
+    device = torch.device("cuda") if world() > 1 and dist.get_backend() == "nccl" else torch.device("cpu")
+    return [int(value) for value in total(torch.tensor(numbers, device=device)).tolist()]
+
+
+def total_with_gradient(values: Tensor) -> Tensor:
+    """Sum over the processes; the gradient is summed over them as well.
+
+    A loss made of such sums is the same on every rank, and so is counted once a rank; gradients that are *averaged*
+    over the ranks, as data-parallel training does, are then those of the joint batch.
+    """
+    return values if world() == 1 else differentiable_all_reduce(values)  # type: ignore[no-untyped-call]
+
+
+def gathered(values: Tensor) -> Tensor:
+    """Rows of all processes, (N, …) → (Σ N, …), by rank; every process must bring as many rows."""
+    if world() == 1:
+        return values
+    parts = [torch.empty_like(values) for _ in range(world())]
+    dist.all_gather(parts, values.contiguous())
+    return torch.cat(parts)

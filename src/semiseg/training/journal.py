@@ -1,0 +1,105 @@
+"""What a run says while it goes: a bar in a terminal, plain lines elsewhere; metrics.jsonl and TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from semiseg.runtime.extras import first_line
+from semiseg.training.loggers import Logger
+
+
+class MetricsLog:
+    """``metrics.jsonl``, one object a line with its ``kind`` (train, validation), and the loggers beside it."""
+
+    def __init__(self, run_dir: Path, start: int, loggers: Sequence[Logger] = ()) -> None:
+        self.path = run_dir / "metrics.jsonl"
+        # A killed run wrote lines past its last checkpoint; the resumed one writes them again.
+        kept = [row for row in read_metrics(run_dir) if row["iteration"] <= start]
+        self.path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        self.file = self.path.open("a", buffering=1)
+        self.loggers = list(loggers)
+
+    def write(self, kind: str, iteration: int, values: dict[str, Any]) -> None:
+        """Append one line; its numbers also go to the loggers."""
+        self.file.write(json.dumps({"kind": kind, "iteration": iteration, **values}) + "\n")
+        numbers = {name: value for name, value in values.items() if isinstance(value, (int, float))}
+        self._tell(lambda logger: logger.scalars(kind, iteration, numbers))
+
+    def pictures(self, iteration: int, pictures: Mapping[str, np.ndarray]) -> None:
+        """Validation pictures, for the loggers only."""
+        self._tell(lambda logger: logger.pictures(iteration, pictures))
+
+    def close(self) -> None:
+        self.file.close()
+        self._tell(lambda logger: logger.close())
+
+    def _tell(self, tell: Callable[[Logger], None]) -> None:
+        """A logger that fails is left out from then on: a server that goes away must not end a training."""
+        for logger in list(self.loggers):
+            try:
+                tell(logger)
+            except Exception as error:  # each service has its own
+                self.loggers.remove(logger)
+                print(f"semiseg: {type(logger).__name__} failed and gets nothing more: {first_line(error)}",
+                      file=sys.stderr, flush=True)  # fmt: skip
+
+
+def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
+    """Lines of a run's ``metrics.jsonl``; a last line cut off by a crash is dropped."""
+    path = run_dir / "metrics.jsonl"
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+class ProgressBar:
+    """Losses, images/s, time left and the last mIoU: a live bar in a terminal, a line every 30 s elsewhere."""
+
+    def __init__(self, total: int, start: int, title: str, shown: bool = True) -> None:
+        self.total, self.start, self.title = total, start, title
+        self.began = self.printed = time.monotonic()
+        self.miou: float | None = None
+        self.bar: Progress | None = None
+        self.shown = shown
+        if shown and sys.stderr.isatty():
+            self.bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[text]}"),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+            )
+            self.task = self.bar.add_task(title, total=total, completed=start, text="")
+            self.bar.start()
+
+    def advance(self, iteration: int, losses: dict[str, float], images_per_second: float) -> None:
+        """Show the state after ``iteration`` steps."""
+        terms = " ".join(f"{name} {losses[name]:.3f}" for name in losses if name != "bank_filled")
+        best = "" if self.miou is None else f" mIoU {self.miou:.1f}"
+        text = f"{terms} {images_per_second:.1f} img/s{best}"
+        if self.bar is not None:
+            self.bar.update(self.task, completed=iteration, text=text)
+        elif self.shown and (time.monotonic() - self.printed > 30 or iteration == self.total):
+            self.printed = time.monotonic()
+            left = (self.printed - self.began) / max(1, iteration - self.start) * (self.total - iteration)
+            print(
+                f"{self.title} {iteration}/{self.total} {text}, {left / 60:.0f} min left", file=sys.stderr, flush=True
+            )
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()

@@ -1,0 +1,312 @@
+import json
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import tiny, write_picture
+from PIL import Image
+from typer.testing import CliRunner
+
+from semiseg.cli import app
+from semiseg.data.check.dataset import Finding, check_data
+from semiseg.data.datasets.folder import Folder, open_folder
+from semiseg.errors import SemisegError
+from semiseg.training.loop import Run
+
+
+def findings(root: Path, crop: int = 32, labelled: list[str] | None = None, **options: bool) -> list[Finding]:
+    train, val = open_folder(root, "train"), open_folder(root, "val")
+    with_mask = [name for i, name in enumerate(train.names) if train.has_label(i)]
+    return check_data(train, val, with_mask if labelled is None else labelled, (crop, crop), **options)
+
+
+def messages(found: list[Finding]) -> list[tuple[str, str]]:
+    return [(f.level, f.message) for f in found]
+
+
+def masks_of(root: Path) -> list[Path]:
+    names = open_folder(root, "train").names
+    return [p for p in sorted((root / "masks").iterdir()) if p.stem in names]
+
+
+def test_a_good_folder_has_no_findings(folder: Path) -> None:
+    assert findings(folder) == []
+
+
+def test_errors_come_first_and_name_the_file(folder: Path) -> None:
+    first, second, *_ = masks_of(folder)
+    Image.fromarray(np.zeros((10, 10), np.uint8)).save(first)
+    (folder / "dataset.yaml").write_text("classes: [a, b, c]\n")
+    Image.fromarray(np.full((64, 64), 9, np.uint8)).save(second)
+    unlabelled = next(n for n in open_folder(folder, "train").names if not (folder / "masks" / f"{n}.png").exists())
+    (folder / "images" / f"{unlabelled}.png").write_bytes(b"junk")
+    for quick in (False, True):
+        found = findings(folder, crop=200, quick=quick)
+        errors = {f.where: f.message for f in found if f.level == "error"}
+        assert "mask of (10, 10), image of (64, 64)" in errors[f"train/{first.stem}"]
+        assert "values 9" in errors[f"train/{second.stem}"]
+        assert "cannot be read" in errors[f"train/{unlabelled}"]
+        assert [f.level for f in found] == sorted((f.level for f in found), key=["error", "warning", "info"].index)
+        assert any("smaller than the crop" in f.message for f in found)
+
+
+def test_duplicates_between_train_and_val(folder: Path) -> None:
+    train, val = open_folder(folder, "train").names, open_folder(folder, "val").names
+    (folder / "images" / f"{train[0]}.png").write_bytes((folder / "images" / f"{val[0]}.png").read_bytes())
+    assert ("warning", f"the same picture as train/{train[0]}") in messages(findings(folder))
+
+
+@pytest.mark.parametrize(
+    ("labelled", "level", "message"), [([], "error", "no labelled image"), (None, "warning", "a single labelled image")]
+)
+def test_too_few_labels(folder: Path, labelled: list[str] | None, level: str, message: str) -> None:
+    one = [masks_of(folder)[0].stem] if labelled is None else labelled
+    assert (level, message) in messages(findings(folder, labelled=one))
+
+
+def test_absent_classes_and_masks_without_a_label(folder: Path) -> None:
+    first = masks_of(folder)[0]
+    Image.fromarray(np.full((64, 64), 255, np.uint8)).save(first)
+    (folder / "dataset.yaml").write_text("classes: [a, b, c, unicorn]\n")
+    found = messages(findings(folder))
+    assert ("warning", "every pixel of the mask is ignored") in found
+    assert ("warning", "no labelled image shows: unicorn") in found
+
+
+def test_no_validation_and_no_unlabelled_images(folder: Path) -> None:
+    train = open_folder(folder, "train")
+    val = open_folder(folder, "val")
+    val.masks.clear()
+    found = messages(check_data(train, val, train.names, (32, 32)))
+    assert ("error", "no validation image with a mask") in found
+    assert ("info", "no unlabelled image") in found
+
+
+def test_images_chosen_without_a_mask(folder: Path) -> None:
+    train = open_folder(folder, "train")
+    bare = next(name for i, name in enumerate(train.names) if not train.has_label(i))
+    found = findings(folder, labelled=[masks_of(folder)[0].stem, masks_of(folder)[1].stem, bare, "nowhere"])
+    errors = {f.where for f in found if f.message == "chosen as labelled, but has no mask"}
+    assert errors == {f"train/{bare}", "train/nowhere"}
+
+
+def test_the_crop_is_compared_with_the_resized_images(folder: Path) -> None:
+    train, val = open_folder(folder, "train"), open_folder(folder, "val")
+    names = [mask.stem for mask in masks_of(folder)]
+
+    def small(crop: tuple[int, int], resize: tuple[int, int] | None) -> bool:
+        return any("smaller than the crop" in f.message for f in check_data(train, val, names, crop, resize=resize))
+
+    assert not small((64, 64), None) and small((64, 65), None)
+    assert not small((64, 65), (64, 65)) and small((64, 64), (63, 64))
+
+
+def test_a_damaged_validation_mask_is_a_finding_and_does_not_stop_the_check(folder: Path) -> None:
+    (folder / "dataset.yaml").write_text("classes: [a, b, c]\n")
+    name = open_folder(folder, "val").names[0]
+    (folder / "masks" / f"{name}.png").write_bytes(b"junk")
+    errors = [f for f in findings(folder) if f.level == "error"]
+    assert [f.where for f in errors] == [f"val/{name}"] and "cannot be read as a mask" in errors[0].message
+    # The single label is noticed before the files are read; the error is told first all the same.
+    assert [f.level for f in findings(folder, labelled=[masks_of(folder)[0].stem])][:2] == ["error", "warning"]
+
+
+def test_quick_reads_labelled_images_and_twenty_others(folder: Path) -> None:
+    class Counting(Folder):
+        def image(self, i: int) -> np.ndarray:
+            read.append(self.names[i])
+            return super().image(i)
+
+    read: list[str] = []
+    small = open_folder(folder, "train")
+    source = small.files[small.names[0]]
+    files = {f"z{i:03d}": source for i in range(40)} | {"zz_last": source}
+    train = Counting(small.info, files, {"zz_last": masks_of(folder)[0]})
+    check_data(train, open_folder(folder, "val"), ["zz_last"], (32, 32), quick=True)
+    assert read == [*(f"z{i:03d}" for i in range(20)), "zz_last"]
+    read.clear()
+    check_data(train, open_folder(folder, "val"), ["zz_last"], (32, 32))
+    assert len(read) == 41
+
+
+def test_the_source_domain_is_read_too_and_remarks_are_passed_on(folder: Path) -> None:
+    train, val = open_folder(folder, "train"), open_folder(folder, "val")
+    names = [mask.stem for mask in masks_of(folder)]
+    source = open_folder(folder, "train")
+    found = [f for f in check_data(train, val, names, (32, 32), source=source) if f.where.startswith("source")]
+    assert [(f.level, f.message) for f in found] == [("error", "7 images have no mask")]
+    labelled = {name: source.files[name] for name in names}
+    source = Folder(source.info, labelled, source.masks)
+    with pytest.warns(UserWarning, match="one was turned"):
+        source.remark("one was turned")
+    Image.fromarray(np.zeros((10, 10), np.uint8)).save(masks_of(folder)[0])
+    found = [f for f in check_data(train, val, [], (32, 32), source=source) if f.where.startswith("source")]
+    assert [(f.level, f.where) for f in found] == [("error", f"source/{names[0]}"), ("warning", "source")]
+    assert "mask of (10, 10)" in found[0].message and found[1].message == "one was turned"
+
+
+def check(*words: object) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, ["data", "check", *(str(word) for word in words)])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def colour_masks(root: Path) -> None:
+    """Save the folder's masks anew as pictures in the classes' colours."""
+    colours = np.array([[0, 0, 0], [200, 0, 0], [0, 200, 0]], np.uint8)
+    for path in (root / "masks").iterdir():
+        with Image.open(path) as mask:
+            Image.fromarray(colours[np.array(mask)]).save(path)
+
+
+def test_colour_masks_are_told_with_a_command_that_converts_them(folder: Path) -> None:
+    colour_masks(folder)
+    (folder / "masks" / "photo00.png").write_bytes(b"junk")
+    code, out, _ = check(folder, "--json")
+    first, second = json.loads(out)["findings"]
+    assert code == 1 and (first["where"], second["where"]) == ("masks/photo00.png", "masks/photo01.png")
+    assert "cannot be read" in first["message"] and second["message"].startswith("4 masks are colour pictures")
+    code, out, _ = check(folder)
+    assert code == 1 and "could not be opened: 2 errors" in out and "colour" in out
+    (folder / "masks" / "photo00.png").unlink()
+    done = CliRunner().invoke(app, shlex.split(second["mend"])[1:])
+    assert done.exit_code == 0, done.stderr
+    code, out, _ = check(f"{folder}_converted", "data.crop=32")
+    assert code == 0 and "12 training images" not in out and "3 classes: 0 errors" in out
+
+
+def test_a_colour_mask_among_index_masks_of_named_classes(folder: Path) -> None:
+    (folder / "dataset.yaml").write_text("classes: [a, b, c]\n")
+    first = masks_of(folder)[0]
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(first)
+    (error,) = [f for f in findings(folder) if f.level == "error"]
+    assert error.where == f"train/{first.stem}" and "is a colour image" in error.message
+    assert f"semiseg data convert {folder} --from colour" in error.mend
+
+
+def test_files_that_keep_a_folder_from_being_opened_are_all_listed(folder: Path) -> None:
+    Image.fromarray(np.full((64, 64), 300, np.uint16)).save(folder / "masks" / "photo00.png")
+    with Image.open(folder / "masks" / "photo01.png") as mask:
+        mask.save(folder / "masks" / "photo01.jpg")
+    (folder / "masks" / "photo01.png").unlink()
+    code, out, _ = check(folder, "--json")
+    told = [(f["where"], f["message"]) for f in json.loads(out)["findings"]]
+    assert code == 1 and told == [
+        ("masks/photo00.png", "holds the value 300"),
+        ("masks/photo01.jpg", "this format changes class numbers"),
+    ]
+
+
+def test_what_cannot_be_opened_for_another_reason_is_json_too(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    code, out, _ = check(tmp_path, "--json")
+    found = json.loads(out)
+    assert code == 1 and found["errors"] == 1 and found["findings"][0]["where"] == "data"
+    assert "no train images in" in found["findings"][0]["message"]
+    code, out, err = check(tmp_path)
+    assert code == 1 and out == "" and "no train images in" in err and len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("divided", [False, True])
+def test_masks_without_an_image_are_told(folder: Path, divided: bool) -> None:
+    if divided:
+        for kind in ("images", "masks"):
+            files = sorted((folder / kind).iterdir())
+            for split, part in (("train", files[:-1]), ("val", files[-1:])):
+                (folder / kind / split).mkdir()
+                for path in part:
+                    path.rename(folder / kind / split / path.name)
+        # The last mask is photo04's, the last image photo11's.
+        assert open_folder(folder, "val").remarks == (
+            f"1 masks have no image of their stem, e.g. {folder / 'masks' / 'val' / 'photo04.png'}: not used",
+        )
+    else:
+        masks_of(folder)[0].rename(folder / "masks" / "mistyped.png")
+        told = [f.message for f in findings(folder) if f.where == "train"]
+        assert told == [f"1 masks have no image of their stem, e.g. {folder / 'masks' / 'mistyped.png'}: not used"]
+        assert open_folder(folder, "val").remarks == ()
+
+
+def test_source_images_are_compared_with_the_crop_and_with_validation(folder: Path) -> None:
+    train, val = open_folder(folder, "train"), open_folder(folder, "val")
+    names = [mask.stem for mask in masks_of(folder)]
+    source = Folder(val.info, val.files, val.masks)
+
+    def told(**options: tuple[int, int]) -> list[tuple[str, str]]:
+        found = check_data(train, val, names, (64, 64), source=source, **options)
+        return [(f.where, f.message) for f in found if "source" in f.where + f.message]
+
+    name = val.names[0]
+    same = (f"val/{name}", f"the same picture as source/{name}")
+    assert told() == [same]
+    small = (f"source/{name}", "1 images are smaller than the crop (64, 64)")
+    assert told(source_resize=(60, 64)) == [small, same]
+
+
+def repaint(root: Path, values: list[int]) -> None:
+    """Save the folder's masks anew with other values for the classes 0, 1 and 2."""
+    for path in (root / "masks").iterdir():
+        with Image.open(path) as mask:
+            Image.fromarray(np.array(values, np.uint8)[np.array(mask)]).save(path)
+
+
+@pytest.mark.parametrize("described", ["", "classes: [ground, leaf]\n", "classes: [a, b, c]\n"])
+@pytest.mark.parametrize("values", [[0, 255, 255], [0, 127, 254]])
+def test_black_and_white_and_grey_masks_are_errors_whose_command_mends_them(
+    folder: Path, described: str, values: list[int]
+) -> None:
+    repaint(folder, values)
+    if described:
+        (folder / "dataset.yaml").write_text(described)
+    code, out, _ = check(folder, "data.crop=32", "--json")
+    findings = [f for f in json.loads(out)["findings"] if f["level"] == "error"]
+    assert code == 1 and findings
+    command = findings[0]["mend"].rpartition("run ")[2]
+    assert command == f"semiseg data convert {folder} --from colour --output {folder}_converted"
+    done = CliRunner().invoke(app, shlex.split(command)[1:])
+    assert done.exit_code == 0, done.stderr
+    code, out, _ = check(f"{folder}_converted", "data.crop=32")
+    assert code == 0 and f"{len(set(values))} classes: 0 errors" in out
+
+
+def test_a_class_that_is_missing_beside_ignored_pixels_is_no_error(folder: Path) -> None:
+    (folder / "dataset.yaml").write_text("classes: [a, b, c]\n")
+    repaint(folder, [0, 1, 255])
+    assert messages(findings(folder)) == [("warning", "no labelled image shows: c")]
+
+
+def test_many_absent_classes_get_the_hint_of_grey_levels(folder: Path) -> None:
+    (folder / "dataset.yaml").write_text(f"classes: [{', '.join(f'c{i}' for i in range(9))}]\n")
+    (absent,) = [f for f in findings(folder) if "no labelled image shows" in f.message]
+    assert "grey levels" in absent.mend and "--from colour" in absent.mend
+
+
+def test_a_folder_is_checked_with_the_settings_of_its_preset(folder: Path) -> None:
+    code, out, _ = check(folder, "--json")
+    assert code == 0 and "smaller than the crop (256, 256)" in out
+
+
+def test_training_checks_the_source_set_too(folder: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for i in range(3):
+        write_picture(source, f"s{i}", i, mask=True)
+    (source / "dataset.yaml").write_text("classes: [class_0, class_1, class_2]\n")
+    changes = {"data__source__dataset": "folder", "data__source__root": str(source)}
+    Run(tiny(folder, tmp_path / "good", **changes))
+    name = open_folder(source, "train").names[0]
+    Image.fromarray(np.full((64, 64), 9, np.uint8)).save(source / "masks" / f"{name}.png")
+    with pytest.raises(SemisegError, match=rf"source/{name}: .*{name}\.png holds values 9 outside the classes"):
+        Run(tiny(folder, tmp_path / "bad", **changes))
+    assert not (tmp_path / "bad").exists()
+    code, out, _ = check(folder, *(f"{key.replace('__', '.')}={value}" for key, value in changes.items()), "--json")
+    assert code == 1 and [f["where"] for f in json.loads(out)["findings"] if f["level"] == "error"] == [
+        f"source/{name}"
+    ]
+
+
+def test_what_keeps_a_folder_closed_is_told_even_when_masks_are_coloured(folder: Path) -> None:
+    colour_masks(folder)
+    (folder / "dataset.yaml").write_text("classes: [a, b, c]\ncolors: [[0, 0, 0], [200, 0, 0], [0, 200, 0]]\n")
+    code, out, _ = check(folder, "--json")
+    first, *_ = json.loads(out)["findings"]
+    assert code == 1 and "may hold name, classes, colours and ignore only" in first["message"]

@@ -1,0 +1,194 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from fake_networks import INFO, Colours, FakeOutput, Images, Strided, painted
+from torch import Tensor
+from torchmetrics.classification import MulticlassConfusionMatrix, MulticlassJaccardIndex
+
+from semiseg.data.base import DatasetInfo
+from semiseg.errors import SemisegError, UsageError
+from semiseg.evaluation.confusion import (
+    EvaluationResult,
+    confusion_matrix,
+    device_counts,
+    evaluate_network,
+    iou_from_confusion,
+)
+
+
+def test_confusion_by_hand() -> None:
+    labels = np.array([[0, 0, 1], [2, 255, 1]], dtype=np.uint8)
+    predicted = np.array([[0, 1, 1], [0, 2, 1]], dtype=np.uint8)
+    confusion = confusion_matrix(predicted, labels, 3)
+    assert confusion.dtype == np.int64
+    assert confusion.tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 0]]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64])
+@pytest.mark.parametrize("classes", [2, 19, 200])
+@pytest.mark.parametrize("ignore", [255, 1])
+def test_confusion_agrees_with_torchmetrics(dtype: type, classes: int, ignore: int) -> None:
+    rng = np.random.default_rng(classes)
+    labels, predicted = rng.integers(0, classes, (2, 3, 17, 23)).astype(dtype)
+    labels[rng.random(labels.shape) < 0.2] = ignore
+    metric = MulticlassConfusionMatrix(classes, ignore_index=ignore)
+    expected = metric(torch.from_numpy(predicted).long(), torch.from_numpy(labels).long()).numpy()
+    assert np.array_equal(confusion_matrix(predicted, labels, classes, ignore), expected)
+    tensors = torch.from_numpy(predicted), torch.from_numpy(labels)
+    assert np.array_equal(confusion_matrix(*tensors, classes, ignore), expected)
+    counts = device_counts(*tensors, classes, ignore).numpy()
+    assert np.array_equal(counts[:-2].reshape(classes, classes), expected)
+    assert counts[-2] == (labels == ignore).sum() and counts[-1] == 0
+
+
+def test_confusion_with_all_256_byte_values_and_with_more() -> None:
+    every = np.arange(256, dtype=np.uint8)
+    assert np.array_equal(confusion_matrix(every[::-1], every, 256, ignore_index=-1), np.eye(256, dtype=np.int64)[::-1])
+    many = np.array([0, 299, 300], dtype=np.int64)
+    confusion = confusion_matrix(many[::-1].copy(), many, 301, ignore_index=-100)
+    assert confusion[0, 300] == confusion[299, 299] == confusion[300, 0] == 1 and confusion.sum() == 3
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_label_outside_the_classes_is_an_error(dtype: type) -> None:
+    labels = np.array([0, 7, 255], dtype=dtype)
+    with pytest.raises(SemisegError, match=r"label 7 is outside 0\.\.2"):
+        confusion_matrix(np.zeros(3, dtype=dtype), labels, 3)
+    assert device_counts(torch.zeros(3), torch.from_numpy(labels), 3)[-2:].tolist() == [1, 1]
+
+
+def test_negative_label_is_an_error_unless_it_is_ignored() -> None:
+    labels = np.array([0, -1])
+    with pytest.raises(SemisegError, match="label -1"):
+        confusion_matrix(np.array([0, 0]), labels, 2)
+    assert confusion_matrix(np.array([0, 0]), labels, 2, ignore_index=-1).tolist() == [[1, 0], [0, 0]]
+
+
+def test_prediction_outside_counts_only_where_the_label_counts() -> None:
+    predicted = np.array([0, 9], dtype=np.uint8)
+    assert confusion_matrix(predicted, np.array([0, 255], dtype=np.uint8), 2).tolist() == [[1, 0], [0, 0]]
+    with pytest.raises(SemisegError, match="prediction 9"):
+        confusion_matrix(predicted, np.array([0, 1], dtype=np.uint8), 2)
+
+
+def test_shapes_must_agree() -> None:
+    with pytest.raises(UsageError, match="differ in shape"):
+        confusion_matrix(np.zeros((2, 3), np.uint8), np.zeros((3, 2), np.uint8), 2)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_confusion_on_cuda_agrees_with_numpy() -> None:
+    labels, predicted = np.random.default_rng(0).integers(0, 19, (2, 64, 65)).astype(np.uint8)
+    on_device = confusion_matrix(torch.from_numpy(predicted).cuda(), torch.from_numpy(labels).cuda(), 19)
+    assert np.array_equal(on_device, confusion_matrix(predicted, labels, 19))
+
+
+# ---- IoU and the result
+
+
+def test_iou_by_hand_with_an_absent_class() -> None:
+    confusion = np.array([[3, 1, 0, 0], [2, 4, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0]])
+    iou = iou_from_confusion(confusion)
+    assert iou[:2] == pytest.approx([3 / 6, 4 / 8])
+    assert np.isnan(iou[2]) and iou[3] == 0
+    result = EvaluationResult.from_confusion(confusion, ("a", "b", "c", "d"), images=5)
+    assert result.miou == pytest.approx(1 / 3)
+    assert result.pixel_accuracy == pytest.approx(7 / 11)
+    assert result.mean_accuracy == pytest.approx((3 / 4 + 4 / 6 + 0) / 3)
+
+
+def test_iou_agrees_with_torchmetrics_where_every_class_occurs() -> None:
+    rng = np.random.default_rng(1)
+    labels, predicted = rng.integers(0, 5, (2, 40, 30)).astype(np.uint8)
+    labels[:3] = 255
+    metric = MulticlassJaccardIndex(5, ignore_index=255, average="none")
+    expected = metric(torch.from_numpy(predicted).long(), torch.from_numpy(labels).long()).numpy()
+    assert iou_from_confusion(confusion_matrix(predicted, labels, 5)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_result_as_json_has_null_for_nan() -> None:
+    result = EvaluationResult.from_confusion(np.array([[2, 0], [0, 0]]), ("a", "b"), images=1)
+    found = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert found == {
+        "miou": 1.0, "pixel_accuracy": 1.0, "mean_accuracy": 1.0, "images": 1, "classes": ["a", "b"],
+        "iou": [1.0, None], "confusion": [[2, 0], [0, 0]],
+    }  # fmt: skip
+
+
+# ---- whole image and sliding window
+
+
+def random_set(sizes: list[tuple[int, int]], seed: int = 0) -> Images:
+    rng = np.random.default_rng(seed)
+    pairs: list[tuple[np.ndarray, np.ndarray | None]] = []
+    for size in sizes:
+        label = rng.integers(0, 3, size).astype(np.uint8)
+        seen = np.where(rng.random(size) < 0.3, rng.integers(0, 3, size), label)
+        label[rng.random(size) < 0.1] = 255
+        pairs.append((painted(seen), label))
+    return Images(pairs)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+@pytest.mark.parametrize("workers", [1, 3, 20])
+@pytest.mark.parametrize("mode", ["whole", "sliding"])
+def test_evaluation_counts_every_labelled_image_once(batch_size: int, workers: int, mode: str) -> None:
+    images = random_set([(7, 9), (7, 9), (7, 9), (5, 12), (7, 9), (1, 3)])
+    expected = sum(confusion_matrix(im.argmax(2).astype(np.uint8), label, 3) for im, label in images.pairs)
+    images.pairs.insert(2, (images.pairs[0][0], None))
+    images.names.append("picture6")
+    network, steps = Colours(), []
+    result = evaluate_network(
+        network, images, mode, window=(4, 6), batch_size=batch_size, workers=workers,
+        progress=lambda done, total: steps.append((done, total)),
+    )  # fmt: skip
+    assert np.array_equal(result.confusion, expected)
+    assert result.images == 6 and result.classes == INFO.classes
+    assert 0.3 < result.miou < 0.95
+    assert steps[-1] == (6, 6) and len(steps) == {1: 6, 2: 5, 5: 4}[batch_size]
+    assert max(network.batch_sizes) == min(batch_size, 3)
+
+
+def test_modules_keep_their_modes() -> None:
+    network = Colours().train()
+    network.frozen.eval()
+    evaluate_network(network, random_set([(4, 4)]))
+    assert network.training and not network.frozen.training
+
+
+def test_prediction_is_compared_at_the_labels_own_size() -> None:
+    classes = np.array([[0, 1]])
+    label = classes.repeat(4, 0).repeat(4, 1).astype(np.uint8)  # the image is kept at a quarter of the label's size
+    for mode in ("whole", "sliding"):
+        result = evaluate_network(Colours(), Images([(painted(classes), label)]), mode, window=(1, 2))
+        assert result.confusion.sum() == 32
+        assert result.pixel_accuracy == 1
+
+
+def test_bfloat16_and_unknown_precision() -> None:
+    class Checking(Strided):
+        def forward(self, images: Tensor) -> FakeOutput:
+            output = super().forward(images)
+            assert output.logits.dtype == torch.bfloat16
+            return output
+
+    info = DatasetInfo("four", ("a", "b", "c", "d"), ((0, 0, 0),) * 4)
+    pair = (np.zeros((6, 6, 3), np.uint8), np.zeros((6, 6), np.uint8))
+    assert evaluate_network(Checking(), Images([pair], info), precision="bf16").confusion.sum() == 36
+    with pytest.raises(UsageError, match="bfloat16"):
+        evaluate_network(Strided(), Images([pair], info), precision="half")
+
+
+def test_errors_name_what_is_wrong_with_the_set() -> None:
+    image = np.zeros((2, 2, 3), np.uint8)
+    with pytest.raises(SemisegError, match="none of the 1 images of dots has a label"):
+        evaluate_network(Colours(), Images([(image, None)]))
+    good, bad = np.zeros((2, 2), np.uint8), np.full((2, 2), 3, np.uint8)
+    with pytest.raises(SemisegError, match="picture1: label 3 is outside"):
+        evaluate_network(Colours(), Images([(image, good), (image, bad)]))
+    with pytest.raises(SemisegError, match="is ignored"):
+        evaluate_network(Colours(), Images([(image, np.full((2, 2), 255, np.uint8))]))
+    with pytest.raises(UsageError, match="batch_size"):
+        evaluate_network(Colours(), Images([(image, None)]), batch_size=0)

@@ -1,0 +1,169 @@
+"""DINOv2 as a backbone: against a stand-in for transformers, and against transformers where it is installed."""
+
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from semiseg.errors import SemisegError, UsageError
+from semiseg.networks import build_network, segmentation
+from semiseg.networks.backbones import dinov2
+from semiseg.networks.backbones.dinov2 import Dinov2, Size
+
+TINY = Size(width=24, depth=4, heads=2, repository="not a repository")
+
+
+class StandIn(nn.Module):
+    """A linear map of the patches per block, with transformers' names and calls."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.config, width = config, config.hidden_size
+        self.embeddings = nn.Module()
+        self.embeddings.mask_token = nn.Parameter(torch.zeros(1, width))
+        self.embeddings.projection = nn.Conv2d(3, width, config.patch_size, config.patch_size)
+        self.layers = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in range(config.num_hidden_layers))
+
+    def forward(self, x):
+        assert x.shape[2] % self.config.patch_size == x.shape[3] % self.config.patch_size == 0
+        states = [self.embeddings.projection(x)]
+        for layer in self.layers:
+            states.append(layer(states[-1]))
+        return SimpleNamespace(feature_maps=tuple(states[i] for i in self.config.out_indices))
+
+    @classmethod
+    def from_pretrained(cls, repository, *, config, state_dict, output_loading_info):
+        if state_dict is None:
+            raise OSError(f"{repository} is not a local folder\nand more lines")
+        network = cls(config)
+        names, given = set(network.state_dict()), set(state_dict)
+        network.load_state_dict(state_dict, strict=False)
+        return network, {"missing_keys": names - given, "unexpected_keys": given - names, "mismatched_keys": set()}
+
+
+@pytest.fixture(autouse=True)
+def _a_tiny_size(monkeypatch):
+    monkeypatch.setitem(dinov2.SIZES, "tiny", TINY)
+    monkeypatch.setitem(segmentation.BACKBONES, "dinov2:tiny", lambda stride: Dinov2("tiny", stride))
+
+
+@pytest.fixture(params=["stand-in", "transformers"])
+def library(request, monkeypatch):
+    if request.param == "transformers":
+        return pytest.importorskip("transformers")
+    module = ModuleType("transformers")
+    module.Dinov2Config, module.Dinov2Backbone = SimpleNamespace, StandIn
+    monkeypatch.setitem(sys.modules, "transformers", module)
+    return module
+
+
+def build(architecture="deeplabv2", pretrained="none"):
+    return build_network(architecture, "dinov2:tiny", 3, 16, pretrained, decoder_channels=8)
+
+
+@pytest.mark.parametrize("stride", [8, 16])
+def test_features_lie_on_the_grid_of_the_stride(library, stride):
+    backbone = Dinov2("tiny", stride).eval()
+    for height, width in ((64, 96), (50, 71)):
+        low, last = backbone(torch.rand(2, 3, height, width))
+        assert last.shape == (2, 24, -(-height // stride), -(-width // stride))
+        assert low.shape == (2, 24, -(-height // 4), -(-width // 4))
+    assert (backbone.low_channels, backbone.channels) == (24, 24)
+
+
+def test_sizes_round_up_in_onnx_too(library, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    backbone, free = Dinov2("tiny", 16).eval(), torch.export.Dim.DYNAMIC
+    program = torch.onnx.export(
+        backbone, (torch.rand(2, 3, 64, 96),), dynamo=True, dynamic_shapes=({0: free, 2: free, 3: free},),
+        input_names=["x"], verbose=False,
+    )  # fmt: skip
+    program.save(str(tmp_path / "backbone.onnx"), external_data=False)
+    x = torch.rand(1, 3, 50, 71)
+    found = runtime.InferenceSession(str(tmp_path / "backbone.onnx")).run(None, {"x": x.numpy()})
+    for mine, theirs in zip(found, backbone(x), strict=True):
+        torch.testing.assert_close(torch.from_numpy(mine), theirs, atol=1e-4, rtol=0)
+
+
+def test_low_features_come_after_a_quarter_of_the_blocks(library):
+    backbone = Dinov2("tiny", 16).eval()
+    assert list(backbone.config.out_indices) == [1, 4]
+    x = torch.rand(1, 3, 32, 32)
+    low, last = backbone(x)
+    with torch.no_grad():
+        for name, parameter in backbone.net.named_parameters():
+            if ".3." in name or "layer.3" in name:  # the last block
+                parameter.mul_(1.5)
+    assert torch.equal(backbone(x)[0], low) and not torch.allclose(backbone(x)[1], last)
+
+
+@pytest.mark.parametrize("architecture", ["deeplabv2", "deeplabv3plus"])
+def test_a_network_trains_on_it(library, architecture):
+    network = build(architecture).train()
+    network(torch.rand(2, 3, 32, 48)).logits.square().mean().backward()
+    learning = network.backbone_parameters()
+    assert learning and all(p.grad is not None and p.grad.any() for p in learning)
+    assert {name for name, p in network.backbone.named_parameters() if not p.requires_grad} == {
+        "net.embeddings.mask_token"
+    }
+    torch.testing.assert_close(network.mean.flatten(), torch.tensor([0.485, 0.456, 0.406]))
+
+
+def test_a_file_loads_bit_by_bit_and_another_stops(library, tmp_path):
+    source = Dinov2("tiny", 16).net.state_dict()
+    for tensor in source.values():
+        tensor.normal_()
+    torch.save(source, tmp_path / "dinov2.pth")
+    loaded = build(pretrained=tmp_path / "dinov2.pth").backbone.net.state_dict()
+    assert loaded.keys() == source.keys() and all(torch.equal(loaded[name], source[name]) for name in source)
+
+    removed = next(name for name in source if name.endswith("projection.bias"))
+    torch.save({name: tensor for name, tensor in source.items() if name != removed}, tmp_path / "dinov2.pth")
+    with pytest.raises(SemisegError, match=rf"do not fit dinov2:tiny: 1 tensors missing.*{removed}"):
+        build(pretrained=tmp_path / "dinov2.pth")
+
+
+def test_names_of_published_files_are_understood(tmp_path):
+    """Meta's repositories hold names that newer releases of transformers have changed."""
+    pytest.importorskip("transformers")
+    ours = Dinov2("tiny", 16).net.state_dict()
+    words = {"q_proj": "attention.query", "k_proj": "attention.key", "v_proj": "attention.value"}
+    words["o_proj"] = "output.dense"
+    published = {}
+    for name, tensor in ours.items():
+        for new, old in words.items():
+            name = name.replace(f"attention.{new}", f"attention.{old}")
+        published[name] = tensor.normal_()
+    assert "encoder.layer.0.attention.attention.query.weight" in published
+    torch.save(published, tmp_path / "dinov2.pth")
+    loaded = build(pretrained=tmp_path / "dinov2.pth").backbone.net.state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in ours.items())
+
+
+def test_weights_that_the_hub_does_not_give_are_one_line_with_the_mend(library):
+    with pytest.raises(SemisegError, match=r"cannot get not a repository \(.*give network\.pretrained=FILE$") as caught:
+        build(pretrained="imagenet")
+    assert "\n" not in str(caught.value)
+
+
+def test_without_the_library_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(
+        SemisegError, match=r'backbone=dinov2:small needs transformers.*pip install "semiseg\[dinov2\]"'
+    ):
+        build_network("deeplabv2", "dinov2:small", 3, 16, "none")
+
+
+def test_sizes_are_the_published_ones():
+    pytest.importorskip("transformers")
+    with torch.device("meta"):
+        counts = {size: sum(p.numel() for p in Dinov2(size, 16).parameters()) for size in ("small", "base")}
+    assert counts == {"small": 22_056_576, "base": 86_580_480}
+
+
+def test_a_size_that_is_not_offered_names_those_that_are():
+    with pytest.raises(UsageError, match=r"dinov2:huge is not known.*dinov2:small, dinov2:base, .*timm:NAME"):
+        build_network("deeplabv2", "dinov2:huge", 3, 16, "none")

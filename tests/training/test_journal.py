@@ -1,0 +1,118 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from semiseg.training import journal as progress
+from semiseg.training.journal import MetricsLog, ProgressBar, read_metrics
+
+
+def filled(run_dir: Path, start: int, rows: list[tuple[str, int]]) -> None:
+    log = MetricsLog(run_dir, start)
+    for kind, iteration in rows:
+        log.write(kind, iteration, {"loss": iteration / 2})
+    log.close()
+
+
+def test_lines_are_objects_with_kind_and_iteration(tmp_path: Path) -> None:
+    filled(tmp_path, 0, [("train", 1), ("validation", 1)])
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [
+        {"kind": "train", "iteration": 1, "loss": 0.5}, {"kind": "validation", "iteration": 1, "loss": 0.5},
+    ]  # fmt: skip
+    assert read_metrics(tmp_path) == [json.loads(line) for line in lines]
+    assert read_metrics(tmp_path / "nowhere") == []
+
+
+def test_a_line_is_on_disk_as_soon_as_it_is_written(tmp_path: Path) -> None:
+    log = MetricsLog(tmp_path, 0)
+    log.write("train", 1, {"loss": 1.0})
+    assert len(read_metrics(tmp_path)) == 1  # a killed run keeps it
+    log.close()
+
+
+def test_a_resumed_run_drops_the_lines_past_its_checkpoint(tmp_path: Path) -> None:
+    filled(tmp_path, 0, [("train", 2), ("validation", 2), ("train", 3), ("train", 4)])
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"kind": "train", "iterat')  # the crash
+    assert [row["iteration"] for row in read_metrics(tmp_path)] == [2, 2, 3, 4]
+    filled(tmp_path, 2, [("train", 3), ("train", 4)])
+    rows = [(row["kind"], row["iteration"]) for row in read_metrics(tmp_path)]
+    assert rows == [("train", 2), ("validation", 2), ("train", 3), ("train", 4)]
+
+
+def test_a_fresh_run_starts_an_empty_log(tmp_path: Path) -> None:
+    filled(tmp_path, 0, [("train", 1)])
+    filled(tmp_path, 0, [])
+    assert read_metrics(tmp_path) == []
+
+
+class Clock:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(progress.time, "monotonic", lambda: self.now)
+
+
+def test_without_a_terminal_a_line_every_30_seconds_and_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = Clock(monkeypatch)
+    bar = ProgressBar(100, 20, "classmix")
+    for iteration, now in ((21, 10.0), (30, 31.0), (40, 50.0), (60, 80.0), (100, 81.0)):
+        clock.now = now
+        if iteration == 60:
+            bar.miou = 43.21
+        bar.advance(iteration, {"loss": 1.25, "bank_filled": 0.5}, 12.34)
+    bar.close()
+    first, second, last = capsys.readouterr().err.splitlines()
+    # 10 steps in 31 s from the start at 20, 70 left: 217 s.
+    assert first == "classmix 30/100 loss 1.250 12.3 img/s, 4 min left"
+    assert second.startswith("classmix 60/100") and "mIoU 43.2" in second
+    assert last.startswith("classmix 100/100") and last.endswith("0 min left")
+
+
+def test_quiet_prints_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
+    bar = ProgressBar(2, 0, "quiet", shown=False)
+    bar.advance(2, {"loss": 1.0}, 1.0)
+    bar.close()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_in_a_terminal_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "120")
+    bar = ProgressBar(8, 3, "memory_bank")
+    bar.advance(5, {"loss": 1.25}, 2.0)
+    assert bar.bar is not None and bar.bar.tasks[0].completed == 5
+    assert bar.bar.tasks[0].fields["text"] == "loss 1.250 2.0 img/s"
+    bar.close()
+    assert "5/8" in capsys.readouterr().err
+
+
+def test_a_logger_that_fails_is_left_out_and_the_run_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[str] = []
+
+    class Good:
+        def scalars(self, kind: str, iteration: int, values: object) -> None:
+            told.append(f"{kind} {iteration}")
+
+        def pictures(self, iteration: int, pictures: object) -> None:
+            told.append(f"pictures {iteration}")
+
+        def close(self) -> None:
+            told.append("close")
+
+    class Gone(Good):
+        def scalars(self, kind: str, iteration: int, values: object) -> None:
+            raise ConnectionError("no answer\nfrom the server")
+
+    log = MetricsLog(tmp_path, 0, [Gone(), Good()])
+    log.write("train", 1, {"loss": 1.0})
+    log.write("train", 2, {"loss": 1.0})
+    log.pictures(2, {})
+    log.close()
+    assert told == ["train 1", "train 2", "pictures 2", "close"] and len(read_metrics(tmp_path)) == 2
+    assert capsys.readouterr().err == "semiseg: Gone failed and gets nothing more: no answer\n"
