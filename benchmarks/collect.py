@@ -13,7 +13,7 @@ from typing import Any
 
 from semiseg import Config
 from semiseg.config.read import fields
-from semiseg.experiments.results import machine, versions
+from semiseg.runtime.version import machine, versions
 
 NOT_SETTINGS = {"run_dir", "training.tensorboard", "data.root", "name", "title", "needs"}
 

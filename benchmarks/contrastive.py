@@ -23,8 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semiseg.experiments.results import machine, versions
 from semiseg.losses import contrastive_loss
+from semiseg.runtime.version import machine, versions
 
 RESULTS = Path(__file__).parent / "results"
 N, DIM, CLASSES, SIZE = 20_480, 256, 19, 256  # five crops of 512 at stride 8, width, Cityscapes, ψ of the paper

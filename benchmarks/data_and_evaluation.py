@@ -28,8 +28,8 @@ from semiseg import Config
 from semiseg.data.base import DatasetInfo, ImageSet
 from semiseg.data.loading import CropDataset, batches
 from semiseg.evaluation import confusion as evaluation
-from semiseg.experiments.results import machine, versions
 from semiseg.runs.checkpoint import build_network_of
+from semiseg.runtime.version import machine, versions
 
 RESULTS = Path(__file__).parent / "results"
 CLASSES, CROP, BATCH = 19, 512, 10  # five labelled and five unlabelled crops a step (section 4.2)

@@ -43,7 +43,7 @@ def one(words: list[str], steps: int) -> dict[str, float]:
     import torch
 
     import semiseg
-    from semiseg.training.journal import read_metrics
+    from semiseg.runs.metrics import read_metrics
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as folder:
@@ -78,7 +78,7 @@ def main() -> None:
         return
     import torch
 
-    from semiseg.experiments.results import machine, versions
+    from semiseg.runtime.version import machine, versions
 
     rows: list[dict[str, Any]] = []
     plain = [apart([], arguments.steps)]

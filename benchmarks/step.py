@@ -26,9 +26,9 @@ import torch
 
 from semiseg import Config
 from semiseg import contrastive as contrastive_module
-from semiseg.experiments.results import machine, versions
 from semiseg.methods import METHODS, Batch, memory_bank
 from semiseg.runs.checkpoint import build_network_of
+from semiseg.runtime.version import machine, versions
 from semiseg.training.optimisation import iteration_generator, make_optimiser
 
 RESULTS = Path(__file__).parent / "results"

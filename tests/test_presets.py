@@ -16,7 +16,7 @@ from semiseg.data.datasets import DATASETS
 from semiseg.errors import UsageError
 from semiseg.networks.segmentation import ARCHITECTURES, BACKBONES
 from semiseg.presets import list_presets, merged, preset_names, preset_path, read_yaml
-from semiseg.training.journal import read_metrics
+from semiseg.runs.metrics import read_metrics
 
 
 def miniature(dataset: str, folder: Path, tmp_path: Path) -> list[str]:

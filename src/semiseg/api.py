@@ -13,7 +13,7 @@ from semiseg.prediction.files import FailedImage, PredictedImage, PredictedVideo
 from semiseg.prediction.predictor import Predictor
 from semiseg.runs.checkpoint import load_model
 from semiseg.runtime import distributed
-from semiseg.training.optimisation import resolve_device
+from semiseg.runtime.device import resolve_device
 
 
 def evaluate(

@@ -1,4 +1,7 @@
-"""Errors that a user can cause and mend. The command line prints them as one line."""
+"""Errors that a user can cause and fix, printed by the command line as one line; hints at the nearest valid word."""
+
+import difflib
+from collections.abc import Iterable
 
 
 class SemisegError(Exception):
@@ -7,3 +10,9 @@ class SemisegError(Exception):
 
 class UsageError(SemisegError):
     """A command, a key or a value was wrong (exit code 2)."""
+
+
+def did_you_mean(word: str, valid: Iterable[str], cutoff: float = 0.5) -> str:
+    """``; did you mean 'x'?`` when something near ``word`` is valid, else an empty string."""
+    near = difflib.get_close_matches(word, list(valid), n=1, cutoff=cutoff)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -26,7 +26,7 @@ from semiseg.inference.logits import evaluating
 from semiseg.methods import METHODS, Method
 from semiseg.networks.segmentation import upsample
 from semiseg.runs import checkpoint
-from semiseg.training.optimisation import resolve_device
+from semiseg.runtime.device import resolve_device
 from semiseg.visualise import comparison_picture
 
 By = Literal["both", "uncertainty", "distance"]

@@ -18,7 +18,7 @@ from semiseg.evaluation.pseudo_label_quality import pseudo_label_quality, watche
 from semiseg.memory_bank import bank_similarity
 from semiseg.networks.segmentation import Output
 from semiseg.runs import checkpoint
-from semiseg.training.journal import read_metrics
+from semiseg.runs.metrics import read_metrics
 from semiseg.training.loop import Run
 
 INFO = DatasetInfo("three", ("a", "b", "c"), ((0, 0, 0), (1, 1, 1), (2, 2, 2)))

@@ -18,8 +18,8 @@ from conftest import tiny
 from semiseg import evaluate, train
 from semiseg.errors import UsageError
 from semiseg.memory_bank import MemoryBank, shortlist
+from semiseg.runs.metrics import read_metrics
 from semiseg.runtime import distributed
-from semiseg.training.journal import read_metrics
 from semiseg.training.optimisation import share_of_batch
 
 TESTS = Path(__file__).parents[1]

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from semiseg.runs.metrics import read_metrics
 from semiseg.training import journal as progress
-from semiseg.training.journal import MetricsLog, ProgressBar, read_metrics
+from semiseg.training.journal import MetricsLog, ProgressBar
 
 
 def filled(run_dir: Path, start: int, rows: list[tuple[str, int]]) -> None:

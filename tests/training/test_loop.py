@@ -16,9 +16,10 @@ import semiseg
 from semiseg.errors import SemisegError, UsageError
 from semiseg.methods.memory_bank import MemoryBankMethod
 from semiseg.runs import checkpoint
-from semiseg.training.journal import read_metrics
+from semiseg.runs.metrics import read_metrics
+from semiseg.runtime.device import resolve_device
 from semiseg.training.loop import Run
-from semiseg.training.optimisation import iteration_generator, learning_rate_factor, resolve_device
+from semiseg.training.optimisation import iteration_generator, learning_rate_factor
 
 
 def same(a: Any, b: Any) -> bool:

@@ -43,8 +43,7 @@ def data_check(
         if not any(Path(finding.where).name in str(error) for finding in findings):
             findings.insert(0, from_error("data", error))  # it is about something else than these files
     else:
-        crop = config.data.crop
-        shape = (crop, crop) if isinstance(crop, int) else crop
+        shape = config.data.crop_size
         findings = check_data(
             data.train, data.val, data.labelled_names, shape, resize=config.data.resize, source=data.source,
             source_resize=config.data.source.resize,

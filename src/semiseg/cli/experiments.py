@@ -47,12 +47,13 @@ def settings(
     as_json: AsJson = False,
 ) -> None:
     """Every section.key=value with its default and meaning. Example: semiseg settings teacher"""
-    from semiseg.config.read import fields, suggest
+    from semiseg.config.read import fields
     from semiseg.config.table import settings as listed
+    from semiseg.errors import did_you_mean
 
     rows = listed(word)
     if not rows:
-        raise UsageError(f"no setting is about {word!r}{suggest(word, list(fields()))}")
+        raise UsageError(f"no setting is about {word!r}{did_you_mean(word, list(fields()))}")
     if as_json:
         print(json.dumps([row._asdict() for row in rows], indent=1))
         return
@@ -86,8 +87,7 @@ def cost(
     if as_json:
         print(json.dumps(found.to_json(), indent=1))
         return
-    crop = config.data.crop
-    height, width = (crop, crop) if isinstance(crop, int) else crop
+    height, width = config.data.crop_size
     title = f"one labelled and one unlabelled {height}×{width} image"
     table = Table("forward pass", "GFLOPs", "paper, 512×512", title=title)
     for part, flops in found.flops.items():

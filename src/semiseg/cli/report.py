@@ -20,6 +20,6 @@ def report(
 ) -> None:
     """Write an HTML page about runs. Example: semiseg report runs/toy"""
     from semiseg.report import write_report
-    from semiseg.training.optimisation import resolve_device
+    from semiseg.runtime.device import resolve_device
 
     print(f"report: {write_report(runs, output, overwrite, images, resolve_device(device))}")

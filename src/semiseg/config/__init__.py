@@ -1,5 +1,6 @@
 """Configuration of a run: its sections, how it is read and changed, and the table of all keys."""
 
-from semiseg.config.read import Config, fields, suggest, value_of
+from semiseg.config.keys import value_of
+from semiseg.config.read import Config, fields
 
-__all__ = ["Config", "fields", "suggest", "value_of"]
+__all__ = ["Config", "fields", "value_of"]

@@ -7,13 +7,13 @@ authors' code" (docs/equations.md) to what the authors' code does; any of them c
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
+from semiseg.config.keys import leaf_fields
 from semiseg.config.sections import (
     REFERENCE,
     REFERENCE_ELSEWHERE,
@@ -25,7 +25,7 @@ from semiseg.config.sections import (
     Section,
     TrainingConfig,
 )
-from semiseg.errors import UsageError
+from semiseg.errors import UsageError, did_you_mean
 
 __all__ = [
     "REFERENCE",
@@ -34,7 +34,6 @@ __all__ = [
     "ContrastiveConfig",
     "DataConfig",
     "fields",
-    "suggest",
 ]
 
 
@@ -85,6 +84,11 @@ class Config(Section):
             raise ValueError("; ".join(problems))
         return self
 
+    @property
+    def window(self) -> tuple[int, int]:
+        """(height, width) in pixels of the window of ``evaluation.mode=sliding``: the training crop unless set."""
+        return self.evaluation.window or self.data.crop_size
+
     @classmethod
     def load(cls, source: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Config:
         """Read a preset name or a YAML file and apply ``section.key=value`` words.
@@ -114,30 +118,9 @@ class Config(Section):
         path.write_text(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
 
 
-def fields(model: type[BaseModel] = Config, prefix: str = "") -> dict[str, Any]:
+def fields() -> dict[str, Any]:
     """Every leaf key, e.g. ``training.seed``, with its pydantic field: for errors and the documentation."""
-    found: dict[str, Any] = {}
-    for name, field in model.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            found.update(fields(inner, f"{prefix}{name}."))
-        else:
-            found[prefix + name] = field
-    return found
-
-
-def value_of(config: Config, key: str) -> Any:
-    """Value of a key such as ``training.seed``."""
-    value: Any = config
-    for part in key.split("."):
-        value = getattr(value, part)
-    return value
-
-
-def suggest(word: str, valid: list[str]) -> str:
-    """``; did you mean 'x'?`` when something near ``word`` is valid, else an empty string."""
-    near = difflib.get_close_matches(word, valid, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return leaf_fields(Config)
 
 
 def _apply_word(values: dict[str, Any], word: str) -> str | None:
@@ -147,7 +130,7 @@ def _apply_word(values: dict[str, Any], word: str) -> str | None:
         return f"{word!r} is not section.key=value; write e.g. training.iterations=1000"
     valid = list(fields())
     if key not in valid and not key.startswith("data.options."):
-        return f"unknown key {key!r}{suggest(key, valid) or '; `semiseg settings` lists them'}"
+        return f"unknown key {key!r}{did_you_mean(key, valid) or '; `semiseg settings` lists them'}"
     try:
         _set(values, key, yaml.safe_load(text) if text else None)
     except yaml.YAMLError:
@@ -164,7 +147,7 @@ def _read(source: str | Path) -> dict[str, Any]:
             return {"name": str(source)} | read_yaml(preset_path(str(source)))
         if path.is_dir():
             return merged(_read("folder"), {"data": {"root": str(source)}})
-        hint = suggest(str(source), preset_names())
+        hint = did_you_mean(str(source), preset_names())
         raise UsageError(
             f"no preset {str(source)!r}{hint}, no such folder; `semiseg presets` lists them, a file must end in .yaml"
         )
@@ -214,7 +197,7 @@ def _one_line(error: ValidationError, source: str) -> str:
         key = ".".join(str(part) for part in problem["loc"] if str(part).isidentifier())
         key = next((k for k in sorted(valid, key=len, reverse=True) if key == k or key.startswith(k + ".")), key)
         if problem["type"] == "extra_forbidden":
-            parts.append(f"unknown key {key!r}{suggest(key, valid)}")
+            parts.append(f"unknown key {key!r}{did_you_mean(key, valid)}")
         else:
             message = problem["msg"].removeprefix("Value error, ")
             given = f" (given {problem['input']!r})" if key and not isinstance(problem["input"], dict) else ""

@@ -59,6 +59,11 @@ class DataConfig(Section):
     """Further arguments of the data set, e.g. look: game for toy streets."""
     source: SourceConfig = SourceConfig()
 
+    @property
+    def crop_size(self) -> tuple[int, int]:
+        """(height, width) of the training crop in pixels."""
+        return (self.crop, self.crop) if isinstance(self.crop, int) else self.crop
+
 
 class NetworkConfig(Section):
     architecture: str = "deeplabv2"

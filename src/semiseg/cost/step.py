@@ -72,7 +72,7 @@ def cost(config: Config, num_classes: int) -> Cost:
     """
     student, teacher = _network(config, num_classes), _network(config, num_classes).requires_grad_(False)
     bank, contrast = config.method.name == "memory_bank", _contrast(config, num_classes)
-    one = _images(1, _size(config))
+    one = _images(1, config.data.crop_size)
     unlabelled = config.method.name != "supervised"
     forward = _count(lambda: student(one))
     flops = {"labelled": forward}
@@ -96,7 +96,7 @@ def cost(config: Config, num_classes: int) -> Cost:
 def step_memory(config: Config, num_classes: int) -> dict[str, int]:
     """Bytes of a step by part, as in ``Cost.memory``."""
     student, contrast = _network(config, num_classes), _contrast(config, num_classes)
-    size, t = _size(config), config.training
+    size, t = config.data.crop_size, config.training
     labelled, views, seen = _batch(config)
     parts = [labelled] + ([seen] * views if seen else [])
     kept, largest = kept_for_backward(config, student, contrast, parts, size)
@@ -112,11 +112,6 @@ def step_memory(config: Config, num_classes: int) -> dict[str, int]:
         "activations": kept,
         "largest gradient of an activation": largest,
     }
-
-
-def _size(config: Config) -> tuple[int, int]:
-    crop = config.data.crop
-    return (crop, crop) if isinstance(crop, int) else crop
 
 
 def _batch(config: Config) -> tuple[int, int, int]:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-from semiseg.config.read import DataConfig, suggest
+from semiseg.config.read import DataConfig
 from semiseg.config.sections import SourceConfig
 from semiseg.data.base import ImageSet
 from semiseg.data.datasets import DATASETS
 from semiseg.data.splits.lists import parse_labelled, read_list, seeded_split
-from semiseg.errors import SemisegError, UsageError
+from semiseg.errors import SemisegError, UsageError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def open_split(config: DataConfig | SourceConfig, split: str) -> ImageSet:
         SemisegError: the folder is not there or not laid out as expected.
     """
     if config.dataset is None or config.dataset not in DATASETS:
-        hint = suggest(str(config.dataset), list(DATASETS))
+        hint = did_you_mean(str(config.dataset), list(DATASETS))
         raise UsageError(f"no data set {config.dataset!r}{hint}; there are: {', '.join(DATASETS)}")
     return DATASETS[config.dataset](_root(config), split, **config.options)
 

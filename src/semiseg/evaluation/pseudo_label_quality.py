@@ -91,9 +91,7 @@ def _one_image(teacher: nn.Module, images: ImageSet, i: int, config: Config, dev
     seen = resize_image(image, config.data.resize) if config.data.resize else image
     batch = torch.from_numpy(np.stack([seen])).to(device).permute(0, 3, 1, 2).float().div_(255)
     if config.evaluation.mode == "sliding":
-        crop = config.data.crop
-        window = config.evaluation.window or ((crop, crop) if isinstance(crop, int) else crop)
-        logits = sliding_window_logits(teacher, batch, window, config.evaluation.stride)
+        logits = sliding_window_logits(teacher, batch, config.window, config.evaluation.stride)
         if logits.shape[-2:] != (height, width):
             logits = nn.functional.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)
     else:

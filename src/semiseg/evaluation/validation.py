@@ -23,8 +23,6 @@ def validate(
 
     Images are resized as in training; predictions are compared at the labels' own resolution.
     """
-    crop = config.data.crop
-    window = config.evaluation.window or ((crop, crop) if isinstance(crop, int) else crop)
     training = network.training
     network.eval()
     try:
@@ -32,7 +30,7 @@ def validate(
             network,
             ResizedImages(images, config.data.resize) if config.data.resize else images,
             mode=config.evaluation.mode,
-            window=window,
+            window=config.window,
             stride=config.evaluation.stride,
             batch_size=config.evaluation.batch_size,
             device=device,
@@ -46,9 +44,9 @@ def validation_pictures(
     network: nn.Module, images: ImageSet, config: Config, device: torch.device | str = "cpu"
 ) -> dict[str, np.ndarray]:
     """The first four labelled images as image | truth | prediction, uint8 (H, 3·W, 3), by name; the mode is left."""
-    crop, evaluation = config.data.crop, config.evaluation
+    evaluation = config.evaluation
     passes = Passes(
-        mode=evaluation.mode, window=evaluation.window or ((crop, crop) if isinstance(crop, int) else crop),
+        mode=evaluation.mode, window=config.window,
         stride=evaluation.stride, resize=config.data.resize,
     )  # fmt: skip
     found = {}

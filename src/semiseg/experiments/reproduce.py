@@ -18,12 +18,12 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
-from semiseg.config.read import Config, fields, suggest, value_of
-from semiseg.errors import SemisegError, UsageError
+from semiseg.config.keys import FREE_ON_RESUME, value_of
+from semiseg.config.read import Config, fields
+from semiseg.errors import SemisegError, UsageError, did_you_mean
 from semiseg.experiments.results import mean_sd, read_results, run_once
 from semiseg.presets import list_presets, merged, preset_path, read_yaml
 from semiseg.runtime import distributed
-from semiseg.training.run_folder import FREE_ON_RESUME
 
 Scale = Literal["full", "mini"]
 MINI_DATA = ("toy_streets", "camvid")
@@ -58,7 +58,7 @@ def table_number(name: str) -> str:
     known = sorted({row["table"] for row in list_presets() if row["table"]})
     if number not in known:
         tables = [f"table{n}" for n in known]
-        raise UsageError(f"no table {name!r}{suggest(name, tables)}; there are {', '.join(tables)}")
+        raise UsageError(f"no table {name!r}{did_you_mean(name, tables)}; there are {', '.join(tables)}")
     return number
 
 
@@ -73,7 +73,9 @@ def cells(table: str, only: list[str] | tuple[str, ...] = ()) -> list[Cell]:
     names = [cell.preset for cell in found]
     for name in only:
         if name not in names:
-            raise UsageError(f"table {number} has no preset {name!r}{suggest(name, names)}; it has {', '.join(names)}")
+            raise UsageError(
+                f"table {number} has no preset {name!r}{did_you_mean(name, names)}; it has {', '.join(names)}"
+            )
     return sorted((c for c in found if not only or c.preset in only), key=lambda cell: (cell.paper, cell.preset))
 
 

@@ -6,8 +6,6 @@ import datetime
 import fcntl
 import hashlib
 import json
-import os
-import platform
 import re
 import shlex
 import shutil
@@ -17,33 +15,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-from semiseg import __version__
 from semiseg.config.read import Config
-from semiseg.training.journal import read_metrics
-
-
-def machine() -> str:
-    """Processor, cores and accelerator in one line."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        models = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        name = models[0] if models else name
-    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads{gpu}"
-
-
-def versions() -> dict[str, str]:
-    """Versions that a figure depends on."""
-    return {
-        "semiseg": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-    }
+from semiseg.runs.metrics import read_metrics
+from semiseg.runtime.version import machine, versions
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:

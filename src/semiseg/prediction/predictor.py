@@ -19,7 +19,7 @@ from semiseg.inference.plan import Passes, segment
 from semiseg.prediction.class_shares import class_shares
 from semiseg.prediction.inputs import as_image
 from semiseg.runs.checkpoint import load_model
-from semiseg.training.optimisation import resolve_device
+from semiseg.runtime.device import resolve_device
 from semiseg.visualise import overlay as blend
 
 
@@ -88,13 +88,13 @@ class Predictor:
         self.device = resolve_device(device)
         model = load_model(run_or_checkpoint, which, teacher, self.device)
         self.network, self.info, self.config = model.network, model.info, model.config
-        crop, evaluation = self.config.data.crop, self.config.evaluation
+        evaluation = self.config.evaluation
         factors = (1.0, 1.0)
         if tile is not None:
             factors = training_scale(self.config) if scale is None else (scale, scale)
         self.passes = Passes(
             mode=evaluation.mode,
-            window=evaluation.window or ((crop, crop) if isinstance(crop, int) else crop),
+            window=self.config.window,
             stride=evaluation.stride,
             resize=self.config.data.resize,
             tile=tile,

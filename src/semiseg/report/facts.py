@@ -16,7 +16,7 @@ from semiseg.errors import SemisegError, UsageError
 from semiseg.memory_bank import MemoryBank
 from semiseg.methods import METHODS
 from semiseg.runs import checkpoint
-from semiseg.training.journal import read_metrics
+from semiseg.runs.metrics import read_metrics
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
-from semiseg.config.read import fields, value_of
+from semiseg.config.keys import FREE_ON_RESUME, value_of
+from semiseg.config.read import fields
 from semiseg.report.charts import Cell, Table
 from semiseg.report.facts import RunFacts
 from semiseg.report.settings import DESCRIPTIONS
-from semiseg.training.run_folder import FREE_ON_RESUME
 
 # Which images are labelled is compared by name, and the method is what a gain is about.
 NOT_COMPARED = ("method.", "training.seed", "data.split_seed", "data.labelled")

@@ -111,11 +111,9 @@ def _predictions(run: RunFacts, images: Sequence[np.ndarray], device: torch.devi
     assert run.checkpoint is not None
     model = load_model(run.checkpoint, device=device)
     config = model.config
-    crop = config.data.crop
-    window = config.evaluation.window or ((crop, crop) if isinstance(crop, int) else crop)
     return [
         predict_array(
-            model.network, image, config.evaluation.mode, window, config.evaluation.stride, device,
+            model.network, image, config.evaluation.mode, config.window, config.evaluation.stride, device,
             resize=config.data.resize,
         )
         for image in images

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from semiseg import __version__
-from semiseg.config.read import Config, fields, value_of
+from semiseg.config.keys import value_of
+from semiseg.config.read import Config, fields
 from semiseg.report.charts import Cell, Table
 from semiseg.report.facts import RunFacts
 

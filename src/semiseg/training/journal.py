@@ -13,6 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from semiseg.runs.metrics import read_metrics
 from semiseg.runtime.extras import first_line
 from semiseg.training.loggers import Logger
 
@@ -51,18 +52,6 @@ class MetricsLog:
                 self.loggers.remove(logger)
                 print(f"semiseg: {type(logger).__name__} failed and gets nothing more: {first_line(error)}",
                       file=sys.stderr, flush=True)  # fmt: skip
-
-
-def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
-    """Lines of a run's ``metrics.jsonl``; a last line cut off by a crash is dropped."""
-    path = run_dir / "metrics.jsonl"
-    rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return rows
 
 
 class ProgressBar:

@@ -24,6 +24,7 @@ from semiseg.evaluation.validation import validate, validation_pictures
 from semiseg.methods import METHODS, Method
 from semiseg.runs import checkpoint
 from semiseg.runtime import distributed
+from semiseg.runtime.device import resolve_device
 from semiseg.training import run_folder
 from semiseg.training.batches import refresh_batch_norm, to_batch, training_batches
 from semiseg.training.journal import MetricsLog, ProgressBar
@@ -36,7 +37,6 @@ from semiseg.training.optimisation import (
     log_means,
     make_optimiser,
     parameters_are_finite,
-    resolve_device,
 )
 from semiseg.training.preflight import SAVERS, check_run_data, memory_remark
 

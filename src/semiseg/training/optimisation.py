@@ -14,19 +14,6 @@ from semiseg.methods import Batch, Method
 from semiseg.runtime import distributed
 
 
-def resolve_device(name: str) -> torch.device:
-    """``auto`` takes CUDA, then the CPU; any other name is a torch device."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UsageError(f"training.device {name!r} is no device; use auto, cpu, cuda or cuda:0") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError("training.device=cuda, but PyTorch finds no CUDA device; use training.device=cpu")
-    return device
-
-
 def make_optimiser(method: Method, t: TrainingConfig) -> torch.optim.Optimizer:
     """SGD (section 4.2) or AdamW over the method's parameter groups, each with its own ``base`` rate."""
     rates = t.lr_multipliers.model_dump()

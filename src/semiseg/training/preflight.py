@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
 
 from semiseg.config.read import Config
@@ -11,6 +9,7 @@ from semiseg.cost.step import step_memory
 from semiseg.data.check.dataset import check_data
 from semiseg.data.run_data import RunData
 from semiseg.errors import SemisegError
+from semiseg.runtime.device import free_memory
 
 SAVERS = (
     "training.passes=in_turn, training.activation_checkpointing=true, a smaller data.crop, or a smaller "
@@ -24,11 +23,9 @@ def check_run_data(config: Config, data: RunData) -> None:
     Raises:
         SemisegError: the first error found, its mend, and how many more there are.
     """
-    crop = config.data.crop
-    shape = (crop, crop) if isinstance(crop, int) else crop
     findings = check_data(
-        data.train, data.val, data.labelled_names, shape, resize=config.data.resize, quick=True, source=data.source,
-        source_resize=config.data.source.resize,
+        data.train, data.val, data.labelled_names, config.data.crop_size, resize=config.data.resize, quick=True,
+        source=data.source, source_resize=config.data.source.resize,
     )  # fmt: skip
     errors = [finding for finding in findings if finding.level == "error"]
     if errors:
@@ -58,16 +55,3 @@ def memory_remark(config: Config, num_classes: int, device: torch.device, free: 
         f"a step needs at least {need / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free on {device}: it will "
         f"probably run out of memory. Try {SAVERS}"
     )
-
-
-def free_memory(device: torch.device) -> int | None:
-    """Free bytes on a CUDA device, or of main memory; None where that cannot be told."""
-    if device.type == "cuda":
-        # What this process holds without using it, from a run before, is as good as free.
-        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return int(torch.cuda.mem_get_info(device)[0]) + held
-    if device.type == "cpu" and "SC_AVPHYS_PAGES" in getattr(os, "sysconf_names", {}):
-        # Pages that only cache files count as used there; a run rarely needs more than half of the machine.
-        free, total = (os.sysconf(name) * os.sysconf("SC_PAGE_SIZE") for name in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES"))
-        return max(free, total // 2)
-    return None

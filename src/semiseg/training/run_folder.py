@@ -11,19 +11,13 @@ from typing import Any
 import torch
 
 from semiseg import __version__
-from semiseg.config.read import Config, fields, value_of
+from semiseg.config.keys import FREE_ON_RESUME, value_of
+from semiseg.config.read import Config, fields
 from semiseg.data.run_data import RunData
 from semiseg.data.splits.lists import ANY_NAME
 from semiseg.errors import UsageError
 from semiseg.evaluation.confusion import EvaluationResult
 from semiseg.runs import checkpoint
-
-# What may change between a run and its continuation without changing the result.
-FREE_ON_RESUME = {
-    "name", "title", "table", "paper_miou", "needs", "run_dir", "data.root", "data.source.root", "data.workers",
-    "data.cache", "training.device", "training.log_every", "training.checkpoint_every", "training.tensorboard",
-    "training.loggers",
-}  # fmt: skip
 
 
 def prepare(config: Config, last: Path, resume: bool) -> bool:

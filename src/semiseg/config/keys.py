@@ -1,0 +1,34 @@
+"""Keys of a configuration, such as ``training.seed``: their values, and which of them change no result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+# What may change between a run and its continuation without changing the result.
+FREE_ON_RESUME = {
+    "name", "title", "table", "paper_miou", "needs", "run_dir", "data.root", "data.source.root", "data.workers",
+    "data.cache", "training.device", "training.log_every", "training.checkpoint_every", "training.tensorboard",
+    "training.loggers",
+}  # fmt: skip
+
+
+def leaf_fields(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
+    """Every leaf key of a model, e.g. ``training.seed``, with its pydantic field."""
+    found: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            found.update(leaf_fields(inner, f"{prefix}{name}."))
+        else:
+            found[prefix + name] = field
+    return found
+
+
+def value_of(config: BaseModel, key: str) -> Any:
+    """Value of a key such as ``training.seed``."""
+    value: Any = config
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
