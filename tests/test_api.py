@@ -13,6 +13,7 @@ from conftest import tiny, write_picture
 from PIL import Image
 
 import semiseg
+from semiseg import api
 from semiseg.data.datasets.folder import open_folder
 from semiseg.errors import SemisegError, UsageError
 from semiseg.evaluation.validation import validate
@@ -87,6 +88,17 @@ def test_evaluate_is_what_the_run_wrote_and_takes_a_file(trained: tuple[Path, Pa
         by_file = semiseg.evaluate(run / "checkpoints" / f"{which}.pt")
         assert by_folder.to_json() == by_file.to_json() == written[which]
     assert semiseg.evaluate(run, teacher=True).to_json() == written["last_teacher"]
+
+
+def test_another_data_root_leaves_the_configuration_of_the_model_alone(
+    trained: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos, run = trained
+    model = api.load_model(run, "last")
+    before = model.config.model_copy(deep=True)
+    monkeypatch.setattr(api, "load_model", lambda *_: model)
+    semiseg.evaluate(run, data_root=f"{photos}/.")
+    assert model.config == before
 
 
 def test_data_that_moved(trained: tuple[Path, Path], tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def evaluate(
     model = load_model(run_or_checkpoint, which, teacher, place)
     config = model.config
     if data_root is not None:
-        config.data.root = str(data_root)
+        config = config.model_copy(update={"data": config.data.model_copy(update={"root": str(data_root)})})
     images = open_split(config.data, split)
     check_classes(images.info.classes, model.info.classes)
     return validate(model.network, images, config, place)

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -101,3 +104,19 @@ def test_presets_load_and_say_what_they_need(name: str) -> None:
     Config.load(name)
     row = next(row for row in list_presets() if row["name"] == name)
     assert row["title"] and row["needs"]
+
+
+def test_the_file_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    code = "from pathlib import Path; from semiseg import Config; "
+    code += f"Config.parse({{'title': 'B\\xe4ume'}}).save(Path({str(path)!r}))"
+    locale = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | locale)
+    assert Config.load(path).title == "Bäume"
+
+
+def test_crop_and_window_as_height_and_width() -> None:
+    config = Config.parse({"data": {"crop": 96}})
+    assert config.data.crop_size == config.window == (96, 96)
+    config = Config.parse({"data": {"crop": [64, 96]}, "evaluation": {"window": [32, 48]}})
+    assert config.data.crop_size == (64, 96) and config.window == (32, 48)

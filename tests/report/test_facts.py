@@ -1,5 +1,7 @@
 """Names of runs, principal components, and the gain."""
 
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import torch
 
 from semiseg import Config
 from semiseg.errors import UsageError
+from semiseg.report import write_report
 from semiseg.report.facts import RunFacts, Score, read_runs
 from semiseg.report.headline import duration, gains
 from semiseg.report.projection import principal_components
@@ -23,6 +26,16 @@ def test_names_tell_runs_apart_and_none_comes_twice(tmp_path: Path) -> None:
     assert [run.number for run in read_runs(folders)] == [0, 1, 2]
     with pytest.raises(UsageError, match="no run given"):
         read_runs([])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_file_names_that_are_not_utf_8_do_not_stop_a_report(tmp_path: Path) -> None:
+    run = tmp_path / os.fsdecode(b"run\xff")
+    run.mkdir()
+    Config().save(run / "config.yaml")
+    (run / "labelled.txt").write_bytes(b"photo\xff.png\n")
+    assert len(read_runs([run])[0].labelled) == 1
+    assert write_report(run, images=0).stat().st_size > 1e6
 
 
 def test_principal_components_agree_with_the_covariance() -> None:

@@ -47,6 +47,14 @@ def test_a_library_that_breaks_at_import_says_why_in_one_line(modules, error):
     assert "torchvision that belongs to your torch" in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_torchvision_is_not_blamed_for_what_another_library_does(modules):
+    (modules / "broken_too.py").write_text("raise RuntimeError('no display')")
+    with pytest.raises(SemisegError) as caught:
+        require("broken_too", "app", "semiseg app")
+    assert "torchvision" not in str(caught.value)
+    assert 'pip install --force-reinstall "semiseg[app]"' in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [(ValueError("\none\ntwo"), "one"), (AssertionError(), "AssertionError"), (OSError(" "), "OSError")],

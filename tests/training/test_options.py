@@ -60,9 +60,7 @@ def one_step(config: Config, compiled: bool) -> dict[str, torch.Tensor]:
     return {name: value.detach() for name, value in losses.items()} | gradients
 
 
-def test_a_step_of_compiled_networks_is_the_same(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_step_of_compiled_networks_is_the_same(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The compiler's own kernels take minutes; tracing and the call in the loop are what is ours.
     monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend="aot_eager"))
     config = tiny(folder, tmp_path / "run")

@@ -24,6 +24,7 @@ from semiseg.config.sections import (
     NetworkConfig,
     Section,
     TrainingConfig,
+    is_permutation,
 )
 from semiseg.errors import UsageError, did_you_mean
 
@@ -115,7 +116,8 @@ class Config(Section):
 
     def save(self, path: Path) -> None:
         """Write the complete configuration as YAML, readable by :meth:`load`."""
-        path.write_text(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+        text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        path.write_text(text, encoding="utf-8")
 
 
 def fields() -> dict[str, Any]:
@@ -177,10 +179,6 @@ def _list_problem(data: DataConfig) -> str | None:
     """What is wrong with ``labelled`` beside ``labelled_list``, if anything."""
     if not data.labelled_list:
         return None
-    from semiseg.data.splits.permutations import (
-        is_permutation,  # the data sets load torch, which reading a configuration need not
-    )
-
     if not is_permutation(data.labelled_list):
         exclude = "data.labelled and data.labelled_list exclude each other; give one of them"
         return exclude if data.labelled != "all" else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -12,6 +13,14 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 MethodName = Literal["supervised", "mean_teacher", "cutmix", "classmix", "memory_bank"]
+
+
+PERMUTATION_SUFFIXES = (".pkl", ".npy")
+
+
+def is_permutation(path: str | Path) -> bool:
+    """Whether ``data.labelled_list`` names a NumPy permutation (.pkl, .npy) rather than a text file of names."""
+    return Path(path).suffix.lower() in PERMUTATION_SUFFIXES
 
 
 class Section(BaseModel):

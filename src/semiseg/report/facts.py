@@ -12,6 +12,7 @@ from torch import Tensor
 
 from semiseg.class_balance import class_weights
 from semiseg.config.read import Config
+from semiseg.data.splits.lists import ANY_NAME
 from semiseg.errors import SemisegError, UsageError
 from semiseg.memory_bank import MemoryBank
 from semiseg.methods import METHODS
@@ -100,7 +101,7 @@ def read_run(path: str | Path, name: str = "") -> RunFacts:
     run.rows = read_metrics(path)
     run.iteration = max((row["iteration"] for row in run.rows), default=0)
     labelled = path / "labelled.txt"
-    run.labelled = labelled.read_text(encoding="utf-8").splitlines() if labelled.is_file() else []
+    run.labelled = labelled.read_text(encoding="utf-8", errors=ANY_NAME).splitlines() if labelled.is_file() else []
     _read_scores(run)
     _read_checkpoint(run)
     if not run.finished:

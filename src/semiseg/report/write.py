@@ -77,7 +77,7 @@ def write_report(
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(page, encoding="utf-8")
+        partial.write_text(page, encoding="utf-8", errors="replace")  # names of files need not be UTF-8
         os.replace(partial, path)
     except OSError as error:
         raise SemisegError(f"cannot write {path}: {error.strerror or error}") from error

@@ -28,7 +28,8 @@ def require(module: str, extra: str, user: str) -> Any:
         ) from error
     except (ImportError, RuntimeError, AttributeError) as error:
         # A torchvision built for another torch raises RuntimeError at import; timm imports torchvision.
-        raise SemisegError(
-            f"{user} needs {module}, whose import fails ({first_line(error)}); "
-            "install the torchvision that belongs to your torch, see https://pytorch.org/get-started"
-        ) from error
+        if "torchvision" in str(error):
+            remedy = "install the torchvision that belongs to your torch, see https://pytorch.org/get-started"
+        else:
+            remedy = f'reinstall it: pip install --force-reinstall "semiseg[{extra}]"'
+        raise SemisegError(f"{user} needs {module}, whose import fails ({first_line(error)}); {remedy}") from error

@@ -10,8 +10,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from semiseg.config.sections import is_permutation
 from semiseg.data.files import SUFFIXES
-from semiseg.data.splits.permutations import is_permutation, read_permutation
+from semiseg.data.splits.permutations import read_permutation
 from semiseg.errors import UsageError
 
 ANY_NAME = "surrogateescape"  # file names need not be UTF-8; so they are written and read back byte for byte

@@ -14,7 +14,6 @@ import numpy as np
 
 from semiseg.errors import UsageError
 
-SUFFIXES = (".pkl", ".npy")
 LARGEST = 64 * 2**20  # bytes of a file; 24 966 numbers need 200 000
 NAMES = {
     ("numpy.core.multiarray", "_reconstruct"): "array",
@@ -46,11 +45,6 @@ class _Reader(pickle.Unpickler):
         if (module, name) not in NAMES:
             raise pickle.UnpicklingError(f"it asks for {f'{module}.{name}'[:80]!a}")
         return _Note(NAMES[module, name])
-
-
-def is_permutation(path: str | Path) -> bool:
-    """Whether a list file holds a permutation (.pkl, .npy) rather than names."""
-    return Path(path).suffix.lower() in SUFFIXES
 
 
 def read_permutation(path: Path, count: int) -> np.ndarray:
