@@ -1,0 +1,1 @@
+"""What a run folder holds, for all who read one: checkpoints and metrics."""

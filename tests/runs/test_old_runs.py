@@ -1,0 +1,74 @@
+"""Runs that an earlier version wrote load, and resume to what that version would have made of them.
+
+``tests/old_runs`` holds three runs of six steps, stopped after three, and in ``expected.pt`` the state that the
+uninterrupted run of the same version ended with.
+"""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import write_picture
+from torch import Tensor, nn
+
+from semiseg import Config, train
+from semiseg.networks import segmentation
+from semiseg.runs import checkpoint
+
+OLD = Path(__file__).parents[1] / "old_runs"
+NAMES = ("memory_bank", "classmix", "supervised")
+
+
+class Small(nn.Module):
+    """The backbone of these runs: four convolutions."""
+
+    mean, std = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+    low_channels, channels = 6, 10
+
+    def __init__(self, output_stride: int) -> None:
+        super().__init__()
+        widths, strides = (3, 4, 6, 8, 10), (2, 2, 2, output_stride // 8)
+        for number in range(1, 5):
+            convolution = nn.Conv2d(widths[number - 1], widths[number], 3, strides[number - 1], 1, bias=False)
+            self.add_module(f"conv{number}", convolution)
+            self.add_module(f"bn{number}", nn.BatchNorm2d(widths[number]))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        maps = []
+        for number in range(1, 5):
+            x = self.get_submodule(f"bn{number}")(self.get_submodule(f"conv{number}")(x)).relu()
+            maps.append(x)
+        return maps[1], maps[3]
+
+
+@pytest.fixture(autouse=True)
+def _small_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(segmentation.BACKBONES, "small", Small)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_old_run_resumes_to_what_it_would_have_become(name: str, folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / name
+    shutil.copytree(OLD / name, run)
+    expected = torch.load(run / "expected.pt", weights_only=True)
+    config = Config.load(run / "config.yaml", [f"data.root={folder}", f"run_dir={run}"])
+    before = checkpoint.load(run / "checkpoints" / "last.pt")
+    assert before["iteration"] == 3
+    train(config, resume=True, progress=False)
+    after = checkpoint.load(run / "checkpoints" / "last.pt")
+    assert after["iteration"] == 6
+    assert after["method"].keys() == expected.keys()
+    moved = 0
+    for key, value in expected.items():
+        # Three steps on another processor: close, not equal to the last digit.
+        torch.testing.assert_close(after["method"][key], value, rtol=1e-2, atol=1e-3, msg=key)
+        moved += not torch.equal(before["method"][key], after["method"][key])
+    assert moved > 10
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_old_checkpoint_loads_as_a_model(name: str) -> None:
+    model = checkpoint.load_model(OLD / name, "last")
+    assert model.iteration == 3 and model.config.method.name == name
+    assert model.network(torch.zeros(1, 3, 32, 32)).logits.shape[1] == 3
