@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import write_picture
 from torch import Tensor, nn
 
 from semiseg import Config, train
