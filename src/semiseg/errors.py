@@ -12,7 +12,7 @@ class UsageError(SemisegError):
     """A command, a key or a value was wrong (exit code 2)."""
 
 
-def did_you_mean(word: str, valid: Iterable[str], cutoff: float = 0.5) -> str:
+def did_you_mean(word: str, valid: Iterable[str]) -> str:
     """``; did you mean 'x'?`` when something near ``word`` is valid, else an empty string."""
-    near = difflib.get_close_matches(word, list(valid), n=1, cutoff=cutoff)
+    near = difflib.get_close_matches(word, list(valid), n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""

@@ -10,7 +10,11 @@ from semiseg.errors import UsageError
 
 
 def resolve_device(name: str) -> torch.device:
-    """``auto`` takes CUDA, then the CPU; any other name is a torch device."""
+    """``auto`` takes CUDA, then the CPU; any other name is a torch device.
+
+    Raises:
+        UsageError: not a device, or CUDA where PyTorch finds none.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
