@@ -7,11 +7,14 @@ the device.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+COMPARED = 4096  # vectors compared with the bank at a time: bounds the table of similarities
 
 
 def feature_quality_filter(probabilities: Tensor, labels: Tensor, threshold: float = 0.95) -> Tensor:
@@ -203,3 +206,19 @@ class MemoryBank(nn.Module):
     def labels(self) -> Tensor:
         """(M,) int64: classes of :attr:`vectors`."""
         return torch.arange(self.num_classes, device=self.counts.device).repeat_interleave(self.counts)
+
+    def distance(self, vectors: Tensor) -> Tensor:
+        """Cosine distance of vectors (N, D) to the nearest stored one, (N,) in [0, 2]; the bank must not be empty."""
+        stored = F.normalize(self.vectors, dim=1)
+        parts = torch.split(F.normalize(vectors, dim=1), COMPARED)
+        return 1 - torch.cat([(part @ stored.T).max(dim=1).values for part in parts])
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Tensor], prefix: str) -> MemoryBank | None:
+        """The bank whose ``state_dict`` stands below ``prefix`` in ``state``; None where there is none."""
+        if prefix + "slots" not in state:
+            return None
+        classes, size, dim = state[prefix + "slots"].shape
+        bank = cls(classes, dim, size)
+        bank.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+        return bank

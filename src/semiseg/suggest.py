@@ -23,7 +23,7 @@ from semiseg.data.run_data import check_classes, open_run_data
 from semiseg.data.splits.lists import ANY_NAME, read_list, write_list
 from semiseg.errors import SemisegError, UsageError
 from semiseg.inference.logits import evaluating
-from semiseg.methods import METHODS, Method
+from semiseg.methods import Method, method_class
 from semiseg.networks.segmentation import upsample
 from semiseg.runs import checkpoint
 from semiseg.runtime.device import resolve_device
@@ -91,7 +91,7 @@ def suggest(
     if by == "distance" and contrast is None:
         raise UsageError("--by distance needs a filled memory bank, which this run has not; use --by uncertainty")
     train, indices = data
-    network = method.teacher if method.needs_teacher else method.student
+    network = method.student if method.teacher is None else method.teacher
     found: list[tuple[float, float | None]] = []
     embeddings: list[Tensor] = []
     with evaluating(method, place):
@@ -133,7 +133,7 @@ def _open(run: Path, place: torch.device) -> tuple[Config, Method, tuple[ImageSe
     if not unlabelled:
         raise SemisegError("the run has no unlabelled image left; there is nothing to suggest")
     network = checkpoint.build_network_of(config, data.train.info.num_classes, pretrained=False)
-    method = METHODS[config.method.name](config, network, len(data.labelled)).to(place)
+    method = method_class(config.method.name)(config, network, len(data.labelled)).to(place)
     method.load_state_dict(state["method"])
     return config, method, (data.train, unlabelled)
 

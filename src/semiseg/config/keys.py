@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from semiseg.config.method import method_sections
+
 # What may change between a run and its continuation without changing the result.
 FREE_ON_RESUME = {
     "name", "title", "table", "paper_miou", "needs", "run_dir", "data.root", "data.source.root", "data.workers",
@@ -32,3 +34,10 @@ def value_of(config: BaseModel, key: str) -> Any:
     for part in key.split("."):
         value = getattr(value, part)
     return value
+
+
+def used_fields(config: BaseModel, fields: dict[str, Any]) -> dict[str, Any]:
+    """Those of ``fields`` that this run reads: other methods' own sections are left out."""
+    method = value_of(config, "method")
+    others = tuple(f"method.{name}." for name in method_sections() if name != method.name)
+    return {key: field for key, field in fields.items() if not key.startswith(others)}

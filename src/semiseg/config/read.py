@@ -1,4 +1,4 @@
-"""Configuration of a run: read, changed, checked and written. Its fields are defined in ``config_sections.py``.
+"""Configuration of a run: read, changed, checked and written. Its fields are defined in a file a section beside it.
 
 A configuration is read from a YAML file or a preset, changed by ``section.key=value`` words and checked as a whole,
 so that every mistake is reported at once. ``method.profile=reference`` switches each row of the table "paper and
@@ -7,35 +7,25 @@ authors' code" (docs/equations.md) to what the authors' code does; any of them c
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError, model_validator
+from pydantic import ValidationError, create_model, model_validator
 
+from semiseg.config.data import DataConfig, is_permutation
+from semiseg.config.evaluation import EvaluationConfig
 from semiseg.config.keys import leaf_fields
-from semiseg.config.sections import (
-    REFERENCE,
-    REFERENCE_ELSEWHERE,
-    ContrastiveConfig,
-    DataConfig,
-    EvaluationConfig,
-    MethodConfig,
-    NetworkConfig,
-    Section,
-    TrainingConfig,
-    is_permutation,
-)
+from semiseg.config.method import MethodConfig, complete
+from semiseg.config.network import NetworkConfig
+from semiseg.config.profiles import reference
+from semiseg.config.section import Section
+from semiseg.config.shorthand import allows_none, short_keys, spread
+from semiseg.config.training import TrainingConfig
 from semiseg.errors import UsageError, did_you_mean
 
-__all__ = [
-    "REFERENCE",
-    "REFERENCE_ELSEWHERE",
-    "Config",
-    "ContrastiveConfig",
-    "DataConfig",
-    "fields",
-]
+__all__ = ["Config", "fields"]
 
 
 class Config(Section):
@@ -59,16 +49,24 @@ class Config(Section):
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
 
+    def __new__(cls, *args: Any, **values: Any) -> Config:
+        """Always of the complete class, which has the sections of all installed methods."""
+        return super().__new__(_complete() if cls is Config else cls)
+
+    def __reduce__(self) -> Any:
+        return Config.parse, (self.model_dump(mode="json"),)  # the complete class is made when it is needed
+
     @model_validator(mode="before")
     @classmethod
-    def _apply_profile(cls, values: Any) -> Any:
-        """Fill in the authors' deviations below what is given by hand."""
+    def _complete_keys(cls, values: Any) -> Any:
+        """Short keys reach their methods; the authors' deviations are filled in below what is given by hand."""
         method = values.get("method") if isinstance(values, dict) else None
-        if isinstance(method, dict) and method.get("profile") == "reference":
-            values = _copy(values)
-            for key, value in REFERENCE.items():
-                _set(values, f"method.{key}", value, overwrite=False)
-            for key, value in REFERENCE_ELSEWHERE.items():
+        if not isinstance(method, dict):
+            return values
+        values = _copy(values)
+        spread(values["method"])
+        if method.get("profile") == "reference":
+            for key, value in reference().items():
                 _set(values, key, value, overwrite=False)
         return values
 
@@ -107,7 +105,7 @@ class Config(Section):
         values = _copy(values)
         problems = [problem for word in overrides if (problem := _apply_word(values, word))]
         try:
-            config = cls.model_validate(values)
+            config: Config = _complete().model_validate(values)
         except ValidationError as error:
             problems.append(_one_line(error, source))
         if problems:
@@ -120,9 +118,16 @@ class Config(Section):
         path.write_text(text, encoding="utf-8")
 
 
+@cache
+def _complete() -> type[Config]:
+    """``Config`` whose ``method`` has a section for every installed method."""
+    method = complete()
+    return create_model("Config", __base__=Config, __module__=__name__, method=(method, method()))
+
+
 def fields() -> dict[str, Any]:
     """Every leaf key, e.g. ``training.seed``, with its pydantic field: for errors and the documentation."""
-    return leaf_fields(Config)
+    return leaf_fields(_complete())
 
 
 def _apply_word(values: dict[str, Any], word: str) -> str | None:
@@ -130,11 +135,15 @@ def _apply_word(values: dict[str, Any], word: str) -> str | None:
     key, equals, text = word.partition("=")
     if not equals:
         return f"{word!r} is not section.key=value; write e.g. training.iterations=1000"
-    valid = list(fields())
+    short = short_keys()
+    valid = [*fields(), *short]
     if key not in valid and not key.startswith("data.options."):
         return f"unknown key {key!r}{did_you_mean(key, valid) or '; `semiseg settings` lists them'}"
     try:
-        _set(values, key, yaml.safe_load(text) if text else None)
+        value = yaml.safe_load(text) if text else None
+        for complete_key in short.get(key, [key]):
+            if key not in short or value is not None or allows_none(complete_key):
+                _set(values, complete_key, value)
     except yaml.YAMLError:
         return f"{word!r}: the value is not valid YAML; close its brackets, or put quotes around text"
     return None
@@ -188,16 +197,22 @@ def _list_problem(data: DataConfig) -> str | None:
 
 
 def _one_line(error: ValidationError, source: str) -> str:
-    parts = []
+    found: dict[str, list[str]] = {}  # by what is wrong: one mistake under a short key is told once
     valid = list(fields())
     for problem in error.errors():
         # Union members ("int", "tuple") are part of pydantic's location but mean nothing to a user.
         key = ".".join(str(part) for part in problem["loc"] if str(part).isidentifier())
         key = next((k for k in sorted(valid, key=len, reverse=True) if key == k or key.startswith(k + ".")), key)
         if problem["type"] == "extra_forbidden":
-            parts.append(f"unknown key {key!r}{did_you_mean(key, valid)}")
+            found.setdefault(f"unknown key {key!r}{did_you_mean(key, [*valid, *short_keys()])}", []).append("")
         else:
             message = problem["msg"].removeprefix("Value error, ")
             given = f" (given {problem['input']!r})" if key and not isinstance(problem["input"], dict) else ""
-            parts.append(f"{key}: {message}{given}" if key else message)
-    return (f"{source}: " if source else "") + "; ".join(dict.fromkeys(parts))
+            found.setdefault(message + given, []).append(key)
+    parts = []
+    for message, keys in found.items():
+        for short, stands_for in short_keys().items():
+            if len(stands_for) > 1 and set(stands_for) <= set(keys):
+                keys = [short, *(key for key in keys if key not in stands_for)]
+        parts += [f"{key}: {message}" if key else message for key in dict.fromkeys(keys)]
+    return (f"{source}: " if source else "") + "; ".join(parts)

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semiseg.config.read import Config
-from semiseg.contrastive import ContrastiveModule, rows
-from semiseg.losses import class_means, entropy, weighted_cross_entropy
+from semiseg.methods.base import StepCost
 from semiseg.networks import SegmentationNetwork
 from semiseg.networks.backbones.efficientnet_lite import DepthwiseSeparable, InvertedResidual
 from semiseg.networks.backbones.resnet import BasicBlock, Bottleneck
-from semiseg.networks.segmentation import Output, upsample
+from semiseg.networks.segmentation import Output
 
 BLOCKS = (BasicBlock, Bottleneck, DepthwiseSeparable, InvertedResidual)  # what activation checkpointing goes by
 
 
 def kept_for_backward(
-    config: Config,
-    student: SegmentationNetwork,
-    contrast: ContrastiveModule | None,
-    parts: Sequence[int],
-    size: tuple[int, int],
+    config: Config, student: SegmentationNetwork, step: StepCost, size: tuple[int, int]
 ) -> tuple[int, int]:
     """Bytes kept at the step's peak, and those of the largest single tensor among them.
 
@@ -34,13 +28,13 @@ def kept_for_backward(
 
     Args:
         config: precision and the two options are read.
-        student, contrast: on the meta device; contrast is None where the step has none.
-        parts: images of the labelled batch, then of every view.
+        student: a learner on the meta device.
+        step: images of each of its passes, and the losses on its output.
         size: (height, width) of the crop in pixels.
     """
-    t = config.training
-    modules = [m for m in (student, contrast) if m is not None]
-    own = {s.untyped_storage()._cdata for m in modules for s in (*m.parameters(), *m.buffers())}
+    t, parts = config.training, step.student
+    modules = [student, *step.modules.values()]
+    known = {s.untyped_storage()._cdata for m in modules for s in (*m.parameters(), *m.buffers())}
 
     def images(count: int) -> Tensor:
         return torch.empty(count, 3, *size, device="meta")
@@ -49,10 +43,11 @@ def kept_for_backward(
     with torch.no_grad():
         whole = student(images(sum(parts)))
     passes = list(parts) if t.passes == "in_turn" else [sum(parts)]
-    in_passes = [_kept(own, lambda n=n: student(images(n))) for n in passes]  # type: ignore[misc]
-    in_losses = _kept(own, lambda: _losses(config, contrast, whole, sum(parts), size))
+    in_passes = [_kept(known, lambda n=n: student(images(n))) for n in passes]  # type: ignore[misc]
+    output = Output(*(maps.detach().requires_grad_() for maps in whole))
+    in_losses = _kept(known, lambda: step.losses(output, size))
     if t.activation_checkpointing:
-        again = max((sum(_kept(own, run).values()) for run in _blocks(student, images(max(passes)))), default=0)
+        again = max((sum(_kept(known, run).values()) for run in _blocks(student, images(max(passes)))), default=0)
     else:
         again = 0
     peak = max(sum(kept.values()) for kept in in_passes) + again + sum(in_losses.values())
@@ -62,14 +57,14 @@ def kept_for_backward(
     return (peak // 2, largest // 2) if t.precision != "fp32" else (peak, largest)
 
 
-def _kept(own: set[int], run: Callable[[], Any]) -> dict[int, int]:
+def _kept(known: set[int], run: Callable[[], Any]) -> dict[int, int]:
     """Bytes of every storage that autograd saves while ``run`` runs, those of parameters left out."""
     kept: dict[int, int] = {}
     alive: list[Tensor] = []  # storages of meta tensors are told apart by address, so none may be freed meanwhile
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage._cdata not in own:
+        if storage._cdata not in known:
             kept[storage._cdata] = storage.nbytes()
             alive.append(tensor)
         return tensor
@@ -77,28 +72,6 @@ def _kept(own: set[int], run: Callable[[], Any]) -> dict[int, int]:
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         alive.append(run())
     return kept
-
-
-def _losses(
-    config: Config, contrast: ContrastiveModule | None, whole: Output, count: int, size: tuple[int, int]
-) -> Tensor:
-    """The step's losses on the student's output, as far as they keep tensors."""
-    output = Output(*(maps.detach().requires_grad_() for maps in whole))
-    labels = torch.zeros(count, *size, dtype=torch.int64, device="meta")
-    logits = upsample(output.logits, size)
-    loss = weighted_cross_entropy(logits, labels)
-    if config.method.name == "memory_bank":
-        loss = loss + entropy(logits)
-    if contrast is None:
-        return loss
-    v = rows(contrast.at_stride(output.features, size[0]))
-    p = contrast.prediction(contrast.projection(v))
-    for vectors, network in ((p, contrast.attention_p), (contrast.bank.slots.flatten(0, 1), contrast.attention_z)):
-        hidden = network.weight1[0] @ vectors.T  # a row passes the network of its class only
-        scores = (network.weight2[0] @ F.leaky_relu(hidden)).sigmoid()
-        flat = torch.zeros(len(vectors), dtype=torch.int64, device="meta")
-        loss = loss + class_means(vectors, flat, scores, contrast.num_classes)[0].sum()
-    return loss
 
 
 def _blocks(student: SegmentationNetwork, images: Tensor) -> list[Callable[[], Any]]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from semiseg.config.read import Config
 from semiseg.runs.metrics import read_metrics
+from semiseg.runtime.plugins import method_class
 from semiseg.runtime.version import machine, versions
 
 
@@ -95,7 +96,7 @@ def _run(path: Path, key: dict[str, Any], config: Config, command: str, keep: bo
         ),
         "iou_last": [None if v is None else round(100 * v, 2) for v in evaluation["last"]["iou"]],
         "last_losses": {k: v for k, v in training[-1].items() if isinstance(v, float)},
-        "last_bank": {k: v for k, v in validation[-1].items() if k.startswith("bank_")},
+        "last_measures": {k: validation[-1].get(k) for k in method_class(config.method.name).measured},
         "iterations": evaluation["iterations"],
         "seconds": round(result.seconds, 1),
         "resumed": resume,

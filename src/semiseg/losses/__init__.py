@@ -1,7 +1,18 @@
-"""The four terms of eq. 1: weighted cross-entropy (eqs. 3, 4, 6), entropy (eq. 7), contrastive (eqs. 8-11)."""
+"""The four terms of eq. 1: weighted cross-entropy (eqs. 3, 4, 6), entropy (eq. 7), contrastive (eqs. 8-11).
 
+And those of the compared methods: consistency (French et al., 2020).
+"""
+
+from semiseg.losses.consistency import consistency
 from semiseg.losses.contrastive import class_means, contrastive_loss, normalised_weights
 from semiseg.losses.cross_entropy import weighted_cross_entropy
 from semiseg.losses.entropy import entropy
 
-__all__ = ["class_means", "contrastive_loss", "entropy", "normalised_weights", "weighted_cross_entropy"]
+__all__ = [
+    "class_means",
+    "consistency",
+    "contrastive_loss",
+    "entropy",
+    "normalised_weights",
+    "weighted_cross_entropy",
+]

@@ -1,18 +1,6 @@
-"""Methods: what one training step does. A plain dict of names; each file stands for one method."""
+"""Methods: what one training step does. Each file here is one method; installed packages add theirs by entry points."""
 
-from semiseg.methods.base import Batch, Method
-from semiseg.methods.classmix import ClassMix
-from semiseg.methods.cutmix import CutMix
-from semiseg.methods.mean_teacher import MeanTeacher
-from semiseg.methods.memory_bank import MemoryBankMethod
-from semiseg.methods.supervised import Supervised
+from semiseg.methods.base import Batch, Method, Needs, Step
+from semiseg.runtime.plugins import method_class, method_names
 
-METHODS: dict[str, type[Method]] = {
-    "supervised": Supervised,
-    "mean_teacher": MeanTeacher,
-    "cutmix": CutMix,
-    "classmix": ClassMix,
-    "memory_bank": MemoryBankMethod,
-}
-
-__all__ = ["METHODS", "Batch", "Method"]
+__all__ = ["Batch", "Method", "Needs", "Step", "method_class", "method_names"]

@@ -6,15 +6,25 @@ import torch
 from torch import Tensor
 
 from semiseg.augment.mixing import classmix_masks, paste
-from semiseg.augment.weak_strong import augment
+from semiseg.config.section import Probability, Section
+from semiseg.data.base import IGNORE
 from semiseg.losses import weighted_cross_entropy
-from semiseg.methods.base import IGNORE, Batch, Method, colour_only, geometry_only
+from semiseg.methods.base import Method, Pseudo, Step, Weights
 from semiseg.networks.segmentation import upsample
 from semiseg.pseudo_labels import pseudo_labels
 from semiseg.runtime.distributed import mean
-from semiseg.runtime.precision import at_least_single
 
-CONFIDENT = 0.968  # Olsson et al., section 3.3
+
+class ClassMixPseudo(Pseudo):
+    confidence_threshold: Probability = 0.968
+    """Confidence above which a pixel counts as confident (Olsson et al., section 3.3: 0.968)."""
+
+
+class ClassMixSettings(Section):
+    weights: Weights = Weights()
+    pseudo: ClassMixPseudo = ClassMixPseudo()
+
+    REFERENCE = {"pseudo.warmup": "ramp"}
 
 
 class ClassMix(Method):
@@ -24,29 +34,28 @@ class ClassMix(Method):
     pixels whose teacher confidence is above 0.968.
     """
 
-    def step(
-        self, labelled: Batch, unlabelled: Batch | None, iteration: int, generator: torch.Generator
-    ) -> dict[str, Tensor]:
-        assert unlabelled is not None
-        images, labels, _ = self.weak_view(labelled, iteration, generator)
-        self.counts.update(labels)
-        inside = unlabelled.without_padding(torch.zeros_like(unlabelled.labels))
-        seen, known, _ = augment(unlabelled.images, inside, None, geometry_only(self.strong), generator)
-        with torch.no_grad():
-            target, confidence = pseudo_labels(at_least_single(upsample(self.teacher(seen).logits, seen.shape[-2:])))
-        target = target.where(known != IGNORE, IGNORE)  # not on padding, nor on the border that a reduced image leaves
-        masks = classmix_masks(target, self.num_classes, generator)
-        mixed, target, confidence = paste(masks, seen, target, confidence)
-        mixed, _, _ = augment(mixed, target, None, colour_only(self.strong), generator)
+    settings = ClassMixSettings
+    terms = ("supervised", "pseudo")
+    watched = ("confident",)
 
-        logits = self.pass_student(images, mixed).logits
-        supervised = self.supervised(logits[: len(images)], labels, iteration)
-        threshold = self.config.pseudo.confidence_threshold
-        confident = mean((confidence > (CONFIDENT if threshold is None else threshold)).float().mean())
-        cross_entropy = weighted_cross_entropy(
-            upsample(logits[len(images) :], mixed.shape[-2:]), target, ignore_index=IGNORE
-        )
+    def losses(self, step: Step) -> dict[str, Tensor]:
+        x_l, y_l, _ = self.labelled_view(step)
+        # No pseudo-label on padding, nor on the border that a reduced image leaves.
+        inside = step.x_u.without_padding(torch.zeros_like(step.x_u.labels))
+        x_u, inside = self.views.geometry(step, step.x_u, inside)
+        y_u, confidence = pseudo_labels(self.teacher_logits(x_u))
+        y_u = y_u.where(inside != IGNORE, IGNORE)
+        masks = classmix_masks(y_u, self.num_classes, step.draws)
+        x_a, y_a, confidence = paste(masks, x_u, y_u, confidence)
+        x_a = self.views.colour(step, x_a, y_a)
+
+        logits_l, logits_u = self.pass_student(x_l, x_a).logits.tensor_split([len(x_l)])
+        supervised = self.supervised(logits_l, y_l, step.iteration)
+        confident = mean((confidence > self.own.pseudo.confidence_threshold).float().mean())
+        cross_entropy = weighted_cross_entropy(upsample(logits_u, x_a.shape[-2:]), y_a, ignore_index=IGNORE)
         pseudo = cross_entropy * confident
-        weight = self.config.weights.pseudo * self.warmup_factor(iteration)
-        loss = self.config.weights.supervised * supervised + weight * pseudo
+        loss = self.own.weights.supervised * supervised + self.pseudo_weight(step.iteration) * pseudo
         return {"loss": loss, "supervised": supervised, "pseudo": pseudo, "confident": confident}
+
+
+METHOD = ClassMix

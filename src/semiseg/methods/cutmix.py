@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from semiseg.augment.mixing import cutmix_masks, paste
-from semiseg.augment.weak_strong import augment
-from semiseg.methods.base import Batch, Method, consistency, geometry_only
-from semiseg.networks.segmentation import upsample
+from semiseg.config.section import Probability, Section
+from semiseg.losses import consistency
+from semiseg.methods.base import Method, Pseudo, Step, Weights
+from semiseg.methods.base.method import probabilities
 from semiseg.runtime.distributed import mean
-from semiseg.runtime.precision import at_least_single
 
-CONFIDENT = 0.97  # French et al., section 4
+
+class CutMixPseudo(Pseudo):
+    confidence_threshold: Probability = 0.97
+    """Confidence above which a pixel counts as confident (French et al., section 4: 0.97)."""
+
+
+class CutMixSettings(Section):
+    weights: Weights = Weights()
+    pseudo: CutMixPseudo = CutMixPseudo()
+
+    REFERENCE = {"pseudo.warmup": "ramp"}
 
 
 class CutMix(Method):
@@ -21,22 +30,22 @@ class CutMix(Method):
     One rectangle of half the area an image; r is the share of pixels whose mixed teacher confidence is above 0.97.
     """
 
-    def step(
-        self, labelled: Batch, unlabelled: Batch | None, iteration: int, generator: torch.Generator
-    ) -> dict[str, Tensor]:
-        assert unlabelled is not None
-        images, labels, _ = self.weak_view(labelled, iteration, generator)
-        self.counts.update(labels)
-        seen, _, _ = augment(unlabelled.images, unlabelled.labels, None, geometry_only(self.strong), generator)
-        masks = cutmix_masks(len(seen), seen.shape[-2], seen.shape[-1], generator).to(seen.device)
-        mixed, target = paste(masks, seen, self.teacher_probabilities(seen))
+    settings = CutMixSettings
+    terms = ("supervised", "pseudo")
+    watched = ("confident",)
 
-        logits = self.pass_student(images, mixed).logits
-        supervised = self.supervised(logits[: len(images)], labels, iteration)
-        prediction = at_least_single(upsample(logits[len(images) :], mixed.shape[-2:])).softmax(dim=1)
-        threshold = self.config.pseudo.confidence_threshold
-        confident = mean((target.amax(dim=1) > (CONFIDENT if threshold is None else threshold)).float().mean())
-        pseudo = consistency(prediction, target) * confident
-        weight = self.config.weights.pseudo * self.warmup_factor(iteration)
-        loss = self.config.weights.supervised * supervised + weight * pseudo
+    def losses(self, step: Step) -> dict[str, Tensor]:
+        x_l, y_l, _ = self.labelled_view(step)
+        x_u, _ = self.views.geometry(step, step.x_u)
+        masks = cutmix_masks(len(x_u), x_u.shape[-2], x_u.shape[-1], step.draws).to(x_u.device)
+        x_a, target = paste(masks, x_u, self.teacher_logits(x_u).softmax(dim=1))
+
+        logits_l, logits_u = self.pass_student(x_l, x_a).logits.tensor_split([len(x_l)])
+        supervised = self.supervised(logits_l, y_l, step.iteration)
+        confident = mean((target.amax(dim=1) > self.own.pseudo.confidence_threshold).float().mean())
+        pseudo = consistency(probabilities(logits_u, x_a.shape[-2:]), target) * confident
+        loss = self.own.weights.supervised * supervised + self.pseudo_weight(step.iteration) * pseudo
         return {"loss": loss, "supervised": supervised, "pseudo": pseudo, "confident": confident}
+
+
+METHOD = CutMix

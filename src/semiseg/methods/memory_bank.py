@@ -2,80 +2,86 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
-from semiseg.augment.weak_strong import augment
 from semiseg.config.read import Config
-from semiseg.contrastive import ContrastiveModule
+from semiseg.config.section import Section
+from semiseg.contrastive import ContrastiveConfig, ContrastiveModule, rows
+from semiseg.contrastive.cost import contrastive_flops, contrastive_kept
+from semiseg.data.base import IGNORE
 from semiseg.losses import entropy, weighted_cross_entropy
-from semiseg.memory_bank import bank_similarity
-from semiseg.methods.base import IGNORE, Batch, Method
+from semiseg.memory_bank import MemoryBank, bank_similarity
+from semiseg.methods.base import Method, ParameterGroup, Step, StepCost, StoredVectors
+from semiseg.methods.base.cost import with_entropy
+from semiseg.methods.base.settings import EntropyLoss, FourWeights, WeightedPseudo
 from semiseg.networks import SegmentationNetwork
-from semiseg.networks.segmentation import upsample
+from semiseg.networks.segmentation import Output, upsample
 from semiseg.pseudo_labels import confidence_weights, pseudo_labels
 from semiseg.runtime.precision import at_least_single
 
 
+class MemoryBankSettings(Section):
+    weights: FourWeights = FourWeights()
+    pseudo: WeightedPseudo = WeightedPseudo()
+    contrastive: ContrastiveConfig = ContrastiveConfig()
+    loss: EntropyLoss = EntropyLoss()
+
+    REFERENCE = {
+        "pseudo.warmup": "ramp",
+        "loss.entropy_base": "classes",
+        "loss.entropy_valid_only": True,
+        **{f"contrastive.{key}": value for key, value in ContrastiveConfig.REFERENCE.items()},
+    }
+
+
 class MemoryBankMethod(Method):
-    """Alonso et al., ICCV 2021: eq. 1 with all four terms; see :meth:`step`."""
+    """Alonso et al., ICCV 2021: eq. 1, L = λ_sup L_sup + λ_pseudo L_pseudo + λ_ent L_ent + λ_contr L_contr."""
+
+    settings = MemoryBankSettings
+    terms = ("supervised", "pseudo", "entropy", "contrastive")
+    watched = ("confidence", "bank_filled")
+    measured = ("bank_within", "bank_between")
 
     def __init__(self, config: Config, student: SegmentationNetwork, labelled: int) -> None:
         super().__init__(config, student, labelled)
         self.contrast = ContrastiveModule(
-            self.config.contrastive, student.feature_dim, self.num_classes, labelled, config.training.batch_size
+            self.own.contrastive, student.feature_dim, self.num_classes, labelled, config.training.batch_size
         )
 
-    def step(
-        self, labelled: Batch, unlabelled: Batch | None, iteration: int, generator: torch.Generator
-    ) -> dict[str, Tensor]:
-        """Eq. 1: L = λ_sup L_sup + λ_pseudo L_pseudo + λ_ent L_ent + λ_contr L_contr."""
-        assert unlabelled is not None
-        weights, loss = self.config.weights, self.config.loss
-        warm = iteration < self.warmup
-
-        x_l, y_l, y_target = self.weak_view(labelled, iteration, generator)
+    def losses(self, step: Step) -> dict[str, Tensor]:
+        i, x_u, weights = step.iteration, step.x_u, self.own.weights
+        x_l, y_l, y_target = self.labelled_view(step)
         with torch.no_grad():
-            teacher = self.teacher(torch.cat([x_l, unlabelled.images]))
-            teacher_l = type(teacher)(*(part[: len(x_l)] for part in teacher))
-            logits_u = upsample(teacher.logits[len(x_l) :], unlabelled.images.shape[-2:])
+            assert self.teacher is not None
+            teacher = self.teacher(torch.cat([x_l, x_u.images]))
+            logits_u = upsample(teacher.logits[len(x_l) :], x_u.images.shape[-2:])
             y_u, confidence = pseudo_labels(at_least_single(logits_u))  # eq. 5, on the un-augmented crop
-            y_u = unlabelled.without_padding(y_u)
-        self.counts.update(y_l)
-        if not warm:  # before that the pseudo-labels are noise
+            y_u = x_u.without_padding(y_u)
+        if i >= self.warmup:  # before that the pseudo-labels are noise
             self.counts.update(y_u)
-        alpha = self.class_weights(iteration)
+        alpha = self.class_weights(i)
 
-        views = [
-            self.strong_view(unlabelled.images, y_u, confidence, iteration, generator)
-            for _ in range(self.config.pseudo.views)
-        ]
+        views = [self.views.strong(step, x_u.images, y_u, confidence) for _ in range(self.own.pseudo.views)]
         y_a = torch.cat([view[1] for view in views])
-        beta = confidence_weights(torch.cat([view[2] for view in views]), self.config.pseudo.sharpness)
+        beta = confidence_weights(torch.cat([view[2] for view in views]), self.own.pseudo.sharpness)
 
         student = self.pass_student(x_l, *(view[0] for view in views))
         logits_a = upsample(student.logits[len(x_l) :], y_a.shape[-2:])
-        supervised = self.supervised(student.logits[: len(x_l)], y_l, iteration)  # eq. 4
+        supervised = self.supervised(student.logits[: len(x_l)], y_l, i)  # eq. 4
         # The A views have one size, so the mean over all of them is 1/A of the sum of eqs. 6 and 7.
         pseudo = weighted_cross_entropy(logits_a, y_a, alpha, beta, IGNORE)
-        valid = (y_a != IGNORE) if loss.entropy_valid_only else None
-        spread = entropy(logits_a, valid, loss.entropy_base, across_processes=True)
-
-        zero = supervised.new_zeros(())
-        contrastive = zero
-        if weights.contrastive > 0:
-            student_l = type(student)(*(part[: len(x_l)].detach() for part in student))
-            if iteration >= self.warmup * self.config.contrastive.bank_start:
-                source = teacher_l if self.config.contrastive.teacher_features else student_l
-                self.contrast.fill_bank(source, y_target, generator)
-            if not warm:
-                contrastive = self.contrast.loss(student.features, torch.cat([y_l, y_a]), len(x_l))
+        valid = (y_a != IGNORE) if self.own.loss.entropy_valid_only else None
+        spread = entropy(logits_a, valid, self.own.loss.entropy_base, across_processes=True)
+        contrastive = self.contrastive(step, teacher, student, y_target, torch.cat([y_l, y_a]), len(x_l))
 
         total = (
             weights.supervised * supervised
-            + weights.pseudo * self.warmup_factor(iteration) * pseudo
+            + self.pseudo_weight(i) * pseudo
             + weights.entropy * spread
-            + (zero if warm else weights.contrastive * contrastive)
+            + (weights.contrastive * contrastive if i >= self.warmup else contrastive.new_zeros(()))
         )
         return {
             "loss": total,
@@ -87,28 +93,56 @@ class MemoryBankMethod(Method):
             "bank_filled": self.contrast.bank.counts.sum() / (self.num_classes * self.contrast.bank.size),
         }
 
+    def contrastive(
+        self, step: Step, teacher: Output, student: Output, y_target: Tensor, labels: Tensor, labelled: int
+    ) -> Tensor:
+        """Fill the bank from the labelled crops, then L_contr (section 3.4); 0 during the warm-up."""
+        config = self.own.contrastive
+        if self.own.weights.contrastive > 0:
+            if step.iteration >= self.warmup * config.bank_start:
+                source = teacher if config.teacher_features else student
+                first = Output(*(part[:labelled].detach() for part in source))
+                self.contrast.fill_bank(first, y_target, step.draws)
+            if step.iteration >= self.warmup:
+                return self.contrast.loss(student.features, labels, labelled)
+        return student.logits.new_zeros(())
+
+    def averages(self) -> list[tuple[nn.Module, nn.Module]]:
+        """f_ξ, g_ξ and S_ξ follow f_θ, g_θ and S_θ (eq. 2)."""
+        contrast = self._modules.get("contrast")  # train() runs once before it exists
+        return [*super().averages(), *(contrast.teacher_pairs() if isinstance(contrast, ContrastiveModule) else [])]
+
+    def groups(self) -> list[ParameterGroup]:
+        heads = [p for p in self.contrast.parameters() if p.requires_grad]
+        return [*super().groups(), ParameterGroup("heads", heads, self.training_config.lr_multipliers.heads)]
+
     def measures(self) -> dict[str, float | None]:
-        """``bank_within`` and ``bank_between``, see :func:`semiseg.memory_bank.bank_similarity`."""
+        """How alike the bank's vectors are, see :func:`semiseg.memory_bank.bank_similarity`."""
         bank = self.contrast.bank
         within, between = bank_similarity(bank.vectors, bank.labels, bank.num_classes)
         return {"bank_within": within, "bank_between": between}
 
-    def strong_view(
-        self, images: Tensor, labels: Tensor, confidence: Tensor, iteration: int, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """x_u^a of eq. 6: strong augmentation, then ClassMix, of image, pseudo-label and confidence together."""
-        images, labels, moved = augment(images, labels, confidence, self.strong, generator)
-        assert moved is not None
-        mixed = self.mix(labels, self.strong.classmix, iteration, generator, images, labels, moved)
-        return mixed[0], mixed[1], mixed[2]
+    def distance(self, features: Tensor, height: int) -> Tensor | None:
+        if not int(self.contrast.bank.counts.sum()):
+            return None
+        z = self.contrast.teacher_projection(rows(self.contrast.at_stride(features, height)))
+        return self.contrast.bank.distance(z)
 
-    def teacher_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
-        """f_ξ, g_ξ and S_ξ follow f_θ, g_θ and S_θ (eq. 2)."""
-        contrast = self._modules.get("contrast")  # train() runs once before it exists
-        heads = contrast.teacher_pairs() if isinstance(contrast, ContrastiveModule) else []
-        return [*super().teacher_pairs(), *heads]
+    @classmethod
+    def stored_vectors(cls, state: Mapping[str, Tensor]) -> StoredVectors | None:
+        bank = MemoryBank.from_state(state, "contrast.bank.")
+        return None if bank is None else StoredVectors(bank.vectors.float(), bank.labels, bank.counts.tolist(), bank.size)
 
-    def trainable_parameters(self) -> dict[str, list[nn.Parameter]]:
-        groups = super().trainable_parameters()
-        groups["heads"] = [p for p in self.contrast.parameters() if p.requires_grad]
-        return groups
+    def cost(self, labelled: int, unlabelled: int) -> StepCost:
+        """Two views of each crop, teacher features of labelled crops too, heads, attention and distances."""
+        passes = StepCost((labelled, *[unlabelled] * self.own.pseudo.views), labelled + unlabelled, losses=with_entropy)
+        if self.own.weights.contrastive == 0:  # the module is not run then
+            return passes
+        return passes._replace(
+            modules={"heads and attention": self.contrast},
+            flops=lambda output, size: contrastive_flops(self.contrast, output, size),
+            losses=lambda output, size: with_entropy(output, size) + contrastive_kept(self.contrast, output, size),
+        )
+
+
+METHOD = MemoryBankMethod

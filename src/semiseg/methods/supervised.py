@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from semiseg.methods.base import Batch, Method
+from semiseg.methods.base import Method, Needs, Step
 
 
 class Supervised(Method):
     """L = L_sup (eq. 4) with weak augmentation; unlabelled images are not touched."""
 
-    needs_unlabelled = False
-    needs_teacher = False
+    needs = Needs(unlabelled=False)
+    keeps_teacher = False
+    terms = ("supervised",)
 
-    def step(
-        self, labelled: Batch, unlabelled: Batch | None, iteration: int, generator: torch.Generator
-    ) -> dict[str, Tensor]:
-        images, labels, _ = self.weak_view(labelled, iteration, generator)
-        self.counts.update(labels)
-        loss = self.supervised(self.student(images).logits, labels, iteration)
+    def losses(self, step: Step) -> dict[str, Tensor]:
+        x_l, y_l, _ = self.labelled_view(step)
+        loss = self.supervised(self.student(x_l).logits, y_l, step.iteration)
         return {"loss": loss, "supervised": loss}
+
+
+METHOD = Supervised

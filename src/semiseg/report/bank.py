@@ -7,9 +7,10 @@ from typing import Any
 import torch
 
 from semiseg.memory_bank import bank_similarity
+from semiseg.methods.base import StoredVectors
 from semiseg.report.charts import MARKERS, Cell, Chart, Table, bars, colour_of, layout, plain
 from semiseg.report.content import same_classes
-from semiseg.report.facts import Bank, RunFacts
+from semiseg.report.facts import RunFacts
 from semiseg.report.projection import principal_components
 
 MOST_POINTS = 1500
@@ -36,7 +37,7 @@ def bank_charts(runs: list[RunFacts]) -> list[Chart]:
     return charts
 
 
-def _projection(key: str, title: str, classes: tuple[str, ...], bank: Bank, wide: bool) -> Chart:
+def _projection(key: str, title: str, classes: tuple[str, ...], bank: StoredVectors, wide: bool) -> Chart:
     places, shares = principal_components(bank.vectors)
     most = max(1, MOST_POINTS // len(classes))
     traces: list[dict[str, Any]] = []
@@ -85,7 +86,7 @@ def _projection(key: str, title: str, classes: tuple[str, ...], bank: Bank, wide
     )
 
 
-def _alike(bank: Bank, num_classes: int) -> str:
+def _alike(bank: StoredVectors, num_classes: int) -> str:
     within, between = bank_similarity(bank.vectors, bank.labels, num_classes)
     if within is None or between is None:
         return ""

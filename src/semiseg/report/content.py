@@ -5,27 +5,28 @@ from __future__ import annotations
 from semiseg.report.charts import Chart, Curves, bars, heat_map
 from semiseg.report.facts import RunFacts
 
-TERMS = ("loss", "supervised", "pseudo", "entropy", "contrastive")
-
 
 def loss_charts(runs: list[RunFacts]) -> list[Chart]:
     """One run: its terms in one chart, logarithmic. Several: a chart a term, one line a run."""
-    present = [term for term in TERMS if any(term in row for run in runs for row in run.kind("train"))]
+    terms = dict.fromkeys(["loss", *(term for run in runs for term in run.terms)])
+    present = [term for term in terms if any(term in row for run in runs for row in run.kind("train"))]
     if not present:
         return []
-    note = "Terms of eq. 1 before their λ, averaged over the steps between two lines of the log."
+    note = "Terms of the loss before their λ (eq. 1), averaged over the steps between two lines of the log."
+    alone = [run.terms for run in runs if len(run.terms) == 1]
+    the_loss_itself = alone[0] if len(alone) == len(runs) else ()  # a single term without a weight is the loss
     if len(runs) == 1:
         curves = Curves("loss", "losses", "loss", log=True)
         for number, term in enumerate(present):
-            if term == "supervised" and runs[0].method == "supervised":
-                continue  # the loss itself
+            if term in the_loss_itself:
+                continue
             # Zero means "not begun" (warm-up) and has no logarithm.
             values = {step: value or None for step, value in _series(runs[0], "train", term).items()}
             curves.add(term if term != "loss" else "loss (sum)", values, number, number)
         return [curves.chart(note=note)]
     charts = []
     for term in present:
-        if term == "supervised" and not any(run.semi_supervised for run in runs):
+        if term in the_loss_itself:
             continue
         curves = Curves(f"loss-{term}", "loss (sum of all terms)" if term == "loss" else f"{term} term", "loss")
         for run in runs:

@@ -8,16 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from semiseg.class_balance import class_weights
 from semiseg.config.read import Config
 from semiseg.data.splits.lists import ANY_NAME
 from semiseg.errors import SemisegError, UsageError
-from semiseg.memory_bank import MemoryBank
-from semiseg.methods import METHODS
+from semiseg.methods.base import Needs, StoredVectors
 from semiseg.runs import checkpoint
 from semiseg.runs.metrics import read_metrics
+from semiseg.runtime.plugins import method_class
 
 
 @dataclass(frozen=True)
@@ -39,16 +37,6 @@ class Score:
         return [None if value is None else 100 * value for value in self.values["iou"]]
 
 
-@dataclass(frozen=True)
-class Bank:
-    """The memory bank of a checkpoint: vectors (M, D) float32 by class, their labels (M,), counts (C,) and size ψ."""
-
-    vectors: Tensor
-    labels: Tensor
-    counts: list[int]
-    size: int
-
-
 @dataclass
 class RunFacts:
     """A run folder as far as it can be read. ``remarks`` say in one line each what could not."""
@@ -63,7 +51,7 @@ class RunFacts:
     labelled: list[str] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
     scores: dict[str, Score] = field(default_factory=dict)  # last, best, last_teacher as far as known
-    bank: Bank | None = None
+    bank: StoredVectors | None = None
     class_counts: list[float] = field(default_factory=list)
     class_weights: list[float] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)  # what evaluation.json says beside the scores
@@ -75,8 +63,15 @@ class RunFacts:
         return self.config.method.name
 
     @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of the losses that its method returns."""
+        names: tuple[str, ...] = method_class(self.method).terms
+        return names
+
+    @property
     def semi_supervised(self) -> bool:
-        return METHODS[self.method].needs_unlabelled
+        needs: Needs = method_class(self.method).needs
+        return needs.unlabelled
 
     @property
     def finished(self) -> bool:
@@ -187,9 +182,4 @@ def _read_checkpoint(run: RunFacts) -> None:
     if "counts.counts" in method:
         counts = method["counts.counts"]
         run.class_counts, run.class_weights = counts.tolist(), class_weights(counts).tolist()
-    if "contrast.bank.slots" in method:
-        classes, size, dim = method["contrast.bank.slots"].shape
-        bank = MemoryBank(classes, dim, size)
-        prefix = "contrast.bank."
-        bank.load_state_dict({k.removeprefix(prefix): v for k, v in method.items() if k.startswith(prefix)})
-        run.bank = Bank(bank.vectors.float(), bank.labels, bank.counts.tolist(), size)
+    run.bank = method_class(run.method).stored_vectors(method)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from semiseg import __version__
-from semiseg.config.keys import value_of
+from semiseg.config.keys import used_fields, value_of
 from semiseg.config.read import Config, fields
 from semiseg.report.charts import Cell, Table
 from semiseg.report.facts import RunFacts
@@ -28,16 +28,17 @@ class Setting:
 
 
 def settings(runs: list[RunFacts]) -> list[Setting]:
-    """Every key that changes a run, in the order of docs/configuration.md."""
+    """Every key that changes one of the runs, in the order of docs/configuration.md."""
     default = Config()
+    read = {key for run in runs for key in used_fields(run.config, fields())}
     found = []
     for key in fields():
-        if key in DESCRIPTIONS:
+        if key in DESCRIPTIONS or key not in read:
             continue
         usual = value_of(default, key)
-        own = [value_of(run.config, key) for run in runs]
-        shown = [str(value) for value in own]
-        found.append(Setting(key, str(usual), shown, [value != usual for value in own], len(set(shown)) > 1))
+        values = [value_of(run.config, key) for run in runs]
+        shown = [str(value) for value in values]
+        found.append(Setting(key, str(usual), shown, [value != usual for value in values], len(set(shown)) > 1))
     return found
 
 
@@ -45,7 +46,7 @@ def versions(runs: list[RunFacts]) -> Table:
     """Versions each run was trained with, as far as its summary says, and those of this report."""
     rows: list[list[Cell]] = []
     for run in runs:
-        then = run.summary.get("versions", {})
-        rows.append([run.name, then.get("semiseg"), then.get("torch"), then.get("python")])
+        trained_with = run.summary.get("versions", {})
+        rows.append([run.name, *(trained_with.get(name) for name in ("semiseg", "torch", "python"))])
     rows.append(["this report", __version__, torch.__version__, platform.python_version()])
     return Table(["", "semiseg", "torch", "Python"], rows)

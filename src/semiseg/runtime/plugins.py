@@ -5,14 +5,18 @@ Only installed code is found: a configuration file names an entry point, never a
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 from semiseg.errors import SemisegError
 from semiseg.runtime.extras import first_line
 
 METHODS, DATASETS, BACKBONES = "semiseg.methods", "semiseg.datasets", "semiseg.backbones"
+FOLDER = Path(__file__).parents[1] / "methods"
 
 
 @cache
@@ -36,3 +40,24 @@ def load(group: str, name: str) -> Any:
             f"{name!r} of {group} comes from the package {package}, which cannot be imported ({first_line(error)}); "
             "repair or uninstall it"
         ) from error
+
+
+@cache
+def method_names() -> tuple[str, ...]:
+    """Names of all methods: the files of ``semiseg/methods/``, then what installed packages add; nothing is imported.
+
+    What methods share lies in sub-packages, so that a new file there is a new method and nothing else has to know it.
+    """
+    shipped = sorted(module.name for module in pkgutil.iter_modules([str(FOLDER)]) if not module.ispkg)
+    return (*shipped, *(name for name in installed(METHODS) if name not in shipped))
+
+
+def method_class(name: str) -> Any:
+    """The class of a method, imported here, since a configuration needs its settings: ``METHOD`` of the file.
+
+    Raises:
+        SemisegError: an installed package brings it and cannot be imported.
+    """
+    if (FOLDER / f"{name}.py").is_file():
+        return importlib.import_module(f"semiseg.methods.{name}").METHOD
+    return load(METHODS, name)

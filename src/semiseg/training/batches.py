@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -13,26 +13,47 @@ from semiseg.config.read import Config
 from semiseg.data.domains import TwoDomains
 from semiseg.data.loading import CropDataset, PositionedCrops, batches
 from semiseg.data.run_data import RunData
-from semiseg.errors import SemisegError
-from semiseg.methods import Batch
+from semiseg.data.stored_labels import StoredLabels
+from semiseg.errors import SemisegError, UsageError
+from semiseg.methods.base import Batch, Needs, Round
 from semiseg.runtime import distributed
-from semiseg.training.optimisation import share_of_batch
+from semiseg.training.clock import Clock
 
 Loaded = Iterator[dict[str, Any]]
 
 
 def to_batch(loaded: dict[str, Any], device: torch.device, layout: torch.memory_format) -> Batch:
-    """What a loader gives, on the device: images float32 (B, 3, H, W) in [0, 1], the rest as it is."""
-    images = loaded["image"].to(device, non_blocking=True).to(torch.float32).div_(255)
-    target, inside = (
-        loaded[name].to(device, non_blocking=True) if name in loaded else None for name in ("target", "inside")
-    )
-    labels = loaded["label"].to(device, non_blocking=True)
-    return Batch(images.contiguous(memory_format=layout), labels, target, inside)
+    """What a loader gives, on the device: images float32 (B, 3, H, W) in [0, 1], the rest as it is.
+
+    Two crops an image, (B, 2, …), become (2·B, …): first all first crops, then all second ones.
+    """
+
+    def moved(name: str) -> torch.Tensor | None:
+        if name not in loaded:
+            return None
+        values: torch.Tensor = loaded[name].to(device, non_blocking=True)
+        return values.transpose(0, 1).flatten(0, 1) if "corner" in loaded else values
+
+    images, labels = moved("image"), moved("label")
+    assert images is not None and labels is not None
+    images = images.to(torch.float32).div_(255).contiguous(memory_format=layout)
+    return Batch(images, labels, moved("target"), moved("inside"), moved("confidence"), moved("corner"))
+
+
+def share_of_batch(size: int, key: str) -> int:
+    """How many of the ``size`` crops of a step this process takes.
+
+    Raises:
+        UsageError: the batch cannot be divided evenly.
+    """
+    world = distributed.world()
+    if size % world:
+        raise UsageError(f"{key}={size} cannot be shared evenly by {world} processes; choose a multiple of {world}")
+    return size // world
 
 
 def one_line_errors(loaded: Iterable[dict[str, Any]]) -> Loaded:
-    """The same, but an unreadable file found by a worker is told as by this process, without the worker's traceback."""
+    """The same; a file that a worker could not read is one line, without the worker's traceback."""
     try:
         yield from loaded
     except SemisegError as error:
@@ -43,27 +64,29 @@ def one_line_errors(loaded: Iterable[dict[str, Any]]) -> Loaded:
 
 
 def training_batches(
-    config: Config, data: RunData, start: int, needs_unlabelled: bool, pin_memory: bool
+    config: Config,
+    data: RunData,
+    start: int,
+    stop: int,
+    needs: Needs,
+    pin_memory: bool = False,
+    stored: StoredLabels | None = None,
 ) -> tuple[Loaded, Loaded | None]:
-    """Labelled and unlabelled batches of the steps from ``start`` on, this process's share of each.
+    """Labelled and unlabelled batches of the steps ``start`` … ``stop`` - 1, this process's share of each.
 
     Args:
         config: sizes, seed, accumulation and workers are read.
         data: the image sets; with a source, labelled batches come from both domains (section 4.3.2).
-        start: the first step, since crops are functions of seed and position.
-        needs_unlabelled: whether the method looks at unlabelled images; None is returned for them otherwise.
+        start, stop: steps of the run, since crops are functions of seed and position.
+        needs: of the method; None is returned for unlabelled batches where it needs none.
         pin_memory: for copies to a CUDA device.
+        stored: pseudo-labels that unlabelled crops bring along.
 
     Raises:
         UsageError: a batch that the processes cannot share evenly.
     """
     c, t = config.data, config.training
-    first, last = start * t.accumulation, t.iterations * t.accumulation
-
-    def crops(indices: list[int], stream: str, labels: bool) -> CropDataset:
-        return CropDataset(
-            data.train, indices, c.crop, t.seed, stream, resize=c.resize, cache=c.cache, use_labels=labels
-        )
+    first, last = start * t.accumulation, stop * t.accumulation
 
     def loader(dataset: PositionedCrops, size: int) -> Loaded:
         return one_line_errors(batches(
@@ -71,19 +94,36 @@ def training_batches(
             world=distributed.world(),
         ))  # fmt: skip
 
-    target = crops(data.labelled, "labelled", True)
+    target = CropDataset(data.train, data.labelled, c.crop_size, t.seed, "labelled", resize=c.resize, cache=c.cache)
     pool: PositionedCrops = target
     if data.source is not None:
         source = CropDataset(
-            data.source, range(len(data.source)), c.crop, t.seed, "source", resize=c.source.resize, cache=c.cache
+            data.source, range(len(data.source)), c.crop_size, t.seed, "source", resize=c.source.resize, cache=c.cache
         )
-        pool = TwoDomains(target, source, c.source.sampling, t.batch_size, last)
+        pool = TwoDomains(target, source, c.source.sampling, t.batch_size, t.iterations * t.accumulation)
     labelled = loader(pool, share_of_batch(t.batch_size, "training.batch_size"))
-    if not needs_unlabelled:
+    if not needs.unlabelled:
         return labelled, None
     size = max(1, round(t.batch_size * t.unlabelled_ratio))
-    unlabelled = crops(data.unlabelled, "unlabelled", False)
+    unlabelled = CropDataset(
+        data.train, data.unlabelled, c.crop_size, t.seed, "unlabelled", resize=c.resize, cache=c.cache,
+        use_labels=False, crops=needs.crops, overlap=needs.overlap, stored=stored,
+    )  # fmt: skip
     return labelled, loader(unlabelled, share_of_batch(size, "batch_size * unlabelled_ratio"))
+
+
+def batches_on_device(
+    loaders: tuple[Loaded, Loaded | None], device: torch.device, layout: torch.memory_format, clock: Clock
+) -> Callable[[], tuple[Batch, Batch | None]]:
+    """A function that gives the next labelled and unlabelled batch on the device; the clock counts the waiting."""
+    labelled, unlabelled = loaders
+
+    def next_batches() -> tuple[Batch, Batch | None]:
+        with clock.waiting():
+            first = to_batch(next(labelled), device, layout)
+            return first, to_batch(next(unlabelled), device, layout) if unlabelled is not None else None
+
+    return next_batches
 
 
 @torch.no_grad()
@@ -101,7 +141,7 @@ def refresh_batch_norm(
         norm.momentum = None  # cumulative average
     c, t = config.data, config.training
     crops = CropDataset(
-        data.train, data.labelled, c.crop, t.seed, "refresh", resize=c.resize, cache=False, use_labels=False
+        data.train, data.labelled, c.crop_size, t.seed, "refresh", resize=c.resize, cache=False, use_labels=False
     )
     for batch in batches(crops, t.batch_size, 0, t.batch_norm_refresh, 0):
         student(to_batch(batch, device, layout).images)

@@ -57,8 +57,8 @@ class MetricsLog:
 class ProgressBar:
     """Losses, images/s, time left and the last mIoU: a live bar in a terminal, a line every 30 s elsewhere."""
 
-    def __init__(self, total: int, start: int, title: str, shown: bool = True) -> None:
-        self.total, self.start, self.title = total, start, title
+    def __init__(self, total: int, start: int, title: str, terms: Sequence[str], shown: bool = True) -> None:
+        self.total, self.start, self.title, self.terms = total, start, title, terms
         self.began = self.printed = time.monotonic()
         self.miou: float | None = None
         self.bar: Progress | None = None
@@ -77,9 +77,9 @@ class ProgressBar:
 
     def advance(self, iteration: int, losses: dict[str, float], images_per_second: float) -> None:
         """Show the state after ``iteration`` steps."""
-        terms = " ".join(f"{name} {losses[name]:.3f}" for name in losses if name != "bank_filled")
-        best = "" if self.miou is None else f" mIoU {self.miou:.1f}"
-        text = f"{terms} {images_per_second:.1f} img/s{best}"
+        terms = " ".join(f"{name} {losses[name]:.3f}" for name in self.terms if name in losses)
+        miou = "" if self.miou is None else f" mIoU {self.miou:.1f}"
+        text = f"{terms} {images_per_second:.1f} img/s{miou}"
         if self.bar is not None:
             self.bar.update(self.task, completed=iteration, text=text)
         elif self.shown and (time.monotonic() - self.printed > 30 or iteration == self.total):

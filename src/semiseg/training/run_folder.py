@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from semiseg import __version__
-from semiseg.config.keys import FREE_ON_RESUME, value_of
+from semiseg.config.keys import FREE_ON_RESUME, used_fields, value_of
 from semiseg.config.read import Config, fields
 from semiseg.data.run_data import RunData
 from semiseg.data.splits.lists import ANY_NAME
@@ -20,8 +20,8 @@ from semiseg.evaluation.confusion import EvaluationResult
 from semiseg.runs import checkpoint
 
 
-def prepare(config: Config, last: Path, resume: bool) -> bool:
-    """Whether there is a run to go on with; refuses to write over one.
+def prepare(config: Config, last: Path, resume: bool) -> dict[str, Any] | None:
+    """The checkpoint to go on from, read once and into main memory; None for a new run. Never writes over a run.
 
     Raises:
         UsageError: the folder is not empty, or holds a run and ``resume`` is off, or that run was configured
@@ -31,15 +31,19 @@ def prepare(config: Config, last: Path, resume: bool) -> bool:
     if not last.exists():
         if run_dir.exists() and any(run_dir.iterdir()) and not resume:
             raise UsageError(f"{run_dir} is not empty; choose another run_dir=, or --resume if it is a run")
-        return False
+        return None
     if not resume:
         raise UsageError(f"{run_dir} already holds a run; add --resume to go on, or choose another run_dir=")
-    saved = Config.parse(checkpoint.load(last)["config"])
-    changed = [key for key in fields() if key not in FREE_ON_RESUME and value_of(saved, key) != value_of(config, key)]
+    state = checkpoint.load(last)
+    saved = Config.parse(state["config"])
+    keys = used_fields(config, fields())
+    changed = [key for key in keys if key not in FREE_ON_RESUME and value_of(saved, key) != value_of(config, key)]
     if changed:
-        shown = ", ".join(f"{key} ({value_of(saved, key)} then, {value_of(config, key)} now)" for key in changed[:3])
+        shown = ", ".join(
+            f"{key} (was {value_of(saved, key)}, now {value_of(config, key)})" for key in changed[:3]
+        )
         raise UsageError(f"--resume with another configuration: {shown}; give the same values or another run_dir=")
-    return True
+    return state
 
 
 def data_facts(data: RunData) -> dict[str, list[Any]]:
@@ -65,8 +69,8 @@ def check_same_data(saved: dict[str, list[Any]], now: dict[str, list[Any]]) -> N
     for kind, (count, digest) in saved.items():
         if digest != now[kind][1]:
             raise UsageError(
-                f"--resume with other {kind} ({count} then, {now[kind][0]} now): give the run its list and folder back "
-                "or start anew with another run_dir="
+                f"--resume with other {kind} ({count} when it began, {now[kind][0]} now): restore the run's list and "
+                "folder, or start anew with another run_dir="
             )
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semiseg.config.read import ContrastiveConfig
+from semiseg.contrastive.config import ContrastiveConfig
 from semiseg.losses import contrastive_loss
 from semiseg.memory_bank import MemoryBank, feature_quality_filter, shortlist, vectors_per_image
 from semiseg.networks.class_attention import ClassAttention

@@ -1,0 +1,110 @@
+"""``method.*``: what all methods share. Each method's own section, ``method.<name>.*``, stands in its own file."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SerializerFunctionWrapHandler, create_model, field_validator, model_serializer
+
+from semiseg.config.section import Probability, Section
+from semiseg.errors import SemisegError, did_you_mean
+from semiseg.runtime import plugins
+
+
+class TeacherConfig(Section):
+    momentum_start: Probability = 0.995
+    """τ of eq. 2 at the first iteration (section 4.2)."""
+    momentum_end: Probability = 1.0
+    """τ at the last iteration (section 4.2)."""
+    ramp: bool = False
+    """Cap τ at 1 - 1/(i + 1), so that the first random weights are forgotten (Tarvainen and Valpola, 2017); for
+    short schedules."""
+    buffers: Literal["copy", "ema", "keep"] = "copy"
+    """BatchNorm statistics of the teacher: the student's, averaged like weights, or its own."""
+    batch_statistics: bool = False
+    """The teacher runs in training mode, on the statistics of its batch (authors' code)."""
+
+
+class ClassBalanceConfig(Section):
+    enabled: bool = True
+    """α_c = sqrt(f_m/f_c) in eq. 3; off for VOC (section 4.2)."""
+    after_warmup: bool = False
+    """Only after the warm-up (authors' code)."""
+
+
+class LossConfig(Section):
+    divisor: Literal["pixels", "weights"] = "pixels"
+    """Divisor of L_sup: N pixels (eq. 3) or Σα over valid pixels (authors' code)."""
+
+
+class AugmentConfig(Section):
+    weak: Literal["paper", "reference", "none"] = "paper"
+    """Augmentation of labelled crops: Table 1, or the authors' code's jitter."""
+    strong: Literal["paper", "reference", "weak"] = "paper"
+    """Augmentation of unlabelled crops: Table 1, the authors' code, or the weak set."""
+    classmix_rule: Literal["half", "reference"] = "half"
+    """Classes pasted by ClassMix: half of them, or floor(n/2) + 1 (authors' code)."""
+    classmix_exclude: Annotated[int, Field(ge=0)] | None = None
+    """A class never pasted: the background of VOC in the authors' code."""
+    classmix_after_warmup: bool = False
+    """ClassMix only after the warm-up (authors' code)."""
+
+
+class MethodConfig(Section):
+    """What all methods share. A complete one, see :func:`complete`, has a section for every installed method."""
+
+    name: str = "memory_bank"
+    """The method: supervised, mean_teacher, cutmix, classmix, memory_bank (the paper's), or one that an installed
+    package brings."""
+    profile: Literal["paper", "reference"] = "paper"
+    """The paper's text, or every known deviation of the authors' code."""
+    warmup: Probability = 2000 / 150000
+    """Share of the iterations with λ_pseudo = λ_contr = 0: the first 2 000 of 150 000 (section 4.2)."""
+    teacher: TeacherConfig = TeacherConfig()
+    class_balance: ClassBalanceConfig = ClassBalanceConfig()
+    loss: LossConfig = LossConfig()
+    augment: AugmentConfig = AugmentConfig()
+
+    @field_validator("name")
+    @classmethod
+    def _is_installed(cls, name: str) -> str:
+        names = plugins.method_names()
+        if name not in names:
+            raise ValueError(f"there is no such method{did_you_mean(name, names)}; choose one of {', '.join(names)}")
+        return name
+
+    @property
+    def settings(self) -> Any:
+        """The chosen method's own section, of the type that its class names."""
+        return getattr(self, self.name)
+
+    @model_serializer(mode="wrap")
+    def _chosen_method_only(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Other methods' sections are left out where nothing in them was set, so that a file needs no other package."""
+        values: dict[str, Any] = handler(self)
+        for name in set(plugins.method_names()) & set(values):
+            if name != self.name and getattr(self, name) == type(getattr(self, name))():
+                del values[name]
+        return values
+
+
+@cache
+def method_sections() -> dict[str, type[Section]]:
+    """The settings of every installed method by its name."""
+    return {name: plugins.method_class(name).settings for name in plugins.method_names()}
+
+
+@cache
+def complete() -> type[MethodConfig]:
+    """``MethodConfig`` with the section of every installed method.
+
+    Raises:
+        SemisegError: an installed method has a name that all methods' settings use already.
+    """
+    sections: dict[str, Any] = {}
+    for name, section in method_sections().items():
+        if name in MethodConfig.model_fields or name in ("weights", "pseudo", "contrastive"):
+            raise SemisegError(f"an installed package calls its method {name!r}, a section of all methods; rename it")
+        sections[name] = (section, section())
+    return create_model("MethodConfig", __base__=MethodConfig, __module__=__name__, **sections)

@@ -1,0 +1,26 @@
+"""``network.*``: architecture, backbone and its weights."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from semiseg.config.section import Count, Section
+
+
+class NetworkConfig(Section):
+    architecture: str = "deeplabv2"
+    """deeplabv2 or deeplabv3plus (section 4.2)."""
+    backbone: str = "resnet101"
+    """resnet18/34/50/101, efficientnet_lite0, timm:NAME or dinov2:small|base; the paper: resnet101 (v2), resnet50
+    (v3+)."""
+    pretrained: str = "imagenet"
+    """none, imagenet, coco (DeepLabv2-ResNet-101) or a file with weights (Table 2: ImageNet or COCO)."""
+    output_stride: Literal[8, 16] = 8
+    """Input pixels per feature of the backbone (section 4.2: 8)."""
+    batch_norm: Literal["train", "frozen", "frozen_affine"] = "train"
+    """Backbone's BatchNorm: ordinary; all of it frozen; or batch statistics with fixed affine parameters
+    (authors' code)."""
+    decoder_channels: Count = 256
+    """Width of the DeepLabv3+ decoder (DeepLabv3+ paper: 256)."""
+    aspp: Literal["paper", "reference"] = "paper"
+    """DeepLabv2 classifier: four summed dilated branches, or the first two as in the authors' code."""

@@ -1,0 +1,53 @@
+"""Settings of the contrastive module: ψ, φ, widths, the switches of Table 8 and of the authors' code."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from semiseg.config.section import Count, Probability, Section
+
+
+class ContrastiveConfig(Section):
+    bank_size: Count = 256
+    """ψ, vectors per class (section 4.2, Table 7)."""
+    dim: Count = 256
+    """Width of heads and attention networks (section 4.2)."""
+    quality_threshold: Probability = 0.95
+    """φ of the feature quality filter (section 4.2)."""
+    quality_filter: bool = True
+    """Feature quality filter before the bank (Table 8: FQF)."""
+    attention: bool = True
+    """Class-specific attention weights and ranking (Table 8: S_c); without it w = 1 and the bank takes random
+    vectors."""
+    teacher_features: bool = True
+    """The bank stores teacher features (Table 8: f_ξ); otherwise the student's."""
+    bank_weights: Literal["attention", "ones"] = "attention"
+    """w_z by eq. 8, or constant 1 (authors' code)."""
+    bank_keep: Literal["highest", "lowest"] = "highest"
+    """Which end of the ranking enters the bank (section 3.4: highest; authors' code: lowest)."""
+    ranking: Literal["projection", "prediction"] = "projection"
+    """Attention network of the teacher that ranks: the projection's S_{c,ξ} (section 3.4) or the prediction's
+    (authors' code)."""
+    bank_scope: Literal["image", "batch"] = "image"
+    """K = max(1, ψ/|X_l|) vectors per image and class (section 4.2), or batch·round(ψ/|X_l|) over the batch
+    (authors' code)."""
+    separate: bool = False
+    """One loss over labelled and one over unlabelled vectors, each with λ_contr (authors' code)."""
+    bank_start: Probability = 0.0
+    """Share of the warm-up after which the bank starts to fill (authors' code: 0.5)."""
+    max_pixels_per_class: Count | None = None
+    """At most so many pixels of each class, drawn at random among the labelled and among the unlabelled ones, go
+    through the heads at a step; None: all (the paper)."""
+    feature_stride: Literal["paper", "network"] = "paper"
+    """Contrast features at output stride 8 at the finest (section 4.2), or at the network's own, 4 for DeepLabv3+
+    (authors' code)."""
+
+    REFERENCE = {
+        "bank_weights": "ones",
+        "bank_keep": "lowest",
+        "ranking": "prediction",
+        "bank_scope": "batch",
+        "separate": True,
+        "bank_start": 0.5,
+        "feature_stride": "network",
+    }

@@ -1,0 +1,54 @@
+"""What the contrastive module computes and keeps in a step, on the meta device (section 4.4, "Losses impact")."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from semiseg.contrastive.module import ContrastiveModule, rows
+from semiseg.losses import class_means
+from semiseg.networks.segmentation import Output
+
+
+def contrastive_flops(contrast: ContrastiveModule, output: Output, size: tuple[int, int]) -> dict[str, int]:
+    """Heads, attention and distances of one labelled and one unlabelled image, with a full bank.
+
+    Args:
+        contrast: on the meta device.
+        output: a network's output for one image, on the meta device.
+        size: (height, width) of that image in pixels.
+    """
+    v = rows(contrast.at_stride(output.features, size[0])).repeat(2, 1)
+    p, z = len(v), contrast.bank.num_classes * contrast.bank.size
+    heads = _count(lambda: contrast.prediction(contrast.projection(v)))
+    teacher = _count(lambda: contrast.teacher_projection(v[: len(v) // 2]))
+    # Each row passes the network of its class: two layers, D×D and D×1. Blocks padded to one size would count more.
+    per_row = 2 * (contrast.config.dim**2 + contrast.config.dim)
+    attention = per_row * (p + z + p // 2) if contrast.config.attention else 0
+    # Eq. 11 factorised: a weighted sum over either side (a multiply-add a value), one product a class.
+    distances = 2 * (p + z + contrast.num_classes) * contrast.config.dim
+    return {"heads": heads + teacher, "attention": attention, "distances": distances}
+
+
+def contrastive_kept(contrast: ContrastiveModule, output: Output, size: tuple[int, int]) -> Tensor:
+    """The loss on the student's output, as far as it keeps tensors for the backward pass."""
+    v = rows(contrast.at_stride(output.features, size[0]))
+    p = contrast.prediction(contrast.projection(v))
+    loss = v.new_zeros(())
+    for vectors, network in ((p, contrast.attention_p), (contrast.bank.slots.flatten(0, 1), contrast.attention_z)):
+        hidden = network.weight1[0] @ vectors.T  # a row passes the network of its class only
+        scores = (network.weight2[0] @ F.leaky_relu(hidden)).sigmoid()
+        flat = torch.zeros(len(vectors), dtype=torch.int64, device="meta")
+        loss = loss + class_means(vectors, flat, scores, contrast.num_classes)[0].sum()
+    return loss
+
+
+def _count(run: Callable[[], Any]) -> int:
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        run()
+    return int(counter.get_total_flops())

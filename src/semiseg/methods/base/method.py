@@ -1,0 +1,211 @@
+"""The contract of a method: it sees batches and returns losses.
+
+The loop owns gradients, precision, processes, logging and resume. A method is a module, so everything that training
+must not lose (teacher, heads, bank, class counts, a critic) lies in its ``state_dict``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from semiseg.class_balance import ClassCounts
+from semiseg.config.optimiser import OptimiserConfig
+from semiseg.config.read import Config
+from semiseg.config.section import Section
+from semiseg.data.base import IGNORE
+from semiseg.losses import weighted_cross_entropy
+from semiseg.methods.base.cost import StepCost
+from semiseg.methods.base.step import Needs, ParameterGroup, Round, Step, StoredVectors
+from semiseg.methods.base.views import LabelledView, Views
+from semiseg.networks import SegmentationNetwork
+from semiseg.networks.activation_checkpointing import recomputed
+from semiseg.networks.segmentation import Output, upsample
+from semiseg.runtime.precision import at_least_single
+from semiseg.teacher import make_teacher, momentum, update
+
+if TYPE_CHECKING:
+    from semiseg.inference.survey import Survey
+
+
+class Method(nn.Module):
+    """Base of all methods.
+
+    A method defines :meth:`losses` and, as far as it differs, what stands below. ``needs``, ``terms``, ``watched``
+    and ``measured`` are read without building it.
+
+    Args:
+        config: the run; ``method`` and ``training`` are read.
+        student: the segmentation network to train.
+        labelled: |X_l|, number of labelled training images.
+
+    Attributes:
+        settings: class of its own section of the configuration, ``method.<name>.*``.
+        needs: what it asks of the data.
+        keeps_teacher: whether a teacher follows the student (eq. 2).
+        terms: names of the losses that it returns beside ``loss``, in the order to show them.
+        watched: names of what else it returns with every step, such as the share of confident pixels: logged only.
+        measured: names of what :meth:`measures` gives with every validation.
+    """
+
+    settings: ClassVar[type[Section]] = Section
+    needs: Needs = Needs()
+    keeps_teacher: ClassVar[bool] = True
+    terms: ClassVar[tuple[str, ...]] = ()
+    watched: ClassVar[tuple[str, ...]] = ()
+    measured: ClassVar[tuple[str, ...]] = ()
+    teacher: SegmentationNetwork | None
+
+    def __init__(self, config: Config, student: SegmentationNetwork, labelled: int) -> None:
+        super().__init__()
+        self.config, self.own, self.training_config = config.method, config.method.settings, config.training
+        self.iterations = config.training.iterations
+        self.warmup = round(config.method.warmup * self.iterations)
+        self.num_classes, self.labelled = student.num_classes, labelled
+        self.student = student
+        self.teacher = make_teacher(student) if self.keeps_teacher else None
+        self.counts = ClassCounts(self.num_classes)
+        self.views = Views(config.method.augment, self.num_classes, self.warmup)
+
+    # The contract.
+
+    def losses(self, step: Step) -> dict[str, Tensor]:
+        """Losses of one step: ``loss`` is the one to minimise, then ``terms`` before their λ, then ``watched``."""
+        raise NotImplementedError
+
+    def learners(self) -> dict[str, SegmentationNetwork]:
+        """The networks that learn; the first is the one that is validated, reported and exported."""
+        return {"student": self.student}
+
+    def averages(self) -> list[tuple[nn.Module, nn.Module]]:
+        """(teacher, student) pairs that eq. 2 averages."""
+        return [] if self.teacher is None else [(self.teacher, self.student)]
+
+    def groups(self) -> list[ParameterGroup]:
+        """Parameters by learning rate: stem, backbone and classifier of every learner."""
+        rates = self.training_config.lr_multipliers
+        found = []
+        for name, network in self.learners().items():
+            stem = network.stem_parameters()
+            known = {id(p) for p in stem}
+            backbone = [p for p in network.backbone_parameters() if id(p) not in known]
+            prefix = "" if network is self.student else f"{name} "
+            found += [
+                ParameterGroup(f"{prefix}stem", stem, rates.stem),
+                ParameterGroup(f"{prefix}backbone", backbone, rates.backbone),
+                ParameterGroup(f"{prefix}classifier", network.classifier_parameters(), rates.classifier),
+            ]
+        return found
+
+    def optimisers(self) -> dict[str, OptimiserConfig]:
+        """The optimisers that groups name; ``main`` is that of ``training.*``."""
+        return {"main": self.training_config.main_optimiser}
+
+    @torch.no_grad()
+    def after_step(self, step: Step) -> None:
+        """Eq. 2 after the optimiser's step."""
+        for teacher, student in self.averages():
+            update(teacher, student, self.tau(step.iteration), self.config.teacher.buffers)
+
+    def rounds(self, iterations: int) -> list[Round]:
+        """The rounds of a run, one after the other from 0 to ``iterations``: a function of that number alone."""
+        return [Round(0, iterations)]
+
+    def begin_round(self, number: int, survey: Survey) -> None:
+        """Called before the first step of each round after the first: look at unlabelled images, store labels."""
+
+    def measures(self) -> dict[str, float | None]:
+        """``measured`` and their values, written down with every validation."""
+        return {}
+
+    # What other rooms ask.
+
+    def distance(self, features: Tensor, height: int) -> Tensor | None:
+        """How far features (B, D, h, w) of images ``height`` pixels high lie from labelled ones, (B·h·w,) in [0, 2]:
+        cosine distance to the nearest stored vector. None where nothing is stored."""
+        return None
+
+    @classmethod
+    def stored_vectors(cls, state: Mapping[str, Tensor]) -> StoredVectors | None:
+        """The vectors in a method's ``state_dict``, None where it keeps none."""
+        return None
+
+    def cost(self, labelled: int, unlabelled: int) -> StepCost:
+        """What a step of ``labelled`` and ``unlabelled`` crops computes; this one has a view of each."""
+        student = (labelled, unlabelled) if self.needs.unlabelled else (labelled,)
+        teacher = unlabelled if self.teacher is not None else 0
+        return StepCost(student, teacher)
+
+    # What most methods build on.
+
+    def tau(self, iteration: int) -> float:
+        """τ of eq. 2 at an iteration, capped at first when ``teacher.ramp`` is set."""
+        teacher = self.config.teacher
+        tau = momentum(iteration, self.iterations, teacher.momentum_start, teacher.momentum_end)
+        return min(tau, 1 - 1 / (iteration + 2)) if teacher.ramp else tau
+
+    def train(self, mode: bool = True) -> Method:
+        """Teachers predict with running statistics unless told to use those of their batch."""
+        super().train(mode)
+        for teacher, _ in self.averages():
+            teacher.train(mode and self.config.teacher.batch_statistics)
+        return self
+
+    def pseudo_weight(self, iteration: int) -> float:
+        """λ_pseudo at an iteration: 0 during the warm-up (section 4.2), or a ramp there (authors' code)."""
+        if iteration >= self.warmup:
+            return self.own.weights.pseudo * 1.0
+        ramp = math.exp(-5 * (1 - iteration / self.warmup) ** 2)
+        return self.own.weights.pseudo * (ramp if self.own.pseudo.warmup == "ramp" else 0.0)
+
+    def class_weights(self, iteration: int) -> Tensor | None:
+        """α of eq. 3, or None where class balance is off."""
+        balance = self.config.class_balance
+        if not balance.enabled or (balance.after_warmup and iteration < self.warmup):
+            return None
+        return self.counts.weights()
+
+    def labelled_view(self, step: Step) -> LabelledView:
+        """x_l^a of eq. 4, its labels counted for the class balance."""
+        view = self.views.weak(step)
+        self.counts.update(view.labels)
+        return view
+
+    def pass_student(self, *parts: Tensor, network: SegmentationNetwork | None = None) -> Output:
+        """f_θ on batches of images (B_i, 3, H, W): one pass over all of them, or one after the other.
+
+        In turn (``training.passes``), the backward pass computes one part's activations at a time; BatchNorm then
+        normalises every part by its own statistics.
+        """
+        network = self.student if network is None else network
+        if self.training_config.passes != "in_turn":
+            output: Output = network(torch.cat(parts))
+            return output
+        outputs = [recomputed(network, part, self.training) for part in parts]
+        return Output(*(torch.cat(maps) for maps in zip(*outputs, strict=True)))
+
+    def supervised(self, logits: Tensor, labels: Tensor, iteration: int) -> Tensor:
+        """Eq. 4: weighted cross-entropy on labelled crops, β = 1. logits (B, C, h, w), labels (B, H, W)."""
+        return weighted_cross_entropy(
+            upsample(logits, labels.shape[-2:]),
+            labels,
+            self.class_weights(iteration),
+            ignore_index=IGNORE,
+            divisor=self.config.loss.divisor,
+            across_processes=True,
+        )
+
+    @torch.no_grad()
+    def teacher_logits(self, images: Tensor) -> Tensor:
+        """Logits of the teacher at the resolution of ``images``, (B, C, H, W), float32 at least."""
+        assert self.teacher is not None
+        return at_least_single(upsample(self.teacher(images).logits, images.shape[-2:]))
+
+
+def probabilities(logits: Tensor, size: torch.Size) -> Tensor:
+    """Softmax at full size, float32 at least: (B, C, h, w) → (B, C, *size)."""
+    return at_least_single(upsample(logits, size)).softmax(dim=1)

@@ -1,0 +1,51 @@
+"""Settings that several methods have, each in its own section: the λ of eq. 1 and how λ_pseudo begins."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import field_validator
+
+from semiseg.config.section import Count, NotNegative, Section
+
+
+class Weights(Section):
+    """λ of eq. 1 (section 4.2)."""
+
+    supervised: NotNegative = 1.0
+    """λ_sup = 1 (section 4.2)."""
+    pseudo: NotNegative = 1.0
+    """λ_pseudo = 1 (section 4.2)."""
+
+
+class FourWeights(Weights):
+    entropy: NotNegative = 0.01
+    """λ_ent = 0.01 (section 4.2)."""
+    contrastive: NotNegative = 0.1
+    """λ_contr = 0.1 (section 4.2, Table 6); over labelled and unlabelled vectors together."""
+
+
+class Pseudo(Section):
+    """Pseudo-labels, or what stands for them."""
+
+    warmup: Literal["off", "ramp"] = "off"
+    """During warm-up λ_pseudo is 0 (section 4.2) or ramps up as exp(-5(1 - i/n)²) (authors' code)."""
+
+    @field_validator("warmup", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, value: Any) -> Any:
+        return "off" if value is False else value  # YAML 1.1 reads a bare off as false
+
+
+class WeightedPseudo(Pseudo):
+    views: Count = 2
+    """A of eq. 6: strong augmentations of each crop (section 4.2: 2)."""
+    sharpness: NotNegative = 6.0
+    """s of the confidence weights β = confidence^s (section 4.2: 6)."""
+
+
+class EntropyLoss(Section):
+    entropy_base: Literal["natural", "classes"] = "natural"
+    """Logarithm of eq. 7: natural, or divided by ln C (authors' code)."""
+    entropy_valid_only: bool = False
+    """Mean of eq. 7 over all N pixels, or over those with a pseudo-label (authors' code)."""

@@ -1,0 +1,79 @@
+"""The views of a step's crops: weak for labelled ones, geometry, colour or all of it for unlabelled ones, and ClassMix."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from semiseg.augment.mixing import classmix_masks, paste
+from semiseg.augment.weak_strong import STRONG, STRONG_REFERENCE, WEAK, WEAK_REFERENCE, Strength, augment
+from semiseg.config.method import AugmentConfig
+from semiseg.data.base import IGNORE
+from semiseg.methods.base.step import Batch, Step
+
+NOTHING = Strength(flip=0, resize=0, jitter=0, brightness=0, contrast=0, saturation=0, hue=0, blur=0, classmix=0)
+
+
+class LabelledView(NamedTuple):
+    """x_l^a of eq. 4: images (B, 3, H, W), labels (B, H, W), and those labels of target-domain pixels, 255 elsewhere."""
+
+    images: Tensor
+    labels: Tensor
+    target_labels: Tensor
+
+
+class Views:
+    """Augmentation as configured.
+
+    Args:
+        config: which sets, and the rule of ClassMix.
+        num_classes: C.
+        warmup: steps of the warm-up, in which ClassMix rests where the authors have it so.
+    """
+
+    def __init__(self, config: AugmentConfig, num_classes: int, warmup: int) -> None:
+        self.config, self.num_classes, self.warmup = config, num_classes, warmup
+        self.weak_set = {"paper": WEAK, "reference": WEAK_REFERENCE, "none": NOTHING}[config.weak]
+        self.strong_set = {"paper": STRONG, "reference": STRONG_REFERENCE, "weak": WEAK}[config.strong]
+        self._geometry = dataclasses.replace(self.strong_set, jitter=0.0, blur=0.0, classmix=0.0)
+        self._colour = dataclasses.replace(self.strong_set, flip=0.0, resize=0.0, classmix=0.0)
+
+    def weak(self, step: Step) -> LabelledView:
+        """Weak augmentation and ClassMix of the labelled crops.
+
+        ClassMix may paste one domain into the other, and the bank takes the target's features only (section 4.3.2).
+        """
+        batch = step.labelled
+        images, labels, _ = augment(batch.images, batch.labels, None, self.weak_set, step.draws)
+        of_target = labels if batch.target is None else labels.where(batch.target[:, None, None], IGNORE)
+        return LabelledView(*self.mix(labels, self.weak_set.classmix, step, images, labels, of_target))
+
+    def strong(
+        self, step: Step, images: Tensor, labels: Tensor, confidence: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """x_u^a of eq. 6: strong augmentation, then ClassMix, of image, pseudo-label and confidence together."""
+        images, labels, moved = augment(images, labels, confidence, self.strong_set, step.draws)
+        assert moved is not None
+        mixed = self.mix(labels, self.strong_set.classmix, step, images, labels, moved)
+        return mixed[0], mixed[1], mixed[2]
+
+    def geometry(self, step: Step, batch: Batch, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Flip and resize of the strong set without its colour part: images and labels, those of the batch by default."""
+        labels = batch.labels if labels is None else labels
+        images, labels, _ = augment(batch.images, labels, None, self._geometry, step.draws)
+        return images, labels
+
+    def colour(self, step: Step, images: Tensor, labels: Tensor) -> Tensor:
+        """Jitter and blur of the strong set without its geometry."""
+        images, _, _ = augment(images, labels, None, self._colour, step.draws)
+        return images
+
+    def mix(self, labels: Tensor, probability: float, step: Step, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """ClassMix of all tensors by the classes of ``labels``; off during the warm-up where the authors have it so."""
+        if probability == 0 or (self.config.classmix_after_warmup and step.iteration < self.warmup):
+            return tensors
+        rule, exclude = self.config.classmix_rule, self.config.classmix_exclude
+        return paste(classmix_masks(labels, self.num_classes, step.draws, probability, rule, exclude), *tensors)

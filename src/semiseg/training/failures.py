@@ -1,0 +1,58 @@
+"""What ends a training, in one line that says what is kept and what to do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from semiseg.errors import SemisegError
+from semiseg.runtime import distributed
+from semiseg.training.optimisers import Optimisers
+from semiseg.training.preflight import SAVERS
+
+
+@contextmanager
+def explained(device: torch.device, last: Path) -> Iterator[None]:
+    """Out of memory, and the end of another process, as one line.
+
+    Raises:
+        SemisegError: in their place.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        kept = f"; {last} is kept (--resume with its settings, or start anew)" if last.exists() else ""
+        raise SemisegError(f"out of memory on {device}: try {SAVERS}{kept}") from error
+    except RuntimeError as error:
+        if distributed.lost_another(error):
+            raise SemisegError(
+                f"another process of this job ended; once its cause is repaired, --resume goes on from {last}"
+            ) from error
+        raise
+
+
+def check_finite(means: dict[str, float], optimisers: Optimisers | None, iteration: int, last: Path) -> None:
+    """Stop on a loss that is no number, and before a save on weights that a bad gradient has spoilt.
+
+    Args:
+        means: of the losses since the last line of the log.
+        optimisers: whose parameters are looked at too; None where nothing is about to be saved.
+        iteration: steps done.
+        last: the checkpoint that is kept.
+
+    Raises:
+        SemisegError: names the losses, and what is kept.
+    """
+    bad = [name for name, value in means.items() if not math.isfinite(value)]
+    if optimisers is not None and not bad and not optimisers.are_finite():
+        bad = ["weights"]
+    if bad:
+        kept = f"the last good checkpoint is {last}" if last.exists() else "no checkpoint was saved yet"
+        raise SemisegError(
+            f"{', '.join(bad)} became NaN or infinite by iteration {iteration}; {kept}. Lower "
+            "training.learning_rate, or set training.gradient_clip=10, and start again"
+        )

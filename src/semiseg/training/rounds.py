@@ -1,0 +1,53 @@
+"""The rounds of a run: which one an iteration belongs to, what begins with it, where its pseudo-labels lie."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import torch
+
+from semiseg.config.read import Config
+from semiseg.data.run_data import RunData
+from semiseg.data.stored_labels import StoredLabels
+from semiseg.methods.base import Method, Round
+from semiseg.methods.base.survey import Survey
+from semiseg.runtime import distributed
+
+
+def check_rounds(rounds: list[Round], iterations: int) -> list[Round]:
+    """The rounds, if they follow one another without gaps from 0 to ``iterations``.
+
+    Raises:
+        ValueError: they do not: a mistake of the method.
+    """
+    borders = [0, *(r.stop for r in rounds)]
+    if [r.start for r in rounds] != borders[:-1] or borders[-1] != iterations or any(r.start >= r.stop for r in rounds):
+        raise ValueError(f"rounds {rounds} must follow one another from 0 to {iterations}")
+    return rounds
+
+
+def number_at(rounds: list[Round], iteration: int) -> int:
+    """Which round the step ``iteration`` belongs to; the last one at the end of the run."""
+    return next((number for number, r in enumerate(rounds) if iteration < r.stop), len(rounds) - 1)
+
+
+def stored_labels(run_dir: Path, number: int) -> StoredLabels:
+    """Where the pseudo-labels that round ``number`` trains on lie."""
+    return StoredLabels(run_dir / "pseudo_labels" / f"round_{number}")
+
+
+def begin(method: Method, number: int, config: Config, data: RunData, device: torch.device) -> None:
+    """Let a method survey the unlabelled images before the first step of round ``number``.
+
+    A run that stops in between surveys again: its last checkpoint is that of the border, from which everything
+    follows. Labels that an interrupted survey left are removed first.
+    """
+    labels = stored_labels(Path(config.run_dir), number)
+    if distributed.is_main() and labels.folder.exists():
+        shutil.rmtree(labels.folder)
+    distributed.barrier()
+    with torch.no_grad():
+        method.begin_round(number, Survey(config, data, labels, device))
+    distributed.barrier()  # all shares are stored before anyone reads
+    method.train()
