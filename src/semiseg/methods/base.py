@@ -17,6 +17,7 @@ from semiseg.augment.mixing import classmix_masks, paste
 from semiseg.augment.weak_strong import STRONG, STRONG_REFERENCE, WEAK, WEAK_REFERENCE, Strength, augment
 from semiseg.class_balance import ClassCounts
 from semiseg.config.read import Config
+from semiseg.data.base import IGNORE
 from semiseg.losses import weighted_cross_entropy
 from semiseg.networks import SegmentationNetwork
 from semiseg.networks.activation_checkpointing import recomputed
@@ -24,7 +25,6 @@ from semiseg.networks.segmentation import Output, upsample
 from semiseg.runtime.precision import at_least_single
 from semiseg.teacher import make_teacher, momentum, update
 
-IGNORE = 255
 NOTHING = Strength(flip=0, resize=0, jitter=0, brightness=0, contrast=0, saturation=0, hue=0, blur=0, classmix=0)
 
 

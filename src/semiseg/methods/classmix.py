@@ -7,8 +7,9 @@ from torch import Tensor
 
 from semiseg.augment.mixing import classmix_masks, paste
 from semiseg.augment.weak_strong import augment
+from semiseg.data.base import IGNORE
 from semiseg.losses import weighted_cross_entropy
-from semiseg.methods.base import IGNORE, Batch, Method, colour_only, geometry_only
+from semiseg.methods.base import Batch, Method, colour_only, geometry_only
 from semiseg.networks.segmentation import upsample
 from semiseg.pseudo_labels import pseudo_labels
 from semiseg.runtime.distributed import mean

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from semiseg.augment.weak_strong import augment
 from semiseg.config.read import Config
 from semiseg.contrastive import ContrastiveModule
+from semiseg.data.base import IGNORE
 from semiseg.losses import entropy, weighted_cross_entropy
 from semiseg.memory_bank import bank_similarity
-from semiseg.methods.base import IGNORE, Batch, Method
+from semiseg.methods.base import Batch, Method
 from semiseg.networks import SegmentationNetwork
 from semiseg.networks.segmentation import upsample
 from semiseg.pseudo_labels import confidence_weights, pseudo_labels
