@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from semiseg.data.base import Colour
 from semiseg.errors import UsageError
 
-Colour = tuple[int, int, int]
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 _GAP = 8
 _FONT_SIZE = 16
@@ -20,7 +21,11 @@ _PAPER = (255, 255, 255)
 
 
 def palette(colours: Sequence[Colour]) -> np.ndarray:
-    """Class colours as a table of all 256 byte values: uint8 (256, 3), black beyond the classes."""
+    """Class colours as a table of all 256 byte values: uint8 (256, 3), black beyond the classes.
+
+    Raises:
+        UsageError: more than 256 classes.
+    """
     if len(colours) > 256:
         raise UsageError(f"{len(colours)} classes do not fit a mask of bytes: at most 256")
     table = np.zeros((256, 3), dtype=np.uint8)
@@ -29,7 +34,11 @@ def palette(colours: Sequence[Colour]) -> np.ndarray:
 
 
 def colourise(mask: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:
-    """Integer classes (H,W) in 0..255 -> uint8 (H,W,3); ignored and unknown values are black."""
+    """Integer classes (H,W) in 0..255 -> uint8 (H,W,3); ignored and unknown values are black.
+
+    Raises:
+        UsageError: not such a mask.
+    """
     if mask.ndim != 2 or not np.issubdtype(mask.dtype, np.integer):
         raise UsageError(f"a mask is an integer (H,W) array, not {mask.dtype} {mask.shape}")
     if mask.size and not 0 <= mask.min() <= mask.max() <= 255:
@@ -39,10 +48,12 @@ def colourise(mask: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:
 
 
 def overlay(image: np.ndarray, mask: np.ndarray, colours: Sequence[Colour], alpha: float = 0.5) -> np.ndarray:
-    """Class colours at opacity `alpha` in [0,1] over an image: uint8 (H,W,3), classes (H,W) -> uint8 (H,W,3).
+    """Class colours at opacity ``alpha`` in [0,1] over an image: uint8 (H,W,3), classes (H,W) -> uint8 (H,W,3).
 
-    Pixels that belong to no class (ignored ones) show the image as it is. Raises UsageError when the sizes
-    differ.
+    Pixels that belong to no class (ignored ones) show the image as it is.
+
+    Raises:
+        UsageError: the sizes differ, or ``alpha`` is out of range.
     """
     if image.dtype != np.uint8 or image.shape != (*mask.shape, 3):
         raise UsageError(f"image {image.dtype} {image.shape} and mask {mask.shape} must be uint8 (H,W,3) and (H,W)")
@@ -66,9 +77,11 @@ def comparison_picture(
 ) -> Path:
     """Write a PNG with a titled column for each array of a row and the classes' colours below.
 
-    Arrays are uint8 (H,W,3) or (H,W); each is scaled to `cell_width` pixels, its shape kept. A row is for
-    example input, truth, supervised, semi-supervised. Raises UsageError for no rows, or a row that has not
-    one array for each title.
+    Arrays are uint8 (H,W,3) or (H,W); each is scaled to ``cell_width`` pixels, its proportions kept. A row is for
+    example input, truth, supervised, semi-supervised.
+
+    Raises:
+        UsageError: no rows, or a row without one array for each title.
     """
     if not rows or not titles or any(len(row) != len(titles) for row in rows):
         raise UsageError(
@@ -91,18 +104,24 @@ def comparison_picture(
         draw.text((x, _LINE // 2 + _GAP // 2), _shortened(title, font, cell_width), _INK, font, anchor="lm")
         for row, y in zip(cells, tops, strict=True):
             sheet.paste(row[column], (x, y))
-    for line, places in enumerate(lines):
-        y = top + line * _LINE + _LINE // 2
-        for entry, x in places:
-            name, colour = legend[entry]
-            swatch = (_GAP + x, y - _FONT_SIZE // 2, _GAP + x + _FONT_SIZE, y + _FONT_SIZE // 2)
-            draw.rectangle(swatch, fill=tuple(colour), outline=_INK)
-            text = _shortened(name, font, width - 2 * _GAP - _FONT_SIZE - 6)
-            draw.text((_GAP + x + _FONT_SIZE + 6, y), text, _INK, font, anchor="lm")
+    for line, entries in enumerate(lines):
+        for number, x in entries:
+            _draw_entry(draw, font, legend[number], _GAP + x, top + line * _LINE + _LINE // 2, width - 2 * _GAP)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path, format="PNG")
     return path
+
+
+def _draw_entry(
+    draw: ImageDraw.ImageDraw, font: Font, entry: tuple[str, Colour], left: int, middle: int, width: int
+) -> None:
+    """A class of the legend, its swatch and its name, about the line at height ``middle``."""
+    name, colour = entry
+    half = _FONT_SIZE // 2
+    draw.rectangle((left, middle - half, left + _FONT_SIZE, middle + half), fill=tuple(colour), outline=_INK)
+    text = _shortened(name, font, width - _FONT_SIZE - 6)
+    draw.text((left + _FONT_SIZE + 6, middle), text, _INK, font, anchor="lm")
 
 
 def _scaled(array: np.ndarray, width: int) -> Image.Image:
@@ -115,7 +134,7 @@ def _scaled(array: np.ndarray, width: int) -> Image.Image:
     return picture.resize(size, Image.Resampling.NEAREST if width >= picture.width else Image.Resampling.BOX)
 
 
-def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
+def _shortened(text: str, font: Font, width: float) -> str:
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "...") > width:
@@ -123,9 +142,7 @@ def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, wi
     return text + "..."
 
 
-def _legend_lines(
-    names: Sequence[str], font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int
-) -> list[list[tuple[int, int]]]:
+def _legend_lines(names: Sequence[str], font: Font, width: int) -> list[list[tuple[int, int]]]:
     """Where each entry goes, as lines of (entry, x): as many in a line as fit the width."""
     lines: list[list[tuple[int, int]]] = []
     x = width + 1

@@ -1,4 +1,4 @@
-"""What a data set is to the rest of the house: a description and one image set a split."""
+"""What a data set is to the rest of the package: a description, and one image set for each split."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+IGNORE = 255
+"""Mask value, and label, of pixels that count for nothing: unknown, void, or padding."""
+
 Colour = tuple[int, int, int]
+"""Red, green and blue, each 0…255."""
 
 
 def default_colours(count: int) -> tuple[Colour, ...]:
@@ -28,7 +32,7 @@ class DatasetInfo:
     name: str
     classes: tuple[str, ...]
     colours: tuple[Colour, ...]
-    ignore_index: int = 255
+    ignore_index: int = IGNORE
 
     @property
     def num_classes(self) -> int:

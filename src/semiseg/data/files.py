@@ -13,7 +13,6 @@ from semiseg.errors import SemisegError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 LOSSY = (".jpg", ".jpeg", ".webp")
-IGNORE = 255
 
 
 class ImageFiles(ImageSet):

@@ -10,11 +10,9 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from semiseg.data.base import ImageSet
+from semiseg.data.base import IGNORE, ImageSet
 from semiseg.data.samplers import PositionSampler, generator, position_to_index
 from semiseg.errors import SemisegError, UsageError
-
-IGNORE = 255
 
 
 def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from semiseg.data.base import Colour
+from semiseg.data.base import IGNORE, Colour
 from semiseg.errors import SemisegError
 
-IGNORE = 255
 UNKNOWN = 254  # in a table: a value that no mask should hold
 
 
@@ -68,21 +67,21 @@ class ColourTable:
         """Classes, uint8 (H, W), of an RGB mask, uint8 (H, W, 3).
 
         Raises:
-            SemisegError: a colour that is not in the table; file, colour and place are named.
+            SemisegError: a colour that is not in the table; file, colour and pixel are named.
         """
-        place, known = self._look_up(values)
+        rows, known = self._look_up(values)
         if not known.all():
             y, x = np.argwhere(~known)[0]
             raise SemisegError(
                 f"{path}: colour {tuple(values[y, x].tolist())} at row {y}, column {x} belongs to no class; expected "
                 "the colours of the data set: take the label files as downloaded"
             )
-        return self.classes[place]
+        return self.classes[rows]
 
     def _look_up(self, colours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         codes = _code(colours)
-        place = np.searchsorted(self.codes, codes).clip(max=len(self.codes) - 1)
-        return place, self.codes[place] == codes
+        rows = np.searchsorted(self.codes, codes).clip(max=len(self.codes) - 1)
+        return rows, self.codes[rows] == codes
 
 
 def _code(colours: np.ndarray) -> np.ndarray:

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from semiseg.data.base import ImageSet
+from semiseg.data.base import Colour, ImageSet
 from semiseg.data.run_data import open_split
 from semiseg.errors import SemisegError
 from semiseg.prediction.files import predict_array
 from semiseg.report.facts import RunFacts
 from semiseg.runs.checkpoint import load_model
-from semiseg.visualise import Colour, palette
+from semiseg.visualise import palette
 
 WIDTH = 360
 WRONG = np.array((213, 94, 0), np.uint8)  # vermilion of Okabe and Ito, darker than the pale grey around it

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from semiseg.data.base import Colour, default_colours
+from semiseg.data.base import IGNORE, Colour, default_colours
 from semiseg.data.convert.colour import OTHER
 from semiseg.data.convert.export import BACKGROUND, IGNORED, Export
-from semiseg.data.files import IGNORE
 from semiseg.errors import SemisegError, UsageError
 
 IGNORE_WORD = "ignore"

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from semiseg.data.base import Colour, DatasetInfo, default_colours
-from semiseg.data.files import IGNORE, LOSSY, ImageFiles, contents, files_by_stem, read_mask
+from semiseg.data.base import IGNORE, Colour, DatasetInfo, default_colours
+from semiseg.data.files import LOSSY, ImageFiles, contents, files_by_stem, read_mask
 from semiseg.data.masks import convert_command
 from semiseg.data.samplers import generator
 from semiseg.errors import SemisegError, UsageError

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from semiseg.data.base import Colour
-from semiseg.data.masks import IGNORE, ColourTable, value_table
+from semiseg.data.base import IGNORE, Colour
+from semiseg.data.masks import ColourTable, value_table
 
 
 class StreetLabel(NamedTuple):
