@@ -25,11 +25,12 @@ from typing import Any
 import torch
 
 from semiseg import Config
-from semiseg import contrastive as contrastive_module
-from semiseg.methods import METHODS, Batch, memory_bank
+from semiseg.contrastive import module as contrastive_module
+from semiseg.methods import Batch, Step, memory_bank, method_class
 from semiseg.runs.checkpoint import build_network_of
 from semiseg.runtime.version import machine, versions
-from semiseg.training.optimisation import iteration_generator, make_optimiser
+from semiseg.training.optimisers import Optimisers
+from semiseg.training.step import iteration_generator
 
 RESULTS = Path(__file__).parent / "results"
 GOAL = 1.10
@@ -72,12 +73,12 @@ def measure(words: list[str], rounds: int, device: torch.device) -> dict[str, An
     """Median milliseconds of the step, of the bare passes, and of the step's parts."""
     config = Config.parse({}, ["method.warmup=0", *words])
     torch.manual_seed(0)
-    method = METHODS["memory_bank"](config, build_network_of(config, CLASSES), LABELLED).to(device).train()
+    method = method_class("memory_bank")(config, build_network_of(config, CLASSES), LABELLED).to(device).train()
     layout = torch.channels_last if config.training.channels_last else torch.contiguous_format
     for network in (method.student, method.teacher):
         network.to(memory_format=layout)
-    optimiser = make_optimiser(method, config.training)
-    b, crop, views = config.training.batch_size, int(config.data.crop), config.method.pseudo.views
+    optimiser = Optimisers(method).by_name["main"]
+    b, crop, views = config.training.batch_size, int(config.data.crop), config.method.settings.pseudo.views
     g = torch.Generator().manual_seed(0)
     images = torch.rand(b * (2 + views), 3, crop, crop, generator=g).to(device).contiguous(memory_format=layout)
     coarse = torch.randint(0, CLASSES, (b, crop // 32, crop // 32), generator=g)
@@ -93,10 +94,11 @@ def measure(words: list[str], rounds: int, device: torch.device) -> dict[str, An
         optimiser.zero_grad(set_to_none=True)
 
     def step(i: int) -> None:
-        method.step(labelled, unlabelled, i, iteration_generator(0, i))["loss"].backward()
+        now = Step(labelled, unlabelled, i, iteration_generator(0, i))
+        method.losses(now)["loss"].backward()
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        method.after_step(i)
+        method.after_step(now)
 
     times: dict[str, list[float]] = {"bare": [], "step": []}
     for i in range(rounds + 2):
@@ -120,7 +122,7 @@ def breakdown(
     """Mean milliseconds of a step in each part, forward only; clocks are put around the parts for these rounds."""
     contrast = method.contrast
     places: list[tuple[Any, str, str]] = [
-        (method, "weak_view", "augmentation"), (method, "strong_view", "augmentation"),
+        (method.views, "weak", "augmentation"), (method.views, "strong", "augmentation"),
         (method.teacher, "forward", "teacher"), (method.student, "forward", "student forward"),
         (method, "supervised", "losses"), (memory_bank, "weighted_cross_entropy", "losses"),
         (memory_bank, "entropy", "losses"), (memory_bank, "pseudo_labels", "pseudo-labels"),

@@ -16,8 +16,9 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from semiseg.config.sections import REFERENCE, REFERENCE_ELSEWHERE
+from semiseg.config.profiles import reference
 from semiseg.experiments.results import read_results, run_once, table
+from semiseg.methods import method_names
 
 RESULTS = Path(__file__).parent / "results" / "switches.json"
 # No second domain here; DeepLabv2's classifier; three validations are too few for a patience of five.
@@ -27,9 +28,11 @@ NOT_HERE = {"data.source.sampling", "network.aspp", "training.plateau_patience"}
 def arms() -> dict[str, list[str]]:
     """Name → words."""
     found = {"paper": [], "reference": ["method.profile=reference"]}
-    switches: dict[str, Any] = {f"method.{key}": value for key, value in REFERENCE.items()} | REFERENCE_ELSEWHERE
-    for key, value in switches.items():
-        if key not in NOT_HERE:
+    own = "method.memory_bank."  # results of earlier versions name the keys without it
+    others = tuple(f"method.{name}." for name in method_names() if name != "memory_bank")
+    for key, value in reference().items():
+        key = key.replace(own, "method.")
+        if key not in NOT_HERE and not key.startswith(others):
             word = f"{key}={value if isinstance(value, str) else json.dumps(value)}"
             found[word] = [word]
     option = "method.contrastive.max_pixels_per_class=256"

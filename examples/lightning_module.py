@@ -13,8 +13,7 @@ from lightning.pytorch.utilities import CombinedLoader
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from semiseg.config.read import ContrastiveConfig
-from semiseg.contrastive import ContrastiveModule
+from semiseg.contrastive import ContrastiveConfig, ContrastiveModule
 from semiseg.data.datasets.toy_streets import ToyStreets
 from semiseg.losses import entropy, weighted_cross_entropy
 from semiseg.networks import build_network

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from semiseg.config.read import ContrastiveConfig
-from semiseg.contrastive import ContrastiveModule
+from semiseg.contrastive import ContrastiveConfig, ContrastiveModule
 from semiseg.data.datasets.toy_streets import ToyStreets
 from semiseg.losses import entropy, weighted_cross_entropy
 from semiseg.networks import Output

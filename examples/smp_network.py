@@ -11,8 +11,7 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 
-from semiseg.config.read import ContrastiveConfig
-from semiseg.contrastive import ContrastiveModule
+from semiseg.contrastive import ContrastiveConfig, ContrastiveModule
 from semiseg.data.datasets.toy_streets import ToyStreets
 from semiseg.losses import weighted_cross_entropy
 from semiseg.networks import Output

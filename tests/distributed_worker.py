@@ -12,11 +12,12 @@ from typing import Any
 import torch
 from conftest import tiny
 
-from semiseg.methods import METHODS, Batch
-from semiseg.methods.base import NOTHING
+from semiseg.methods import Batch, Step, method_class
+from semiseg.methods.base.views import NOTHING
 from semiseg.runs.checkpoint import build_network_of
 from semiseg.runtime import distributed
-from semiseg.training.optimisation import data_parallel, log_means, make_optimiser
+from semiseg.training.optimisers import Optimisers
+from semiseg.training.parallel import data_parallel, log_means
 
 
 def main(output: str, *words: str) -> None:
@@ -35,9 +36,9 @@ def steps(device: torch.device, words: list[str]) -> dict[str, Any]:
     config = tiny(Path("."), Path("."), **{key.replace(".", "__"): value for key, value in changes.items()})
     torch.manual_seed(3)
     # DeepLabv2 on a frozen backbone has no BatchNorm of its own that would see a part of the batch only.
-    method = METHODS[config.method.name](config, build_network_of(config, 3), labelled=4).double().train()
-    method.strong = method.weak = NOTHING
-    step, optimiser = data_parallel(method, device), make_optimiser(method, config.training)
+    method = method_class(config.method.name)(config, build_network_of(config, 3), labelled=4).double().train()
+    method.views.strong_set = method.views.weak_set = NOTHING
+    step, optimiser = data_parallel(method, device), Optimisers(method).by_name["main"]
     draws = torch.Generator().manual_seed(7)
     seen = []
     for iteration in range(1, 4):
@@ -45,12 +46,13 @@ def steps(device: torch.device, words: list[str]) -> dict[str, Any]:
         labels = torch.randint(0, 3, (8, 4, 4), generator=draws).repeat_interleave(8, 1).repeat_interleave(8, 2)
         labels[0, :9] = 255
         mine = [Batch(*(x.chunk(2)[i].chunk(world)[rank] for x in (images, labels))) for i in range(2)]  # as the loader
-        losses = step(*mine, iteration, torch.Generator().manual_seed(0))
+        now = Step(*mine, iteration, torch.Generator().manual_seed(0))
+        losses = step(now)
         optimiser.zero_grad(set_to_none=True)
         losses["loss"].backward()
         gradients = {n: p.grad.clone() for n, p in method.named_parameters() if p.grad is not None}
         optimiser.step()
-        method.after_step(iteration)
+        method.after_step(now)
         seen.append({"losses": log_means(losses, 1), "gradients": gradients})
     return {"steps": seen, "state": {name: value.clone() for name, value in method.state_dict().items()}}
 

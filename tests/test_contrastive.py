@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from semiseg.config.read import ContrastiveConfig
-from semiseg.contrastive import ContrastiveModule, downsample_labels, rows
+from semiseg.contrastive import ContrastiveConfig, ContrastiveModule, downsample_labels, rows
 from semiseg.losses import contrastive_loss
 from semiseg.networks import Output
 

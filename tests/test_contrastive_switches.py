@@ -5,8 +5,7 @@ import torch
 from oracles import contrastive as oracle
 from torch import Tensor
 
-from semiseg.config.read import ContrastiveConfig
-from semiseg.contrastive import ContrastiveModule, downsample_labels, rows
+from semiseg.contrastive import ContrastiveConfig, ContrastiveModule, downsample_labels, rows
 from semiseg.networks import Output
 
 CLASSES = 3

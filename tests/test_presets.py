@@ -58,7 +58,7 @@ def test_every_preset_trains(name: str, folder: Path, tmp_path: Path) -> None:
     result = semiseg.train(name, words, progress=False)
     assert 0 <= result.last_miou <= result.best_miou <= 100
     method = Config.load(name, words).method
-    fills = method.weights.contrastive > 0 and not method.contrastive.quality_filter
+    fills = method.settings.weights.contrastive > 0 and not method.settings.contrastive.quality_filter
     first, second = (row for row in read_metrics(tmp_path / "run") if row["kind"] == "train")
     assert first["pseudo"] > 0 and second["entropy"] > 0 and math.isfinite(second["loss"])
     assert (second["contrastive"] > 0) is (second["bank_filled"] > 0) is fills

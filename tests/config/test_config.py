@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from semiseg.config.read import REFERENCE, REFERENCE_ELSEWHERE, Config, fields
+from semiseg.config.profiles import reference
+from semiseg.config.read import Config, fields
 from semiseg.errors import UsageError
 from semiseg.presets import list_presets, preset_names
 
@@ -20,11 +21,14 @@ def value(config: Config, key: str) -> object:
 
 def test_defaults_are_the_papers() -> None:
     config = Config()
-    weights = config.method.weights
+    weights = config.method.settings.weights
     assert (weights.supervised, weights.pseudo, weights.entropy, weights.contrastive) == (1, 1, 0.01, 0.1)
     assert config.method.warmup * config.training.iterations == pytest.approx(2000)
-    assert (config.method.pseudo.views, config.method.pseudo.sharpness) == (2, 6)
-    assert (config.method.contrastive.bank_size, config.method.contrastive.quality_threshold) == (256, 0.95)
+    assert (config.method.settings.pseudo.views, config.method.settings.pseudo.sharpness) == (2, 6)
+    assert (config.method.settings.contrastive.bank_size, config.method.settings.contrastive.quality_threshold) == (
+        256,
+        0.95,
+    )
     assert (config.method.teacher.momentum_start, config.method.teacher.momentum_end) == (0.995, 1)
     assert (config.training.learning_rate, config.training.momentum, config.training.batch_size) == (2e-4, 0.9, 5)
 
@@ -78,14 +82,14 @@ def test_cross_checks() -> None:
 
 
 def test_reference_profile_switches_every_row_but_hand_set_values_win() -> None:
-    given = {f"method.{key}": wanted for key, wanted in REFERENCE.items()} | REFERENCE_ELSEWHERE
-    paper, reference = Config(), Config.parse({}, ["method.profile=reference"])
-    for key, wanted in given.items():
-        assert value(reference, key) == wanted, key
+    paper, authors = Config(), Config.parse({}, ["method.profile=reference"])
+    assert "method.memory_bank.contrastive.bank_keep" in reference()
+    for key, wanted in reference().items():
+        assert value(authors, key) == wanted, key
         assert value(paper, key) != wanted, key
     by_hand = Config.parse({"method": {"contrastive": {"bank_keep": "highest"}}}, ["method.profile=reference"])
-    assert by_hand.method.contrastive.bank_keep == "highest"
-    assert by_hand.method.contrastive.ranking == "prediction"
+    assert by_hand.method.settings.contrastive.bank_keep == "highest"
+    assert by_hand.method.settings.contrastive.ranking == "prediction"
 
 
 def test_saved_configuration_reads_back(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semiseg.config.read import REFERENCE, REFERENCE_ELSEWHERE, Config, fields
+from semiseg.config.profiles import reference
+from semiseg.config.read import Config, fields
 from semiseg.errors import UsageError
 
 
@@ -82,7 +83,7 @@ def test_any_value_of_any_key_is_accepted_or_refused_by_a_usage_error(key: str, 
 
 def test_every_row_of_the_reference_can_be_set_back_by_hand() -> None:
     paper = Config()
-    for key in [f"method.{row}" for row in REFERENCE] + list(REFERENCE_ELSEWHERE):
+    for key in reference():
         wanted: Any = paper
         for part in key.split("."):
             wanted = getattr(wanted, part)
@@ -106,7 +107,7 @@ def test_a_bare_off_is_the_word_it_looks_like(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
     path.write_text("method: {profile: reference, pseudo: {warmup: off}}\n")  # PyYAML reads False here
     config = Config.load(path)
-    assert config.method.pseudo.warmup == "off"
+    assert config.method.settings.pseudo.warmup == "off"
     config.save(tmp_path / "saved.yaml")
     assert Config.load(tmp_path / "saved.yaml") == config
     assert "method.pseudo.warmup" in message({"method": {"pseudo": {"warmup": True}}})

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from semiseg.config.read import DataConfig
+from semiseg.config.data import DataConfig
 from semiseg.data.run_data import open_run_data
 from semiseg.errors import SemisegError, UsageError
 

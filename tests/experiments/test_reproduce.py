@@ -35,7 +35,7 @@ def test_every_cell_of_every_table_is_configured_at_both_scales() -> None:
             assert getattr(mini.network, key) == getattr(full.network, key)
         assert mini.data.labelled == full.data.labelled
         assert (mini.data.source.dataset is None) == (full.data.source.dataset is None)
-        assert mini.method.weights == full.method.weights
+        assert mini.method.settings.weights == full.method.settings.weights
         assert mini.method.class_balance == full.method.class_balance
         for switch in ("bank_size", "teacher_features", "attention", "quality_filter"):
             assert getattr(mini.method.contrastive, switch) == getattr(full.method.contrastive, switch)

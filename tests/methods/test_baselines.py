@@ -10,8 +10,8 @@ import torch
 from conftest import tiny
 from torch import Tensor
 
-from semiseg.methods import METHODS, Batch, Method
-from semiseg.methods.base import colour_only, geometry_only
+from semiseg.methods import Batch, Method, Step, method_class, method_names
+from semiseg.methods.base.views import NOTHING
 from semiseg.networks.segmentation import upsample
 from semiseg.runs.checkpoint import build_network_of
 
@@ -22,7 +22,7 @@ BASELINES = ("mean_teacher", "cutmix", "classmix")
 def build(name: str, **changes: object) -> Method:
     torch.manual_seed(0)
     config = tiny(Path("."), Path("."), method__name=name, method__augment__weak="none", **changes)
-    return METHODS[name](config, build_network_of(config, 3), 4).train()
+    return method_class(name)(config, build_network_of(config, 3), 4).train()
 
 
 def batches() -> tuple[Batch, Batch]:
@@ -43,7 +43,7 @@ def watched(method: Method, iteration: int = 3) -> tuple[dict[str, Tensor], dict
         return hook
 
     hooks = [m.register_forward_hook(keep(n)) for n, m in (("s", method.student), ("t", method.teacher))]
-    terms = method.step(*batches(), iteration, torch.Generator().manual_seed(4))
+    terms = method.losses(Step(*batches(), iteration, torch.Generator().manual_seed(4)))
     for hook in hooks:
         hook.remove()
     return terms, seen
@@ -86,7 +86,7 @@ def test_cutmix_pastes_a_neighbour_on_image_and_prediction_alike() -> None:
 def test_classmix_is_cross_entropy_with_mixed_pseudo_labels_times_the_confident_share() -> None:
     threshold = 0.4
     method = build("classmix", method__pseudo__confidence_threshold=threshold)
-    method.strong = type(method.strong)(0, 0, 0, 0, 0, 0, 0, 0, 0)  # pictures stay comparable
+    method.views.strong_set = method.views._colour = method.views._geometry = NOTHING  # pictures stay comparable
     terms, seen = watched(method)
     (student_images, student), (teacher_images, teacher) = seen["s"], seen["t"]
     assert torch.equal(teacher_images, batches()[1].images)
@@ -111,9 +111,9 @@ def test_classmix_gives_padding_no_pseudo_label() -> None:
     method = build("classmix", method__pseudo__confidence_threshold=0)
     labelled, unlabelled = batches()
     nowhere = unlabelled._replace(inside=torch.zeros(3, SIZE, SIZE, dtype=torch.bool))
-    terms = method.step(labelled, nowhere, 3, torch.Generator().manual_seed(4))
+    terms = method.losses(Step(labelled, nowhere, 3, torch.Generator().manual_seed(4)))
     assert terms["pseudo"] == 0
-    assert method.step(labelled, unlabelled, 3, torch.Generator().manual_seed(4))["pseudo"] > 0
+    assert method.losses(Step(labelled, unlabelled, 3, torch.Generator().manual_seed(4)))["pseudo"] > 0
 
 
 @pytest.mark.parametrize("name", ["cutmix", "classmix"])
@@ -124,25 +124,25 @@ def test_published_thresholds_stand_where_none_is_given(name: str) -> None:
         method = build(name, method__pseudo__confidence_threshold=value)
         with torch.no_grad():
             method.teacher.classifier.weight.mul_(40)  # confidences on both sides of the threshold
-        results.append(method.step(*batches(), 3, torch.Generator().manual_seed(4))["confident"].item())
+        results.append(method.losses(Step(*batches(), 3, torch.Generator().manual_seed(4)))["confident"].item())
     assert results[0] == results[1] != results[2]
     assert 0 < results[0] < 1
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", method_names())
 def test_draws_come_from_the_given_generator_alone(name: str) -> None:
     results = []
     for seed in (1, 2):
         method = build(name)
         torch.manual_seed(seed)
         state = torch.get_rng_state()
-        results.append(method.step(*batches(), 3, torch.Generator().manual_seed(7))["loss"].item())
+        results.append(method.losses(Step(*batches(), 3, torch.Generator().manual_seed(7)))["loss"].item())
         assert torch.equal(torch.get_rng_state(), state)
     assert results[0] == results[1]
 
 
 def test_geometry_and_colour_part_a_strength_without_a_rest() -> None:
-    strong = build("mean_teacher").strong
-    geometry, colour = geometry_only(strong), colour_only(strong)
+    views = build("mean_teacher").views
+    geometry, colour = views._geometry, views._colour
     assert (geometry.flip, geometry.resize, geometry.jitter, geometry.blur, geometry.classmix) == (0.5, 0.8, 0, 0, 0)
     assert (colour.flip, colour.resize, colour.jitter, colour.blur, colour.classmix) == (0, 0, 0.8, 0.2, 0)

@@ -11,7 +11,8 @@ from conftest import tiny
 from torch import Tensor
 
 from semiseg.class_balance import class_weights
-from semiseg.methods.base import NOTHING, Batch
+from semiseg.methods import Batch, Step
+from semiseg.methods.base.views import NOTHING
 from semiseg.methods.memory_bank import MemoryBankMethod
 from semiseg.networks.segmentation import upsample
 from semiseg.runs.checkpoint import build_network_of
@@ -48,14 +49,16 @@ class Watched:
         def keep(name: str) -> Callable[..., None]:
             return lambda module, inputs, output: seen.__setitem__(name, (inputs[0].detach(), output))
 
-        def strong_view(*words: Any) -> tuple[Tensor, Tensor, Tensor]:
-            views.append(MemoryBankMethod.strong_view(method, *words))
+        strong = method.views.strong
+
+        def keep_view(*words: Any) -> tuple[Tensor, Tensor, Tensor]:
+            views.append(strong(*words))
             return views[-1]
 
-        method.strong_view = strong_view  # type: ignore[method-assign]
+        method.views.strong = keep_view  # type: ignore[method-assign]
         hooks = [m.register_forward_hook(keep(n)) for n, m in (("s", method.student), ("t", method.teacher))]
         labelled, unlabelled = given or batches()
-        self.terms = method.step(labelled, unlabelled, iteration, generator())
+        self.terms = method.losses(Step(labelled, unlabelled, iteration, generator()))
         for hook in hooks:
             hook.remove()
         self.views, (self.student_images, student), (self.teacher_images, teacher) = views, seen["s"], seen["t"]
@@ -77,7 +80,7 @@ def test_every_term_is_its_equation(changes: dict[str, object]) -> None:
     method = build(method__augment__weak="none", **changes)
     labelled, unlabelled = batches()
     step = Watched(method, 2, labelled, unlabelled)
-    config, views = method.config, method.config.pseudo.views
+    config, settings, views = method.config, method.own, method.own.pseudo.views
     assert len(step.views) == views
     assert torch.equal(step.teacher_images, torch.cat([labelled.images, unlabelled.images])), "un-augmented crops"
     assert torch.equal(step.student_images, torch.cat([labelled.images, *(view[0] for view in step.views)]))
@@ -96,32 +99,32 @@ def test_every_term_is_its_equation(changes: dict[str, object]) -> None:
     for a in range(views):  # eqs. 6 and 7: 1/A of the sum over the views
         logits = step.student_logits[2 + 2 * a : 4 + 2 * a]
         _, y, sure = step.views[a]
-        pseudo.append(oracles.cross_entropy(logits, y, alpha, sure**config.pseudo.sharpness)[0])
-        valid = (y != 255) if config.loss.entropy_valid_only else None
+        pseudo.append(oracles.cross_entropy(logits, y, alpha, sure**settings.pseudo.sharpness)[0])
+        valid = (y != 255) if settings.loss.entropy_valid_only else None
         counted = 1.0 if valid is None else float(valid.sum())
-        entropy.append((oracles.entropy(logits, valid, config.loss.entropy_base)[0], counted))
+        entropy.append((oracles.entropy(logits, valid, settings.loss.entropy_base)[0], counted))
     assert step.terms["pseudo"].item() == pytest.approx(sum(pseudo) / views, rel=1e-4)
     by_hand = sum(h * n for h, n in entropy) / sum(n for _, n in entropy)
     assert step.terms["entropy"].item() == pytest.approx(by_hand, rel=1e-4)
-    w = config.weights
+    w = settings.weights
     total = (w.supervised * l_sup + w.pseudo * sum(pseudo) / views + w.entropy * by_hand
              + w.contrastive * step.terms["contrastive"].item())  # fmt: skip
     assert step.terms["loss"].item() == pytest.approx(total, rel=1e-4)
 
 
 def test_lambdas_weigh_their_own_term() -> None:
-    reference = build().step(*batches(), 2, generator())
+    reference = build().losses(Step(*batches(), 2, generator()))
     for name, key in (("supervised", "supervised"), ("pseudo", "pseudo"), ("entropy", "entropy"),
                       ("contrastive", "contrastive")):  # fmt: skip
-        changed = build(**{f"method__weights__{name}": 0.5}).step(*batches(), 2, generator())
-        weight = getattr(build().config.weights, name)
+        changed = build(**{f"method__weights__{name}": 0.5}).losses(Step(*batches(), 2, generator()))
+        weight = getattr(build().own.weights, name)
         wanted = reference["loss"] + (0.5 - weight) * reference[key]
         torch.testing.assert_close(changed["loss"], wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_views_carry_pseudo_label_and_confidence_through_geometry_and_mixing() -> None:
     method = build(method__augment__weak="none")
-    method.strong = NOTHING
+    method.views.strong_set = NOTHING
     plain = Watched(method, 2)
     sure, y_u = plain.teacher_logits[2:].softmax(1).max(1)
     for images, labels, confidence in plain.views:
@@ -129,12 +132,12 @@ def test_views_carry_pseudo_label_and_confidence_through_geometry_and_mixing() -
         assert torch.equal(labels, y_u) and torch.equal(confidence, sure)
     # A pixel's colour, label and confidence must stay together: encode the place in each and compare.
     method = build()
-    method.strong = type(NOTHING)(1.0, 1.0, 0, 0, 0, 0, 0, 0, 1.0, (1.0, 1.0))
+    method.views.strong_set = type(NOTHING)(1.0, 1.0, 0, 0, 0, 0, 0, 0, 1.0, (1.0, 1.0))
     place = torch.arange(SIZE * SIZE).view(1, SIZE, SIZE).repeat(2, 1, 1)
     place[1] += 4000
     labels = (place // 100) % 3
     images = torch.stack([place / 8000] * 3, 1)
-    x, y, c = method.strong_view(images, labels, place.float(), 2, generator())
+    x, y, c = method.views.strong(Step(*batches(), 2, generator()), images, labels, place.float())
     found = (x[:, 0] * 8000).round().long()
     assert torch.equal(found, c.round().long()) and torch.equal(y, (found // 100) % 3)
     assert not torch.equal(found, place)
@@ -142,7 +145,7 @@ def test_views_carry_pseudo_label_and_confidence_through_geometry_and_mixing() -
 
 def test_padding_of_a_small_image_gets_no_pseudo_label() -> None:
     method = build(method__augment__weak="none")
-    method.strong = NOTHING
+    method.views.strong_set = NOTHING
     labelled, unlabelled = batches()
     inside = torch.ones(2, SIZE, SIZE, dtype=torch.bool)
     inside[1, 20:] = False
@@ -157,10 +160,10 @@ def test_warmup_bank_first_then_the_terms(start: float, first_filled: int) -> No
     method = build(training__iterations=40, method__contrastive__bank_start=start)
     assert method.warmup == 10
     for iteration in (0, 4, 5, 9, 10):
-        terms = method.step(*batches(seed=iteration), iteration, generator())
+        terms = method.losses(Step(*batches(seed=iteration), iteration, generator()))
         assert bool(method.contrast.bank.counts.sum() > 0) is (iteration >= first_filled), iteration
         assert bool(terms["contrastive"] > 0) is (iteration >= 10), iteration
-        w = method.config.weights
+        w = method.own.weights
         late = float(iteration >= 10)
         wanted = terms["supervised"] + w.entropy * terms["entropy"]
         wanted = wanted + late * (w.pseudo * terms["pseudo"] + w.contrastive * terms["contrastive"])
@@ -169,9 +172,9 @@ def test_warmup_bank_first_then_the_terms(start: float, first_filled: int) -> No
 
 def test_pseudo_labels_count_for_class_balance_only_after_the_warmup() -> None:
     method = build(training__iterations=40)
-    method.step(*batches(), 9, generator())
+    method.losses(Step(*batches(), 9, generator()))
     assert method.counts.counts.sum() == 2 * SIZE * SIZE
-    method.step(*batches(), 10, generator())
+    method.losses(Step(*batches(), 10, generator()))
     assert method.counts.counts.sum() == (2 + 4) * SIZE * SIZE
 
 
@@ -180,7 +183,7 @@ def test_the_bank_knows_nothing_of_unlabelled_images() -> None:
     for seed in (0, 1):
         method = build(method__contrastive__quality_filter=False)
         labelled, _ = batches()
-        method.step(labelled, batches(seed=seed)[1], 2, generator())
+        method.losses(Step(labelled, batches(seed=seed)[1], 2, generator()))
         banks.append(method.contrast.bank.vectors)
     assert len(banks[0]) > 0
     torch.testing.assert_close(*banks)
@@ -188,7 +191,7 @@ def test_the_bank_knows_nothing_of_unlabelled_images() -> None:
 
 def test_no_contrastive_weight_no_contrastive_work() -> None:
     method = build(method__weights__contrastive=0)
-    terms = method.step(*batches(), 2, generator())
+    terms = method.losses(Step(*batches(), 2, generator()))
     terms["loss"].backward()
     assert method.contrast.bank.counts.sum() == 0 and terms["contrastive"] == 0
     assert all(p.grad is None for p in method.contrast.parameters())
@@ -196,12 +199,12 @@ def test_no_contrastive_weight_no_contrastive_work() -> None:
 
 def test_gradients_reach_every_trainable_parameter_and_heads_follow_eq_2() -> None:
     method = build(method__teacher__momentum_start=0.9, method__contrastive__quality_filter=False)
-    groups = method.trainable_parameters()
-    optimiser = torch.optim.SGD([p for group in groups.values() for p in group], lr=0.05)
+    groups = method.groups()
+    optimiser = torch.optim.SGD([p for group in groups for p in group.parameters], lr=0.05)
     for iteration in (2, 3):
-        pairs = method.teacher_pairs()
+        pairs = method.averages()
         before = [[p.clone() for p in teacher.parameters()] for teacher, _ in pairs]
-        method.step(*batches(seed=iteration), iteration, generator())["loss"].backward()
+        method.losses(Step(*batches(seed=iteration), iteration, generator()))["loss"].backward()
         trained = {n: p.grad for n, p in method.named_parameters() if p.requires_grad}
         assert [n for n, g in trained.items() if g is None] == []
         # Where a BatchNorm follows, a bias has no effect and its gradient is rounding.
@@ -210,12 +213,12 @@ def test_gradients_reach_every_trainable_parameter_and_heads_follow_eq_2() -> No
         assert all(p.grad is None for teacher, _ in pairs for p in teacher.parameters())
         optimiser.step()
         optimiser.zero_grad()
-        method.after_step(iteration)
+        method.after_step(Step(*batches(), iteration, generator()))
         tau = oracles.momentum(iteration, 4, 0.9, 1.0)
         for (teacher, student), old in zip(pairs, before, strict=True):
             moved = [tau * o + (1 - tau) * s for o, s in zip(old, student.parameters(), strict=True)]
             torch.testing.assert_close(list(teacher.parameters()), moved)
-    assert len(method.teacher_pairs()) == 4
+    assert len(method.averages()) == 4
 
 
 @pytest.mark.parametrize(
@@ -233,7 +236,7 @@ def test_sizes_classes_and_batches_that_are_awkward(
     method = build(classes, **changes)
     labelled, unlabelled = batches(classes, size=size)
     labelled.labels[0] = 255  # an image that teaches nothing beside one that does
-    terms = method.step(labelled, unlabelled, 3, generator())
+    terms = method.losses(Step(labelled, unlabelled, 3, generator()))
     terms["loss"].backward()
     assert all(torch.isfinite(v) for v in terms.values()) and terms["supervised"] > 0
     assert all(torch.isfinite(p.grad).all() for p in method.parameters() if p.grad is not None)
@@ -245,18 +248,18 @@ def test_draws_come_from_the_given_generator_alone() -> None:
         method = build()
         torch.manual_seed(seed)
         state = torch.get_rng_state()
-        results.append(method.step(*batches(), 2, generator())["loss"].item())
+        results.append(method.losses(Step(*batches(), 2, generator()))["loss"].item())
         assert torch.equal(torch.get_rng_state(), state)
     assert results[0] == results[1]
-    assert build().step(*batches(), 2, generator(6))["loss"].item() != results[0]
+    assert build().losses(Step(*batches(), 2, generator(6)))["loss"].item() != results[0]
 
 
 def test_everything_that_training_must_not_lose_is_in_the_state() -> None:
     method, restored = build(), build(seed=1)
-    method.step(*batches(), 2, generator())
-    method.after_step(2)
+    method.losses(Step(*batches(), 2, generator()))
+    method.after_step(Step(*batches(), 2, generator()))
     restored.load_state_dict(method.state_dict())
     for iteration in (3, 4):
-        one, other = (m.step(*batches(seed=9), iteration, generator(iteration)) for m in (method, restored))
+        one, other = (m.losses(Step(*batches(seed=9), iteration, generator(iteration))) for m in (method, restored))
         assert {k: v.item() for k, v in one.items()} == {k: v.item() for k, v in other.items()}
     assert torch.equal(method.contrast.bank.vectors, restored.contrast.bank.vectors)

@@ -7,7 +7,7 @@ import torch
 from conftest import tiny
 
 from semiseg.losses import weighted_cross_entropy
-from semiseg.methods import METHODS, Batch, Method
+from semiseg.methods import Batch, Method, Step, method_class, method_names
 from semiseg.methods.memory_bank import MemoryBankMethod
 from semiseg.networks.segmentation import upsample
 from semiseg.runs.checkpoint import build_network_of
@@ -16,7 +16,7 @@ from semiseg.runs.checkpoint import build_network_of
 def build(name: str, classes: int = 3, **changes: object) -> Method:
     torch.manual_seed(0)
     config = tiny(Path("."), Path("."), method__name=name, **changes)
-    method = METHODS[name](config, build_network_of(config, classes), labelled=4)
+    method = method_class(name)(config, build_network_of(config, classes), labelled=4)
     return method.train()
 
 
@@ -31,49 +31,49 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(5)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", method_names())
 def test_two_steps_move_the_student_by_gradient_and_the_teacher_by_eq_2(name: str) -> None:
     method = build(name, method__teacher__momentum_start=0.9)
-    optimiser = torch.optim.SGD([p for g in method.trainable_parameters().values() for p in g], lr=0.05)
+    optimiser = torch.optim.SGD([p for g in method.groups() for p in g.parameters], lr=0.05)
     for iteration in (2, 3):
-        before = [p.clone() for p in method.teacher.parameters()]
-        losses = method.step(*batches(), iteration, generator())
+        before = [] if method.teacher is None else [p.clone() for p in method.teacher.parameters()]
+        losses = method.losses(Step(*batches(), iteration, generator()))
         assert all(torch.isfinite(v) for v in losses.values())
         losses["loss"].backward()
-        if method.needs_teacher:
+        if method.teacher is not None:
             assert all(p.grad is None for p in method.teacher.parameters())
         missing = [n for n, p in method.student.named_parameters() if p.grad is None]
         assert missing == []
         optimiser.step()
         optimiser.zero_grad()
-        method.after_step(iteration)
+        method.after_step(Step(*batches(), iteration, generator()))
         tau = method.tau(iteration)
-        for old, teacher, student in zip(
-            before, method.teacher.parameters(), method.student.parameters(), strict=False
-        ):
-            torch.testing.assert_close(teacher, tau * old + (1 - tau) * student)
+        if method.teacher is not None:
+            networks = method.teacher.parameters(), method.student.parameters()
+            for old, teacher, student in zip(before, *networks, strict=True):
+                torch.testing.assert_close(teacher, tau * old + (1 - tau) * student)
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name != "supervised"])
+@pytest.mark.parametrize("name", [name for name in method_names() if name != "supervised"])
 def test_labels_of_unlabelled_crops_are_never_read(name: str) -> None:
     labelled, unlabelled = batches()
-    first = build(name).step(labelled, unlabelled, 3, generator())
+    first = build(name).losses(Step(labelled, unlabelled, 3, generator()))
     hidden = Batch(unlabelled.images, torch.full_like(unlabelled.labels, 255))
-    second = build(name).step(labelled, hidden, 3, generator())
+    second = build(name).losses(Step(labelled, hidden, 3, generator()))
     assert {k: v.item() for k, v in first.items()} == {k: v.item() for k, v in second.items()}
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", method_names())
 def test_groups_hold_every_trainable_parameter_once(name: str) -> None:
     method = build(name)
-    grouped = [id(p) for group in method.trainable_parameters().values() for p in group]
+    grouped = [id(p) for group in method.groups() for p in group.parameters]
     assert sorted(grouped) == sorted(id(p) for p in method.parameters() if p.requires_grad)
 
 
 def test_supervised_is_eq_4_on_the_weak_view() -> None:
     method = build("supervised", method__augment__weak="none", method__class_balance__enabled=False)
     labelled, _ = batches()
-    loss = method.step(labelled, None, 0, generator())["loss"]
+    loss = method.losses(Step(labelled, None, 0, generator()))["loss"]
     with torch.no_grad():
         logits = method.student(labelled.images).logits
     torch.testing.assert_close(loss.detach(), weighted_cross_entropy(upsample(logits, (32, 32)), labelled.labels))
@@ -83,10 +83,10 @@ def test_eq_1_is_the_weighted_sum_and_the_warmup_leaves_two_terms_out() -> None:
     method = build("memory_bank")
     assert isinstance(method, MemoryBankMethod)
     assert method.warmup == 1  # 0.25 of 4 iterations
-    w = method.config.weights
-    early = method.step(*batches(), 0, generator())
+    w = method.own.weights
+    early = method.losses(Step(*batches(), 0, generator()))
     torch.testing.assert_close(early["loss"], early["supervised"] + w.entropy * early["entropy"])
-    late = method.step(*batches(), 1, generator())
+    late = method.losses(Step(*batches(), 1, generator()))
     assert late["contrastive"] > 0 and late["pseudo"] > 0
     total = late["supervised"] + late["pseudo"] + 0.01 * late["entropy"] + 0.1 * late["contrastive"]
     torch.testing.assert_close(late["loss"], total)
@@ -94,16 +94,16 @@ def test_eq_1_is_the_weighted_sum_and_the_warmup_leaves_two_terms_out() -> None:
 
 def test_warmup_ramp_of_the_authors() -> None:
     method = build("memory_bank", training__iterations=400, method__pseudo__warmup="ramp")
-    assert method.warmup_factor(0) == pytest.approx(torch.exp(torch.tensor(-5.0)).item())
-    assert method.warmup_factor(50) == pytest.approx(torch.exp(torch.tensor(-1.25)).item())
-    assert method.warmup_factor(100) == 1
+    assert method.pseudo_weight(0) == pytest.approx(torch.exp(torch.tensor(-5.0)).item())
+    assert method.pseudo_weight(50) == pytest.approx(torch.exp(torch.tensor(-1.25)).item())
+    assert method.pseudo_weight(100) == 1
 
 
 def test_contrastive_gradients_reach_heads_attention_and_backbone_but_no_teacher() -> None:
     method = build("memory_bank")
     assert isinstance(method, MemoryBankMethod)
     for iteration in (1, 2):
-        terms = method.step(*batches(seed=iteration), iteration, generator())
+        terms = method.losses(Step(*batches(seed=iteration), iteration, generator()))
     terms["contrastive"].backward()
     contrast = method.contrast
     for part in (contrast.projection, contrast.prediction, contrast.attention_p, contrast.attention_z):
@@ -114,26 +114,26 @@ def test_contrastive_gradients_reach_heads_attention_and_backbone_but_no_teacher
 
 def test_bank_takes_labelled_vectors_that_pass_the_filter_only() -> None:
     closed = build("memory_bank", method__contrastive__quality_threshold=1.0)
-    closed.step(*batches(), 2, generator())
+    closed.losses(Step(*batches(), 2, generator()))
     assert closed.contrast.bank.counts.sum() == 0  # type: ignore[union-attr]
     ignored = build("memory_bank")
     labelled, unlabelled = batches()
     nothing = Batch(labelled.images, torch.full_like(labelled.labels, 255))
-    terms = ignored.step(nothing, unlabelled, 2, generator())
+    terms = ignored.losses(Step(nothing, unlabelled, 2, generator()))
     assert ignored.contrast.bank.counts.sum() == 0  # type: ignore[union-attr]
     assert torch.isfinite(terms["loss"]) and terms["supervised"] == 0 and terms["contrastive"] == 0
 
 
 def test_bank_holds_at_most_k_vectors_of_an_image_and_class() -> None:
     method = build("memory_bank", method__augment__weak="none", method__contrastive__quality_filter=False)
-    method.step(*batches(), 2, generator())
+    method.losses(Step(*batches(), 2, generator()))
     assert method.contrast.per_image == 2  # type: ignore[union-attr] # max(1, 8/4)
     assert method.contrast.bank.counts.tolist() == [4, 4, 4]  # type: ignore[union-attr] # 2 images, 2 each
 
 
 def test_two_classes_and_one_class_absent() -> None:
     method = build("memory_bank", classes=2)
-    terms = method.step(*batches(classes=1), 2, generator())
+    terms = method.losses(Step(*batches(classes=1), 2, generator()))
     terms["loss"].backward()
     assert torch.isfinite(terms["loss"])
     assert all(torch.isfinite(p.grad).all() for p in method.parameters() if p.grad is not None)
@@ -150,13 +150,13 @@ def test_each_switch_of_the_contrastive_module_changes_the_result(switch: str) -
     def final(**changes: str) -> float:
         # K = 8/4 of the 16 vectors of an image, so that it matters which are kept.
         method = build("memory_bank", method__contrastive__bank_size=8, **changes)
-        optimiser = torch.optim.SGD([p for g in method.trainable_parameters().values() for p in g], lr=0.1)
+        optimiser = torch.optim.SGD([p for g in method.groups() for p in g.parameters], lr=0.1)
         for iteration in (1, 2, 3):
-            terms = method.step(*batches(seed=iteration), iteration, generator())
+            terms = method.losses(Step(*batches(seed=iteration), iteration, generator()))
             terms["loss"].backward()
             optimiser.step()
             optimiser.zero_grad()
-            method.after_step(iteration)
+            method.after_step(Step(*batches(), iteration, generator()))
         return terms["contrastive"].item()
 
     name, _, value = switch.partition("=")
@@ -166,9 +166,9 @@ def test_each_switch_of_the_contrastive_module_changes_the_result(switch: str) -
 def test_reference_profile_takes_steps() -> None:
     method = build("memory_bank", method__profile="reference")
     for iteration in range(4):
-        terms = method.step(*batches(seed=iteration), iteration, generator())
+        terms = method.losses(Step(*batches(seed=iteration), iteration, generator()))
         assert torch.isfinite(terms["loss"])
-        method.after_step(iteration)
+        method.after_step(Step(*batches(), iteration, generator()))
     assert method.teacher.training  # batch statistics
 
 
@@ -177,12 +177,12 @@ def test_the_bank_takes_features_of_target_pixels_only() -> None:
     seen = {}
     for name, target in (("target", [True, True]), ("mixed", [True, False]), ("source", [False, False])):
         method = build("memory_bank", method__contrastive__quality_filter=False, method__augment__weak="none")
-        losses = method.step(labelled._replace(target=torch.tensor(target)), unlabelled, 3, generator())
+        losses = method.losses(Step(labelled._replace(target=torch.tensor(target)), unlabelled, 3, generator()))
         assert all(torch.isfinite(v) for v in losses.values())
         seen[name] = int(method.contrast.bank.counts.sum())
         if name == "target":
             same = build("memory_bank", method__contrastive__quality_filter=False, method__augment__weak="none")
-            plain = same.step(labelled, unlabelled, 3, generator())
+            plain = same.losses(Step(labelled, unlabelled, 3, generator()))
             assert plain["loss"].item() == losses["loss"].item()
     assert seen["source"] == 0 < seen["mixed"] < seen["target"]
 
@@ -195,7 +195,7 @@ def test_classmix_between_domains_keeps_count_of_whose_pixels_they_are() -> None
     batch = Batch(labelled.images, labels, torch.tensor([True, False]))
     mixed = 0
     for seed in range(20):
-        _, y, own = method.weak_view(batch, 3, torch.Generator().manual_seed(seed))
+        _, y, own = method.views.weak(Step(batch, None, 3, torch.Generator().manual_seed(seed)))
         assert not (own == 2).any()
         assert torch.equal(own[own != 255], y[own != 255])
         mixed += int((y[0] == 2).any())

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from semiseg import Config
-from semiseg.methods import METHODS, Batch, Method
+from semiseg.methods import Batch, Method, Step, method_class
 from semiseg.runs.checkpoint import build_network_of
 
 WORDS = [
@@ -19,7 +19,7 @@ WORDS = [
 def made(name: str, passes: str) -> Method:
     torch.manual_seed(0)
     config = Config.parse({}, [*WORDS, f"method.name={name}", f"training.passes={passes}"])
-    return METHODS[name](config, build_network_of(config, 4), 2).double().train()
+    return method_class(name)(config, build_network_of(config, 4), 2).double().train()
 
 
 def step(method: Method, statistics_of_batch: bool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -30,8 +30,8 @@ def step(method: Method, statistics_of_batch: bool) -> tuple[dict[str, Tensor], 
         for module in method.student.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.eval()
-    unlabelled = Batch(images[2:], torch.full_like(labels, 255)) if method.needs_unlabelled else None
-    losses = method.step(Batch(images[:2], labels), unlabelled, 5, torch.Generator().manual_seed(2))
+    unlabelled = Batch(images[2:], torch.full_like(labels, 255)) if method.needs.unlabelled else None
+    losses = method.losses(Step(Batch(images[:2], labels), unlabelled, 5, torch.Generator().manual_seed(2)))
     losses["loss"].backward()
     return losses, {n: p.grad for n, p in method.named_parameters() if p.grad is not None}
 

@@ -20,7 +20,7 @@ from semiseg.errors import UsageError
 from semiseg.memory_bank import MemoryBank, shortlist
 from semiseg.runs.metrics import read_metrics
 from semiseg.runtime import distributed
-from semiseg.training.optimisation import share_of_batch
+from semiseg.training.batches import share_of_batch
 
 TESTS = Path(__file__).parents[1]
 COMMON = ["network.architecture=deeplabv2", "network.batch_norm=frozen", "training.iterations=8", "method.warmup=0.125",

@@ -14,12 +14,15 @@ from conftest import tiny, write_picture
 
 import semiseg
 from semiseg.errors import SemisegError, UsageError
+from semiseg.methods import Step
 from semiseg.methods.memory_bank import MemoryBankMethod
 from semiseg.runs import checkpoint
 from semiseg.runs.metrics import read_metrics
 from semiseg.runtime.device import resolve_device
 from semiseg.training.loop import Run
-from semiseg.training.optimisation import iteration_generator, learning_rate_factor
+from semiseg.training.optimisers import learning_rate_factor
+from semiseg.training.step import iteration_generator
+from semiseg.training.validating import Validator
 
 
 def same(a: Any, b: Any) -> bool:
@@ -64,14 +67,14 @@ def test_stopped_and_resumed_is_bit_equal(
 ) -> None:
     semiseg.train(tiny(folder, tmp_path / "whole", method__name=method), progress=False)
     run = Run(tiny(folder, tmp_path / "broken", method__name=method))
-    step = run.method.step
+    losses = run.method.losses
 
-    def fails(labelled: Any, unlabelled: Any, iteration: int, generator: torch.Generator) -> Any:
-        if iteration == 3:
+    def fails(step: Step) -> Any:
+        if step.iteration == 3:
             raise RuntimeError("power cut")
-        return step(labelled, unlabelled, iteration, generator)
+        return losses(step)
 
-    monkeypatch.setattr(run.method, "step", fails)
+    monkeypatch.setattr(run.method, "losses", fails)
     with pytest.raises(RuntimeError, match="power cut"):
         run.train(progress=False)
     assert last(tmp_path / "broken")["iteration"] == 2
@@ -130,17 +133,15 @@ def test_nothing_is_written_over(folder: Path, tmp_path: Path) -> None:
 def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = MemoryBankMethod.step
+    losses = MemoryBankMethod.losses
 
-    def broken(self: MemoryBankMethod, labelled: Any, unlabelled: Any, iteration: int, g: torch.Generator) -> Any:
-        terms = step(self, labelled, unlabelled, iteration, g)
-        return (
-            terms
-            if iteration < 3
-            else terms | {"loss": terms["loss"] * torch.nan, "pseudo": terms["pseudo"] * torch.nan}
-        )
+    def broken(self: MemoryBankMethod, step: Step) -> Any:
+        terms = losses(self, step)
+        if step.iteration < 3:
+            return terms
+        return terms | {"loss": terms["loss"] * torch.nan, "pseudo": terms["pseudo"] * torch.nan}
 
-    monkeypatch.setattr(MemoryBankMethod, "step", broken)
+    monkeypatch.setattr(MemoryBankMethod, "losses", broken)
     with pytest.raises(SemisegError, match=r"loss, pseudo became NaN.*iteration 4.*last\.pt.*learning_rate"):
         semiseg.train(tiny(folder, tmp_path / "run"), progress=False)
     state = last(tmp_path / "run")
@@ -214,23 +215,23 @@ def test_the_time_of_a_run_counts_all_its_parts(folder: Path, tmp_path: Path) ->
 def test_best_is_never_ahead_of_last(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A resume that reloads best.pt would otherwise take weights of a future that it has not come to yet."""
     rising = iter(range(1, 9))
-    real = Run._validate
+    real = Validator.validate
 
-    def validate(self: Run, log: Any) -> float:
-        self.best_miou = -1.0 if next(rising) <= 2 else 100.0
-        return real(self, log)
+    def validate(self: Validator, *words: Any) -> float:
+        self.miou = -1.0 if next(rising) <= 2 else 100.0
+        return real(self, *words)
 
-    monkeypatch.setattr(Run, "_validate", validate)
+    monkeypatch.setattr(Validator, "validate", validate)
     config = tiny(folder, tmp_path / "run", training__validate_every=1, training__checkpoint_every=4)
     run = Run(config)
-    step = run.method.step
+    losses = run.method.losses
 
-    def fails(labelled: Any, unlabelled: Any, iteration: int, generator: torch.Generator) -> Any:
-        if iteration == 3:
+    def fails(step: Step) -> Any:
+        if step.iteration == 3:
             raise RuntimeError("power cut")
-        return step(labelled, unlabelled, iteration, generator)
+        return losses(step)
 
-    monkeypatch.setattr(run.method, "step", fails)
+    monkeypatch.setattr(run.method, "losses", fails)
     with pytest.raises(RuntimeError, match="power cut"):
         run.train(progress=False)
     best, newest = (checkpoint.load(run.run_dir / "checkpoints" / f"{name}.pt") for name in ("best", "last"))

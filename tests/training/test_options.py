@@ -9,10 +9,9 @@ from conftest import tiny
 from torch import nn
 
 from semiseg import Config, train
-from semiseg.config.read import ContrastiveConfig
-from semiseg.contrastive import ContrastiveModule
-from semiseg.methods import METHODS, Batch
-from semiseg.methods.base import NOTHING
+from semiseg.contrastive import ContrastiveConfig, ContrastiveModule
+from semiseg.methods import Batch, Step, method_class
+from semiseg.methods.base.views import NOTHING
 from semiseg.networks.activation_checkpointing import recomputed
 from semiseg.networks.segmentation import Output
 from semiseg.runs.checkpoint import build_network_of
@@ -46,15 +45,15 @@ def test_recomputing_keeps_fewer_tensors_for_the_backward_pass() -> None:
 def one_step(config: Config, compiled: bool) -> dict[str, torch.Tensor]:
     """Losses and gradients of one float64 step of ``memory_bank``, its networks compiled or not."""
     torch.manual_seed(3)
-    method = METHODS[config.method.name](config, build_network_of(config, 3), labelled=4).double().train()
-    method.strong = method.weak = NOTHING
+    method = method_class(config.method.name)(config, build_network_of(config, 3), labelled=4).double().train()
+    method.views.strong_set = method.views.weak_set = NOTHING
     if compiled:
         method.student.compile()
         method.teacher.compile()
     draws = torch.Generator().manual_seed(7)
     images, labels = torch.rand(4, 3, 32, 32, generator=draws), torch.randint(0, 3, (4, 32, 32), generator=draws)
     labelled, unlabelled = (Batch(images[part], labels[part]) for part in (slice(2), slice(2, None)))
-    losses = method.step(labelled, unlabelled, 2, torch.Generator().manual_seed(0))
+    losses = method.losses(Step(labelled, unlabelled, 2, torch.Generator().manual_seed(0)))
     losses["loss"].backward()
     gradients = {name: p.grad for name, p in method.named_parameters() if p.grad is not None}
     return {name: value.detach() for name, value in losses.items()} | gradients

@@ -204,7 +204,8 @@ def _one_line(error: ValidationError, source: str) -> str:
         key = ".".join(str(part) for part in problem["loc"] if str(part).isidentifier())
         key = next((k for k in sorted(valid, key=len, reverse=True) if key == k or key.startswith(k + ".")), key)
         if problem["type"] == "extra_forbidden":
-            found.setdefault(f"unknown key {key!r}{did_you_mean(key, [*valid, *short_keys()])}", []).append("")
+            for unknown in _leaves(key, problem["input"]):
+                found.setdefault(f"unknown key {unknown!r}{did_you_mean(unknown, [*valid, *short_keys()])}", [""])
         else:
             message = problem["msg"].removeprefix("Value error, ")
             given = f" (given {problem['input']!r})" if key and not isinstance(problem["input"], dict) else ""
@@ -216,3 +217,10 @@ def _one_line(error: ValidationError, source: str) -> str:
                 keys = [short, *(key for key in keys if key not in stands_for)]
         parts += [f"{key}: {message}" if key else message for key in dict.fromkeys(keys)]
     return (f"{source}: " if source else "") + "; ".join(parts)
+
+
+def _leaves(key: str, value: Any) -> list[str]:
+    """The keys inside an unknown section; the key itself where it is none."""
+    if not isinstance(value, dict) or not value:
+        return [key]
+    return [leaf for name, inner in value.items() for leaf in _leaves(f"{key}.{name}", inner)]

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-from semiseg.config.read import DataConfig
-from semiseg.config.sections import SourceConfig
+from semiseg.config.data import DataConfig, SourceConfig
 from semiseg.data.base import ImageSet
 from semiseg.data.datasets import DATASETS
 from semiseg.data.splits.lists import parse_labelled, read_list, seeded_split

@@ -131,7 +131,9 @@ class MemoryBankMethod(Method):
     @classmethod
     def stored_vectors(cls, state: Mapping[str, Tensor]) -> StoredVectors | None:
         bank = MemoryBank.from_state(state, "contrast.bank.")
-        return None if bank is None else StoredVectors(bank.vectors.float(), bank.labels, bank.counts.tolist(), bank.size)
+        return (
+            None if bank is None else StoredVectors(bank.vectors.float(), bank.labels, bank.counts.tolist(), bank.size)
+        )
 
     def cost(self, labelled: int, unlabelled: int) -> StepCost:
         """Two views of each crop, teacher features of labelled crops too, heads, attention and distances."""

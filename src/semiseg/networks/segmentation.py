@@ -128,6 +128,11 @@ class SegmentationNetwork(nn.Module):
         """The pretrained parameters that learn, for a learning rate of their own."""
         return [parameter for parameter in self.backbone.parameters() if parameter.requires_grad]
 
+    def stem_parameters(self) -> list[nn.Parameter]:
+        """The first convolution and its norm, for a learning rate of their own; part of the backbone's."""
+        stem = ("conv1.", "bn1.", "conv_stem.")
+        return [p for n, p in self.backbone.named_parameters() if n.startswith(stem) and p.requires_grad]
+
     def classifier_parameters(self) -> list[nn.Parameter]:
         """The parameters that learn and start at random: decoder and classifier."""
         own = self.classifier if self.decoder is None else nn.ModuleList([self.decoder, self.classifier])

@@ -15,7 +15,7 @@ from semiseg.data.loading import CropDataset, PositionedCrops, batches
 from semiseg.data.run_data import RunData
 from semiseg.data.stored_labels import StoredLabels
 from semiseg.errors import SemisegError, UsageError
-from semiseg.methods.base import Batch, Needs, Round
+from semiseg.methods.base import Batch, Needs
 from semiseg.runtime import distributed
 from semiseg.training.clock import Clock
 

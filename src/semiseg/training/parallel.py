@@ -55,9 +55,7 @@ def average_statistics(method: nn.Module) -> None:
     if distributed.world() == 1:
         return
     in_common = (nn.SyncBatchNorm, MaskedBatchNorm)
-    layers = [
-        m for m in method.modules() if isinstance(m, _BatchNorm) and not isinstance(m, in_common) and m.training
-    ]
+    layers = [m for m in method.modules() if isinstance(m, _BatchNorm) and not isinstance(m, in_common) and m.training]
     buffers = [b for m in layers for b in (m.running_mean, m.running_var) if b is not None]
     if buffers:
         joined = distributed.mean(torch.cat([b.flatten() for b in buffers]))

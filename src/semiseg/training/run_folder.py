@@ -39,9 +39,7 @@ def prepare(config: Config, last: Path, resume: bool) -> dict[str, Any] | None:
     keys = used_fields(config, fields())
     changed = [key for key in keys if key not in FREE_ON_RESUME and value_of(saved, key) != value_of(config, key)]
     if changed:
-        shown = ", ".join(
-            f"{key} (was {value_of(saved, key)}, now {value_of(config, key)})" for key in changed[:3]
-        )
+        shown = ", ".join(f"{key} (was {value_of(saved, key)}, now {value_of(config, key)})" for key in changed[:3])
         raise UsageError(f"--resume with another configuration: {shown}; give the same values or another run_dir=")
     return state
 

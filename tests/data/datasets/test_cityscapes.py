@@ -8,7 +8,7 @@ import pytest
 from miniatures import write_cityscapes
 from PIL import Image
 
-from semiseg.config.read import DataConfig
+from semiseg.config.data import DataConfig
 from semiseg.data.datasets.cityscapes import open_cityscapes
 from semiseg.data.run_data import open_run_data
 from semiseg.errors import SemisegError, UsageError

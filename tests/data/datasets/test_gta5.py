@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from semiseg.cli import app
-from semiseg.config.read import DataConfig
+from semiseg.config.data import DataConfig
 from semiseg.data.check.dataset import check_data
 from semiseg.data.datasets.gta5 import open_gta5, read_gta5_label
 from semiseg.data.datasets.street_classes import COLOURS, GTA5_ID_COLOURS

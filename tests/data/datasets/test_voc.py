@@ -11,7 +11,7 @@ from miniatures import VOC_VAL as VAL
 from miniatures import write_voc, write_voc_lists
 from PIL import Image
 
-from semiseg.config.read import DataConfig
+from semiseg.config.data import DataConfig
 from semiseg.data.datasets.voc import CLASSES, open_voc, voc_colour
 from semiseg.data.run_data import open_run_data
 from semiseg.errors import SemisegError, UsageError

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from semiseg.config.read import Config, DataConfig
+from semiseg.config.data import DataConfig
+from semiseg.config.read import Config
 from semiseg.data.run_data import open_run_data
 from semiseg.data.splits.lists import read_list
 from semiseg.data.splits.permutations import read_permutation

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from semiseg.config.sections import is_permutation
+from semiseg.config.data import is_permutation
 from semiseg.data.files import SUFFIXES
 from semiseg.data.splits.permutations import read_permutation
 from semiseg.errors import UsageError

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from semiseg.augment.mixing import classmix_masks, paste
@@ -51,9 +50,7 @@ class Views:
         of_target = labels if batch.target is None else labels.where(batch.target[:, None, None], IGNORE)
         return LabelledView(*self.mix(labels, self.weak_set.classmix, step, images, labels, of_target))
 
-    def strong(
-        self, step: Step, images: Tensor, labels: Tensor, confidence: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def strong(self, step: Step, images: Tensor, labels: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x_u^a of eq. 6: strong augmentation, then ClassMix, of image, pseudo-label and confidence together."""
         images, labels, moved = augment(images, labels, confidence, self.strong_set, step.draws)
         assert moved is not None
