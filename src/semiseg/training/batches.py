@@ -62,7 +62,7 @@ def training_batches(
 
     def crops(indices: list[int], stream: str, labels: bool) -> CropDataset:
         return CropDataset(
-            data.train, indices, c.crop, t.seed, stream, resize=c.resize, cache=c.cache, use_labels=labels
+            data.train, indices, c.crop_size, t.seed, stream, resize=c.resize, cache=c.cache, use_labels=labels
         )
 
     def loader(dataset: PositionedCrops, size: int) -> Loaded:
@@ -75,7 +75,7 @@ def training_batches(
     pool: PositionedCrops = target
     if data.source is not None:
         source = CropDataset(
-            data.source, range(len(data.source)), c.crop, t.seed, "source", resize=c.source.resize, cache=c.cache
+            data.source, range(len(data.source)), c.crop_size, t.seed, "source", resize=c.source.resize, cache=c.cache
         )
         pool = TwoDomains(target, source, c.source.sampling, t.batch_size, last)
     labelled = loader(pool, share_of_batch(t.batch_size, "training.batch_size"))
@@ -101,7 +101,7 @@ def refresh_batch_norm(
         norm.momentum = None  # cumulative average
     c, t = config.data, config.training
     crops = CropDataset(
-        data.train, data.labelled, c.crop, t.seed, "refresh", resize=c.resize, cache=False, use_labels=False
+        data.train, data.labelled, c.crop_size, t.seed, "refresh", resize=c.resize, cache=False, use_labels=False
     )
     for batch in batches(crops, t.batch_size, 0, t.batch_norm_refresh, 0):
         student(to_batch(batch, device, layout).images)
