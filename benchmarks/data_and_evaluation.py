@@ -115,7 +115,8 @@ def measure_loading(size: tuple[int, int], files: int, steps: int, workers: int)
     """Crops a second with this many workers, and the wait beside steps that take 1.25 times as long as the crops."""
     with tempfile.TemporaryDirectory() as folder:
         images = Streets(files, size, Path(folder))
-        dataset = CropDataset(images, range(files), min(CROP, size[0] // 2), 0, "labelled")
+        side = min(CROP, size[0] // 2)
+        dataset = CropDataset(images, range(files), (side, side), 0, "labelled")
         loader = iter(batches(dataset, BATCH, 0, 3 * steps, workers))
         next(loader)
         began = time.perf_counter()

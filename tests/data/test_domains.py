@@ -11,8 +11,14 @@ from semiseg.data.loading import CropDataset, batches
 
 
 def sequence(sampling: Sampling, batch_size: int, count: int) -> list[list[tuple[bool, int]]]:
-    places = [domain_position(p, sampling, batch_size, count) for p in range(batch_size * count)]
-    return [places[b * batch_size : (b + 1) * batch_size] for b in range(count)]
+    positions = [domain_position(p, sampling, batch_size, count) for p in range(batch_size * count)]
+    return [positions[b * batch_size : (b + 1) * batch_size] for b in range(count)]
+
+
+def crops_of_both() -> list[CropDataset]:
+    """Target, then source."""
+    streams = (("camera", "labelled"), ("game", "source"))
+    return [CropDataset(ToyStreets(6, (32, 48), look), range(6), (32, 32), 0, stream) for look, stream in streams]
 
 
 def test_even_halves_every_batch_and_every_two_of_odd_size() -> None:
@@ -34,15 +40,14 @@ def test_late_takes_the_source_in_every_second_of_the_last_hundred() -> None:
 @pytest.mark.parametrize("sampling", ["even", "alternating", "late"])
 @pytest.mark.parametrize("batch_size", [1, 4, 5])
 def test_each_domain_is_walked_without_gaps(sampling: Sampling, batch_size: int) -> None:
-    places = [place for batch in sequence(sampling, batch_size, 120) for place in batch]
+    walked = [entry for batch in sequence(sampling, batch_size, 120) for entry in batch]
     for domain in (True, False):
-        positions = [position for target, position in places if target is domain]
+        positions = [position for target, position in walked if target is domain]
         assert positions == list(range(len(positions)))
 
 
 def test_items_say_which_domain_they_are_of() -> None:
-    target, source = (ToyStreets(6, (32, 48), look) for look in ("camera", "game"))
-    crops = [CropDataset(images, range(6), 32, 0, name) for images, name in ((target, "labelled"), (source, "source"))]
+    crops = crops_of_both()
     both = TwoDomains(*crops, "even", batch_size=4, batches=3)
     first = next(iter(batches(both, 4, 0, 3)))
     assert first["target"].tolist() == [True, False, True, False]
@@ -57,8 +62,7 @@ def test_items_say_which_domain_they_are_of() -> None:
 @pytest.mark.parametrize("world", [2, 4])
 def test_every_process_gets_both_domains(world: int) -> None:
     """ClassMix and BatchNorm of a process must see what they see where there is one process."""
-    target, source = (ToyStreets(6, (32, 48), look) for look in ("camera", "game"))
-    crops = [CropDataset(images, range(6), 32, 0, name) for images, name in ((target, "labelled"), (source, "source"))]
+    crops = crops_of_both()
     both = TwoDomains(*crops, "even", batch_size=8, batches=2)
     for rank in range(world):
         for batch in batches(both, 8 // world, 0, 2, rank=rank, world=world):

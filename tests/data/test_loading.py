@@ -44,27 +44,27 @@ def test_crop_is_a_function_of_the_position_and_moves_the_label_along() -> None:
 
 
 def test_small_images_are_padded_and_hidden_labels_are_ignored() -> None:
-    item = CropDataset(Numbered(1, (10, 12)), [0], 16, seed=0, stream="a")[0]
+    item = CropDataset(Numbered(1, (10, 12)), [0], (16, 16), seed=0, stream="a")[0]
     assert (item["label"][10:] == 255).all() and (item["label"][:, 12:] == 255).all()
     assert (item["label"][:10, :12] != 255).all() and (item["image"][:, 10:] == 0).all()
     assert "inside" not in item
-    padded = CropDataset(Numbered(1, (10, 12)), [0], 16, seed=0, stream="a", use_labels=False)[0]["inside"]
+    padded = CropDataset(Numbered(1, (10, 12)), [0], (16, 16), seed=0, stream="a", use_labels=False)[0]["inside"]
     assert padded.shape == (16, 16) and padded[:10, :12].all() and padded.sum() == 10 * 12
-    hidden = CropDataset(Numbered(1, (16, 16)), [0], 16, seed=0, stream="a", use_labels=False)[0]
+    hidden = CropDataset(Numbered(1, (16, 16)), [0], (16, 16), seed=0, stream="a", use_labels=False)[0]
     assert hidden["inside"].all()
     assert (hidden["label"] == 255).all()
 
 
 def test_cache_reads_each_image_once() -> None:
     images = Numbered(3, (20, 20))
-    data = CropDataset(images, [0, 1, 2], 8, seed=0, stream="a", cache=True)
+    data = CropDataset(images, [0, 1, 2], (8, 8), seed=0, stream="a", cache=True)
     first = [data[p]["image"].clone() for p in range(9)]
     assert images.reads == 3
     assert all(torch.equal(data[p]["image"], first[p]) for p in range(9))
 
 
 def test_batches_of_a_resumed_loader_and_of_two_ranks() -> None:
-    data = CropDataset(Numbered(7, (20, 20)), range(7), 8, seed=0, stream="a")
+    data = CropDataset(Numbered(7, (20, 20)), range(7), (8, 8), seed=0, stream="a")
     whole = [b["image"] for b in batches(data, 4, 0, 5)]
     assert len(whole) == 5
     resumed = [b["image"] for b in batches(data, 4, 3, 5, workers=1)]
@@ -94,15 +94,15 @@ def test_crops_of_resized_images() -> None:
     assert np.array_equal(item["label"].numpy(), resize_label(images.label(1), (10, 15)))
 
 
-def test_every_place_can_be_cropped() -> None:
-    data = CropDataset(Numbered(1, (6, 7)), [0], 5, seed=0, stream="a")
+def test_every_window_can_be_cropped() -> None:
+    data = CropDataset(Numbered(1, (6, 7)), [0], (5, 5), seed=0, stream="a")
     corners = {(int(i["image"][1, 0, 0]), int(i["image"][2, 0, 0])) for i in (data[p] for p in range(200))}
     assert corners == {(top, left) for top in range(2) for left in range(3)}
 
 
 def test_streams_and_seeds_crop_apart() -> None:
     def corners(seed: int, stream: str) -> tuple[tuple[int, int], ...]:
-        data = CropDataset(Numbered(1, (40, 40)), [0], 8, seed=seed, stream=stream)
+        data = CropDataset(Numbered(1, (40, 40)), [0], (8, 8), seed=seed, stream=stream)
         return tuple((int(data[p]["image"][1, 0, 0]), int(data[p]["image"][2, 0, 0])) for p in range(8))
 
     assert len({corners(0, "labelled"), corners(0, "unlabelled"), corners(1, "labelled")}) == 3
@@ -111,7 +111,7 @@ def test_streams_and_seeds_crop_apart() -> None:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_loading_leaves_the_global_random_state_alone(workers: int) -> None:
     before = torch.random.get_rng_state()
-    list(batches(CropDataset(Numbered(3, (20, 20)), range(3), 8, seed=0, stream="a"), 2, 0, 2, workers))
+    list(batches(CropDataset(Numbered(3, (20, 20)), range(3), (8, 8), seed=0, stream="a"), 2, 0, 2, workers))
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
@@ -121,6 +121,6 @@ def test_masks_that_do_not_fit_and_empty_lists() -> None:
             return np.zeros((20, 19), np.uint8)
 
     with pytest.raises(SemisegError, match=r"000: mask of \(20, 19\), image of \(20, 20\)"):
-        CropDataset(Misfit(1, (20, 20)), [0], 8, seed=0, stream="a", resize=(10, 10))[0]
+        CropDataset(Misfit(1, (20, 20)), [0], (8, 8), seed=0, stream="a", resize=(10, 10))[0]
     with pytest.raises(UsageError, match="no labelled image"):
-        CropDataset(Numbered(1, (20, 20)), [], 8, seed=0, stream="labelled")
+        CropDataset(Numbered(1, (20, 20)), [], (8, 8), seed=0, stream="labelled")

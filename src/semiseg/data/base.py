@@ -15,6 +15,9 @@ IGNORE = 255
 Colour = tuple[int, int, int]
 """Red, green and blue, each 0…255."""
 
+Size = tuple[int, int]
+"""(height, width) in pixels."""
+
 
 def default_colours(count: int) -> tuple[Colour, ...]:
     """``count`` distinct RGB colours, the same on every call: hues a golden angle apart, in three brightnesses."""

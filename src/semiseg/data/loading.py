@@ -10,29 +10,31 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from semiseg.data.base import IGNORE, ImageSet
+from semiseg.data.base import IGNORE, ImageSet, Size
 from semiseg.data.samplers import PositionSampler, generator, position_to_index
+from semiseg.data.stored_labels import StoredLabels
+from semiseg.data.windows import Window, check_overlap, draw_pair, draw_window
 from semiseg.errors import SemisegError, UsageError
 
 
-def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resize_image(image: np.ndarray, size: Size) -> np.ndarray:
     """uint8 (H, W, 3) → (*size, 3), antialiased bilinear; ``size`` is (height, width)."""
     if image.shape[:2] == tuple(size):
         return image
     return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
-def resize_label(label: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """uint8 (H, W) → ``size``, nearest."""
+def resize_label(label: np.ndarray, size: Size) -> np.ndarray:
+    """uint8 or float32 (H, W) → ``size``, nearest."""
     if label.shape == tuple(size):
         return label
     return np.asarray(Image.fromarray(label).resize((size[1], size[0]), Image.Resampling.NEAREST))
 
 
 class ResizedImages(ImageSet):
-    """An image set whose images are brought to one size; its labels stay at their own, where mIoU is measured."""
+    """An image set whose images are brought to one size; its labels keep the original one, where mIoU is measured."""
 
-    def __init__(self, images: ImageSet, size: tuple[int, int]) -> None:
+    def __init__(self, images: ImageSet, size: Size) -> None:
         self.images, self.size = images, size
         self.info, self.names = images.info, images.names
 
@@ -58,34 +60,45 @@ class CropDataset(PositionedCrops):
     Args:
         images: the image set.
         indices: which of its images take part.
-        crop: side, or (height, width), in pixels.
+        crop: (height, width) in pixels.
         seed: the run's.
         stream: name of the sequence; streams are independent.
         resize: (height, width) before cropping, or None.
-        cache: keep images in memory once decoded (and resized), as uint8; each worker process keeps its own.
+        cache: keep images in memory once decoded (and resized), as uint8; each worker process has a cache of its own.
         use_labels: False gives labels of 255 only, reads no mask, and says where the crop has an image at all.
+        crops: 1, or 2 that overlap: the one that a single crop would be, and another of the same image.
+        overlap: of two crops, the least share of a crop's area that they have in common.
+        stored: pseudo-labels of the image set, by index, that take the place of its masks, which are never read then;
+            they are read anew for every crop, since the next round may have written others.
 
     Raises:
-        UsageError: no indices.
+        UsageError: no indices, another number of crops, or an overlap that two crops cannot have.
     """
 
     def __init__(
         self,
         images: ImageSet,
         indices: Sequence[int],
-        crop: int | tuple[int, int],
+        crop: Size,
         seed: int,
         stream: str,
         *,
-        resize: tuple[int, int] | None = None,
+        resize: Size | None = None,
         cache: bool = False,
         use_labels: bool = True,
+        crops: int = 1,
+        overlap: float = 0.0,
+        stored: StoredLabels | None = None,
     ) -> None:
         self.images, self.indices, self.seed, self.stream = images, list(indices), seed, stream
         if not self.indices:
             raise UsageError(f"no {stream} image to crop from; choose at least one")
-        self.crop = (crop, crop) if isinstance(crop, int) else crop
-        self.resize, self.use_labels = resize, use_labels
+        if crops not in (1, 2):
+            raise UsageError(f"{crops} crops of an image; choose 1 or 2")
+        if crops == 2:
+            check_overlap(crop, overlap)
+        self.crop, self.crops, self.overlap, self.resize = crop, crops, overlap, resize
+        self.stored, self.reads_masks = stored, use_labels and stored is None
         self.cache: dict[int, tuple[np.ndarray, np.ndarray]] | None = {} if cache else None
 
     def __len__(self) -> int:
@@ -94,39 +107,51 @@ class CropDataset(PositionedCrops):
     def __getitem__(self, position: int) -> dict[str, Any]:
         """Crop at ``position``: image uint8 (3, h, w), label int64 (h, w) and the image's index in the set.
 
-        Images smaller than the crop are padded at the bottom and right: 0 in the image, 255 in the label. Without
-        labels, ``inside``, bool (h, w), is false there, so that no pseudo-label is made of padding.
+        Images smaller than the crop are padded at the bottom and right: 0 in the image, 255 in the label. Where no mask
+        is read, ``inside``, bool (h, w), is false on padding, so that no pseudo-label is made of it. Stored labels come
+        with their ``confidence``, float32 (h, w) in [0, 1], 0 on padding.
+
+        Of two crops each tensor has one more dimension in front, (2, ...); ``inside`` is given in any case, and
+        ``corner``, int64 (2, 2), is (top, left) of either crop in the resized image.
 
         Raises:
             SemisegError: a file cannot be read, or a mask does not fit its image.
         """
         index = self.indices[position_to_index(position, len(self.indices), self.seed, self.stream)]
         image, label = self._read(index)
+        confidence = None
+        if self.stored is not None:
+            label, confidence = self._read_stored(self.stored, index, image.shape[:2])
         draws = generator(self.seed, self.stream, 1, position)
-        height, width = self.crop
-        top = int(draws.integers(max(0, image.shape[0] - height) + 1))
-        left = int(draws.integers(max(0, image.shape[1] - width) + 1))
-        image, label = (a[top : top + height, left : left + width] for a in (image, label))
-        missing = ((0, height - image.shape[0]), (0, width - image.shape[1]))
-        if missing != ((0, 0), (0, 0)):
-            image = np.pad(image, (*missing, (0, 0)))
-            label = np.pad(label, missing, constant_values=IGNORE)
-        crop: dict[str, Any] = {
-            "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
-            "label": torch.from_numpy(label.astype(np.int64)),
-            "index": index,
+        if self.crops == 1:
+            window = draw_window(image.shape[:2], self.crop, draws)
+            return self._cut(window, image, label, confidence) | {"index": index}
+        pair = draw_pair(image.shape[:2], self.crop, self.overlap, draws)
+        first, second = (self._cut(window, image, label, confidence) for window in pair)
+        item: dict[str, Any] = {name: torch.stack([first[name], second[name]]) for name in first}
+        return item | {"corner": torch.tensor([(window.top, window.left) for window in pair]), "index": index}
+
+    def _cut(
+        self, window: Window, image: np.ndarray, label: np.ndarray, confidence: np.ndarray | None
+    ) -> dict[str, torch.Tensor]:
+        """What an item holds of one crop, as tensors."""
+        pixels = np.ascontiguousarray(window.cut(image, 0).transpose(2, 0, 1))
+        crop = {
+            "image": torch.from_numpy(pixels),
+            "label": torch.from_numpy(window.cut(label, IGNORE).astype(np.int64)),
         }
-        if not self.use_labels:
-            inside = torch.zeros(self.crop, dtype=torch.bool)
-            inside[: height - missing[0][1], : width - missing[1][1]] = True
-            crop["inside"] = inside
+        if not self.reads_masks or self.crops == 2:
+            crop["inside"] = torch.from_numpy(window.inside(image.shape[:2]))
+        if confidence is not None:
+            crop["confidence"] = torch.from_numpy(np.ascontiguousarray(window.cut(confidence, 0)))
         return crop
 
     def _read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Image and mask, or 255 all over in place of a mask, at the size that crops are taken from."""
         if self.cache is not None and index in self.cache:
             return self.cache[index]
         image = self.images.image(index)
-        label = self.images.label(index) if self.use_labels else None
+        label = self.images.label(index) if self.reads_masks else None
         if label is None:
             label = np.full(image.shape[:2], IGNORE, np.uint8)
         if label.shape != image.shape[:2]:
@@ -139,6 +164,18 @@ class CropDataset(PositionedCrops):
         if self.cache is not None:
             self.cache[index] = image, label
         return image, label
+
+    def _read_stored(self, stored: StoredLabels, index: int, size: Size) -> tuple[np.ndarray, np.ndarray]:
+        """Pseudo-labels and their confidence, at the ``size`` of the image that crops are taken from."""
+        label, confidence = stored.read(index)
+        if self.resize is not None:
+            label, confidence = resize_label(label, self.resize), resize_label(confidence, self.resize)
+        if label.shape != size:
+            raise SemisegError(
+                f"{self.images.names[index]}: pseudo-labels of {label.shape}, image of {size} (height, width); they "
+                f"belong to other images: remove {stored.folder} and train anew"
+            )
+        return label, confidence
 
 
 def batches(
@@ -165,7 +202,7 @@ def batches(
         num_workers=workers,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
-        # Its own, or starting to load would draw from the global state and a resumed run would differ.
+        # Without one, starting to load would draw from the global state and a resumed run would differ.
         generator=torch.Generator().manual_seed(dataset.seed),
         drop_last=True,
     )

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from semiseg.data.base import Size
 from semiseg.data.convert.export import IGNORED, Export, Picture, Shape, Shapes, load_json
 from semiseg.data.convert.images import Images, not_found
-from semiseg.data.convert.regions import Patch, Size, from_mask, polygon, rectangle
+from semiseg.data.convert.regions import Patch, from_mask, polygon, rectangle
 from semiseg.errors import SemisegError
 from semiseg.runtime.extras import require
 
@@ -70,8 +71,8 @@ def _find(source: Path) -> Path:
         return source
     found = sorted([*source.glob("*.json"), *source.glob("annotations/*.json")])
     if len(found) != 1:
-        told = ", ".join(path.name for path in found[:5]) or "none"
-        raise SemisegError(f"{source} holds {len(found)} JSON files ({told}); name the COCO file itself")
+        names = ", ".join(path.name for path in found[:5]) or "none"
+        raise SemisegError(f"{source} holds {len(found)} JSON files ({names}); name the COCO file itself")
     return found[0]
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from semiseg.data.base import Colour
+from semiseg.data.base import Colour, Size
 from semiseg.data.convert.colour_table import distinct_colours, hex_name, read_colours
 from semiseg.data.convert.export import BACKGROUND, IGNORED, Export, Picture, Plan
-from semiseg.data.convert.regions import Size
 from semiseg.data.files import contents, files_by_stem, is_deep
 from semiseg.errors import SemisegError
 

@@ -14,7 +14,7 @@ import yaml
 from semiseg.data.base import Colour
 from semiseg.errors import SemisegError
 
-FEW = 32  # colours that are taken for classes without being told
+FEW = 32  # more colours than this are not taken for classes without a table
 FORMS = (
     "YAML (name: [r, g, b] or name: '#rrggbb', or a dataset.yaml with classes: and colours:), CSV (name,r,g,b) or "
     "CVAT's labelmap.txt"

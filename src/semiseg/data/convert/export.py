@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from semiseg.data.base import Colour
-from semiseg.data.convert.regions import Patch, Size
+from semiseg.data.base import Colour, Size
+from semiseg.data.convert.regions import Patch
 from semiseg.errors import SemisegError
 
 # Labels that mean the same in every format; the names are labelme's.
@@ -79,8 +79,8 @@ class Shapes:
 class Picture:
     """An image of an export.
 
-    ``file`` is where it lies, or its bytes; ``name`` its path as the tool tells it; ``truth`` is None where nobody has
-    annotated; ``size`` the (height, width) that was annotated, where told; ``split`` train, val or "".
+    ``file`` is where it lies, or its bytes; ``name`` its path as the tool gives it; ``truth`` is None where nobody has
+    annotated; ``size`` the (height, width) that was annotated, where the export says so; ``split`` train, val or "".
     """
 
     file: Path | bytes

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from semiseg.data.base import Size
 from semiseg.data.convert.brush import decode_brush
 from semiseg.data.convert.export import Export, Picture, Shape, Shapes, load_json, sorted_labels
 from semiseg.data.convert.images import Images, not_found
-from semiseg.data.convert.regions import Patch, Size, ellipse, from_mask, polygon, rectangle
+from semiseg.data.convert.regions import Patch, ellipse, from_mask, polygon, rectangle
 from semiseg.errors import SemisegError
 
 PREFIX = re.compile(r"^[0-9a-f]{8}-")  # put before the name of an uploaded file
@@ -155,7 +156,7 @@ def _shape(item: dict[str, Any], where: str) -> Shape | None:
 
 
 def _pixels(point: tuple[float, float], size: Size) -> tuple[float, float]:
-    """A place in per cent of the picture as pixels."""
+    """A point in per cent of the picture as pixels."""
     return point[0] * size[1] / 100, point[1] * size[0] / 100
 
 
@@ -163,10 +164,10 @@ class _Box:
     """Numbers in per cent, and an angle in degrees; turned in pixels, since per cents differ in the two directions."""
 
     def __init__(self, x: float, y: float, across: float, down: float, degrees: float) -> None:
-        self.place, self.extent, self.degrees = (x, y), (across, down), degrees
+        self.origin, self.extent, self.degrees = (x, y), (across, down), degrees
 
     def numbers(self, size: Size) -> tuple[float, float, float, float, float]:
-        return (*_pixels(self.place, size), *_pixels(self.extent, size), self.degrees)
+        return (*_pixels(self.origin, size), *_pixels(self.extent, size), self.degrees)
 
 
 class _Rectangle(_Box):

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from semiseg.data.base import Size
 from semiseg.data.convert.export import Export, Picture, Shape, Shapes, load_json, sorted_labels
 from semiseg.data.convert.images import Images, not_found
-from semiseg.data.convert.regions import Patch, Size, ellipse, from_mask, polygon
+from semiseg.data.convert.regions import Patch, ellipse, from_mask, polygon
 from semiseg.errors import SemisegError
 
 LINES = ("point", "points", "line", "linestrip")

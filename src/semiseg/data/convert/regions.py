@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-Size = tuple[int, int]
+from semiseg.data.base import Size
+
 Point = tuple[float, float]
 
 _FINE = 4  # canvas pixels for one of the picture, each way
@@ -36,19 +37,19 @@ def from_mask(mask: np.ndarray, size: Size, top: int = 0, left: int = 0) -> Patc
     rows, columns = slice(max(0, -top), max(0, size[0] - top)), slice(max(0, -left), max(0, size[1] - left))
     cut = mask[rows, columns]
     top, left = max(0, top), max(0, left)
-    there = np.flatnonzero(cut.any(1)), np.flatnonzero(cut.any(0))
-    if not len(there[0]):
+    occupied = np.flatnonzero(cut.any(1)), np.flatnonzero(cut.any(0))
+    if not len(occupied[0]):
         return Patch(0, 0, np.zeros((0, 0), bool))
-    (first, last), (begin, end) = ((int(found[0]), int(found[-1]) + 1) for found in there)
+    (first, last), (begin, end) = ((int(found[0]), int(found[-1]) + 1) for found in occupied)
     return Patch(top + first, left + begin, cut[first:last, begin:end].copy())
 
 
 def polygon(points: Sequence[Sequence[float]], size: Size) -> Patch:
     """Pixels of a picture of ``size`` (height, width) whose centres lie in the polygon of (x, y) corners in pixels.
 
-    Pillow fills it on a canvas four times as fine: it takes whole coordinates and fills the border too. Corners go to
-    odd places there and centres are read at even ones, so no centre lies on a straight edge and neighbours that share
-    an edge share no pixel.
+    Pillow fills it on a canvas four times as fine: it takes whole coordinates and fills the border too. Corners get odd
+    coordinates and centres are read at even ones, so no centre lies on a straight edge and neighbours that share an
+    edge share no pixel.
     """
     xy = np.asarray(points, float).reshape(-1, 2).clip(-_FAR, _FAR)
     height, width = size

@@ -81,7 +81,7 @@ def convert(
         if value not in words:
             raise UsageError(f"{option} {value!r}: choose {', '.join(words[:-1])} or {words[-1]}")
     if colours is not None and format != "colour":
-        raise UsageError(f"--colours belongs to --from colour, not to {format}; leave it away")
+        raise UsageError(f"--colours belongs to --from colour, not to {format}; drop it")
     if empty == "background" and background == "ignore":
         raise UsageError("--empty background needs a background class; give --background NAME")
     source, images = Path(source), None if images is None else Path(images)

@@ -13,9 +13,8 @@ import numpy as np
 import yaml
 from PIL import Image, ImageOps
 
-from semiseg.data.base import Colour
+from semiseg.data.base import Colour, Size
 from semiseg.data.convert.export import Picture
-from semiseg.data.convert.regions import Size
 from semiseg.data.files import SUFFIXES
 from semiseg.errors import SemisegError, UsageError
 
@@ -74,7 +73,7 @@ def upright_size(picture: Picture) -> Size:
             width, height = image.size
             return (width, height) if image.getexif().get(_ORIENTATION) in _TURNED else (height, width)
     except Exception as error:  # decoders of damaged files raise nearly anything
-        raise SemisegError(f"{_told(picture)} cannot be read as an image ({error}); replace or remove it") from None
+        raise SemisegError(f"{_source(picture)} cannot be read as an image ({error}); replace or remove it") from None
 
 
 def write_image(picture: Picture, folder: Path, stem: str) -> None:
@@ -90,7 +89,7 @@ def write_image(picture: Picture, folder: Path, stem: str) -> None:
             else:
                 ImageOps.exif_transpose(image).convert("RGB").save(folder / f"{stem}.png")
     except Exception as error:  # as above
-        raise SemisegError(f"{_told(picture)} cannot be read as an image ({error}); replace or remove it") from None
+        raise SemisegError(f"{_source(picture)} cannot be read as an image ({error}); replace or remove it") from None
 
 
 def write_mask(mask: np.ndarray, colours: Sequence[Colour], path: Path) -> None:
@@ -112,5 +111,5 @@ def _open(picture: Picture) -> Image.Image:
     return Image.open(BytesIO(picture.file) if isinstance(picture.file, bytes) else picture.file)
 
 
-def _told(picture: Picture) -> str:
+def _source(picture: Picture) -> str:
     return str(picture.file) if isinstance(picture.file, Path) else f"the copy of {picture.name} in its JSON file"

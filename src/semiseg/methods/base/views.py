@@ -1,4 +1,4 @@
-"""The views of a step's crops: weak for labelled ones, geometry, colour or all of it for unlabelled ones, and ClassMix."""
+"""The views of a step's crops: weak for labelled ones; geometry, colour or both for unlabelled ones; and ClassMix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOTHING = Strength(flip=0, resize=0, jitter=0, brightness=0, contrast=0, saturat
 
 
 class LabelledView(NamedTuple):
-    """x_l^a of eq. 4: images (B, 3, H, W), labels (B, H, W), and those labels of target-domain pixels, 255 elsewhere."""
+    """x_l^a of eq. 4: images (B, 3, H, W), labels (B, H, W), and labels with 255 outside target-domain pixels."""
 
     images: Tensor
     labels: Tensor
@@ -58,7 +58,7 @@ class Views:
         return mixed[0], mixed[1], mixed[2]
 
     def geometry(self, step: Step, batch: Batch, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Flip and resize of the strong set without its colour part: images and labels, those of the batch by default."""
+        """Flip and resize of the strong set: images and labels (those of the batch by default), colours as they are."""
         labels = batch.labels if labels is None else labels
         images, labels, _ = augment(batch.images, labels, None, self._geometry, step.draws)
         return images, labels
