@@ -86,7 +86,7 @@ def test_cutmix_pastes_a_neighbour_on_image_and_prediction_alike() -> None:
 def test_classmix_is_cross_entropy_with_mixed_pseudo_labels_times_the_confident_share() -> None:
     threshold = 0.4
     method = build("classmix", method__pseudo__confidence_threshold=threshold)
-    method.views.strong_set = method.views._colour = method.views._geometry = NOTHING  # pictures stay comparable
+    method.views.strong_set = NOTHING  # pictures stay comparable
     terms, seen = watched(method)
     (student_images, student), (teacher_images, teacher) = seen["s"], seen["t"]
     assert torch.equal(teacher_images, batches()[1].images)
@@ -141,8 +141,14 @@ def test_draws_come_from_the_given_generator_alone(name: str) -> None:
     assert results[0] == results[1]
 
 
-def test_geometry_and_colour_part_a_strength_without_a_rest() -> None:
-    views = build("mean_teacher").views
-    geometry, colour = views._geometry, views._colour
-    assert (geometry.flip, geometry.resize, geometry.jitter, geometry.blur, geometry.classmix) == (0.5, 0.8, 0, 0, 0)
-    assert (colour.flip, colour.resize, colour.jitter, colour.blur, colour.classmix) == (0, 0, 0.8, 0.2, 0)
+def test_geometry_moves_pixels_and_colour_leaves_them_in_place() -> None:
+    method = build("mean_teacher")
+    step = Step(*batches(), 3, torch.Generator().manual_seed(4))
+    labels = torch.arange(SIZE * SIZE).view(1, SIZE, SIZE).repeat(3, 1, 1) % 250
+    batch = Batch((labels / 250)[:, None].repeat(1, 3, 1, 1), labels)
+    images, moved = method.views.geometry(step, batch)
+    assert not torch.equal(moved, labels)
+    inside = moved != 255
+    assert torch.equal((images[:, 0] * 250).round().long()[inside], moved[inside]), "colours are left"
+    perturbed = method.views.colour(step, batch.images, labels)
+    assert not torch.equal(perturbed, batch.images)

@@ -38,7 +38,7 @@ def same(a: Any, b: Any) -> bool:
 
 def last(run_dir: Path) -> dict[str, Any]:
     state = checkpoint.load(run_dir / "checkpoints" / "last.pt")
-    return {key: state[key] for key in ("iteration", "method", "optimiser", "best")}
+    return {key: state[key] for key in ("iteration", "method", "optimisers", "best")}
 
 
 def losses(run_dir: Path) -> list[dict[str, Any]]:
@@ -107,7 +107,7 @@ def test_a_resume_with_other_images_is_refused(folder: Path, tmp_path: Path) -> 
     config = tiny(folder, tmp_path / "run", method__name="supervised")
     semiseg.train(config, progress=False)
     write_picture(folder, "late", seed=99, mask=False)
-    with pytest.raises(UsageError, match=r"other unlabelled images \(\d+ then, \d+ now\).* another run_dir="):
+    with pytest.raises(UsageError, match=r"other unlabelled images \(\d+ when it began, \d+ now\).* another run_dir="):
         semiseg.train(config, resume=True, progress=False)
     next((folder / "images").glob("late*")).unlink()
     semiseg.train(config, resume=True, progress=False)
@@ -119,7 +119,7 @@ def test_nothing_is_written_over(folder: Path, tmp_path: Path) -> None:
     before = last(tmp_path / "run")
     with pytest.raises(UsageError, match="already holds a run; add --resume"):
         semiseg.train(config, progress=False)
-    with pytest.raises(UsageError, match=r"training.learning_rate \(0.01 then, 0.5 now\)"):
+    with pytest.raises(UsageError, match=r"training.learning_rate \(was 0.01, now 0.5\)"):
         semiseg.train(
             tiny(folder, tmp_path / "run", method__name="supervised", training__learning_rate=0.5), resume=True
         )

@@ -84,9 +84,21 @@ class MethodConfig(Section):
         """Other methods' sections are left out where nothing in them was set, so that a file needs no other package."""
         values: dict[str, Any] = handler(self)
         for name in set(plugins.method_names()) & set(values):
-            if name != self.name and getattr(self, name) == type(getattr(self, name))():
+            if name != self.name and getattr(self, name) == _usual(type(getattr(self, name)), self.profile):
                 del values[name]
         return values
+
+
+def _usual(section: type[Section], profile: str) -> Section:
+    """A method's section where nothing in it is set by hand."""
+    values: dict[str, Any] = {}
+    for key, value in section.REFERENCE.items() if profile == "reference" else ():
+        *sections, last = key.split(".")
+        inner = values
+        for name in sections:
+            inner = inner.setdefault(name, {})
+        inner[last] = value
+    return section.model_validate(values)
 
 
 @cache

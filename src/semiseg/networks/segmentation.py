@@ -131,7 +131,7 @@ class SegmentationNetwork(nn.Module):
     def stem_parameters(self) -> list[nn.Parameter]:
         """The first convolution and its norm, for a learning rate of their own; part of the backbone's."""
         stem = ("conv1.", "bn1.", "conv_stem.")
-        return [p for n, p in self.backbone.named_parameters() if n.startswith(stem) and p.requires_grad]
+        return [p for n, p in self.backbone.named_parameters() if n.startswith(stem)]
 
     def classifier_parameters(self) -> list[nn.Parameter]:
         """The parameters that learn and start at random: decoder and classifier."""

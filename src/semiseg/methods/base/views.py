@@ -37,8 +37,6 @@ class Views:
         self.config, self.num_classes, self.warmup = config, num_classes, warmup
         self.weak_set = {"paper": WEAK, "reference": WEAK_REFERENCE, "none": NOTHING}[config.weak]
         self.strong_set = {"paper": STRONG, "reference": STRONG_REFERENCE, "weak": WEAK}[config.strong]
-        self._geometry = dataclasses.replace(self.strong_set, jitter=0.0, blur=0.0, classmix=0.0)
-        self._colour = dataclasses.replace(self.strong_set, flip=0.0, resize=0.0, classmix=0.0)
 
     def weak(self, step: Step) -> LabelledView:
         """Weak augmentation and ClassMix of the labelled crops.
@@ -60,12 +58,14 @@ class Views:
     def geometry(self, step: Step, batch: Batch, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Flip and resize of the strong set: images and labels (those of the batch by default), colours as they are."""
         labels = batch.labels if labels is None else labels
-        images, labels, _ = augment(batch.images, labels, None, self._geometry, step.draws)
+        geometry = dataclasses.replace(self.strong_set, jitter=0.0, blur=0.0, classmix=0.0)
+        images, labels, _ = augment(batch.images, labels, None, geometry, step.draws)
         return images, labels
 
     def colour(self, step: Step, images: Tensor, labels: Tensor) -> Tensor:
         """Jitter and blur of the strong set without its geometry."""
-        images, _, _ = augment(images, labels, None, self._colour, step.draws)
+        colour = dataclasses.replace(self.strong_set, flip=0.0, resize=0.0, classmix=0.0)
+        images, _, _ = augment(images, labels, None, colour, step.draws)
         return images
 
     def mix(self, labels: Tensor, probability: float, step: Step, *tensors: Tensor) -> tuple[Tensor, ...]:
