@@ -61,10 +61,10 @@ def opener(name: str) -> Opener:
 
 def known_classes(dataset: str) -> int | None:
     """Number of classes C of a data set that always has the same; None for others, installed ones included."""
-    from semiseg.data.datasets import camvid, cityscapes, toy_scene, voc
+    from semiseg.data.datasets import camvid, cityscapes, toy_canvas, voc
 
     sizes = {m.__name__.rpartition(".")[2]: m.INFO.num_classes for m in (camvid, cityscapes, voc)}
-    return (sizes | {"toy_streets": len(toy_scene.CLASSES)}).get(dataset)
+    return (sizes | {"toy_streets": len(toy_canvas.CLASSES)}).get(dataset)
 
 
 __all__ = ["DATASETS", "DatasetInfo", "ImageSet", "Opener", "dataset_names", "known_classes", "opener"]
