@@ -23,10 +23,10 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from semiseg.augment.colour import gaussian_blur, jitter
+from semiseg.augment.geometry import mirror, move, move_as, rescale
 from semiseg.errors import UsageError
 
 BLUR_SIGMA = (0.15, 1.15)  # pixels; Table 1 gives none: ClassMix's range (code of Olsson et al., 2021)
@@ -120,7 +120,7 @@ def augment(
     fill: float = 0.5,
     ignore_index: int = 255,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """One random view of every image: flip, resize, colour jitter, blur, each by its own draw (Table 1).
+    """One random view of every image: flip, resize, colour jitter and blur, each drawn by itself (Table 1).
 
     Labels and confidence follow the geometry. An image that nothing was drawn for comes out bit-exact. Inputs
     are not modified, but may be returned themselves. No gradients.
@@ -161,7 +161,7 @@ def apply_draws(
             f"augment: shapes {', '.join(str(tuple(values.shape)) for values in (images, *maps))}; "
             "give images (B, 3, H, W), labels (B, H, W) and confidence (B, H, W) or None"
         )
-    images, *maps = _geometry(images, maps, strength, draws, (fill, ignore_index, 0.0))
+    images, *maps = _geometry(images, maps, strength, draws, (fill, ignore_index, 0.0)[: 1 + len(maps)])
     return _colour(images, strength, draws), maps[0], maps[1] if len(maps) == 2 else None
 
 
@@ -170,44 +170,19 @@ def _geometry(
 ) -> list[Tensor]:
     """Images and maps flipped and resized; ``outside`` holds the padding of each."""
     flip, resize = draws.flip < strength.flip, draws.resize < strength.resize
-    tensors = [images, *maps]
-    if (flip & ~resize).any():
-        index = _move((flip & ~resize).nonzero()[:, 0], images)
-        tensors = [tensor.index_copy(0, index, tensor[index].flip(-1)) for tensor in tensors]
+    tensors = mirror([images, *maps], (flip & ~resize).nonzero()[:, 0])
     chosen = resize.nonzero()[:, 0]
-    if not len(chosen):
-        return tensors
-
-    index, (height, width) = _move(chosen, images), images.shape[2:]
     scale = _between(draws.scale[chosen], *strength.resize_range)
-    y = source_coordinates(height, scale, draws.offset_y[chosen])
-    x = source_coordinates(width, scale, draws.offset_x[chosen])
-    x = torch.where(flip[chosen][:, None], width - x, x)
-    inside_y, inside_x = (y >= 0) & (y < height), (x >= 0) & (x < width)
-    beyond = ~(_move(inside_y, images)[:, :, None] & _move(inside_x, images)[:, None, :])
-
-    grid_y, grid_x = (_like(2 * at / size - 1, images) for at, size in ((y, height), (x, width)))
-    size = (len(chosen), height, width)
-    grid = torch.stack([grid_x[:, None, :].expand(size), grid_y[:, :, None].expand(size)], dim=-1)
-    resized = F.grid_sample(tensors[0][index], grid, padding_mode="border", align_corners=False).clamp_(0, 1)
-    results = [tensors[0].index_copy(0, index, resized.masked_fill_(beyond[:, None], outside[0]))]
-
-    # Nearest neighbour by index: exact for every dtype, and the same pixel for label and confidence.
-    rows = _move(y.floor().long().clamp_(0, height - 1), images)[:, :, None]
-    columns = _move(x.floor().long().clamp_(0, width - 1), images)[:, None, :]
-    for values, padding in zip(tensors[1:], outside[1:], strict=False):
-        moved = values[index[:, None, None], rows, columns].masked_fill_(beyond, padding)
-        results.append(values.index_copy(0, index, moved))
-    return results
+    return rescale(tensors, chosen, scale, draws.offset_y[chosen], draws.offset_x[chosen], flip[chosen], outside)
 
 
 def _colour(images: Tensor, strength: Strength, draws: Draws) -> Tensor:
     """Images jittered and blurred."""
     chosen = (draws.jitter < strength.jitter).nonzero()[:, 0]
     if len(chosen):
-        index = _move(chosen, images)
+        index = move(chosen, images)
         brightness, contrast, saturation, hue = (
-            _like(_between(getattr(draws, name)[chosen], centre - most, centre + most), images)
+            move_as(_between(getattr(draws, name)[chosen], centre - most, centre + most), images)
             for name, centre, most in (
                 ("brightness", 1, strength.brightness),
                 ("contrast", 1, strength.contrast),
@@ -218,39 +193,11 @@ def _colour(images: Tensor, strength: Strength, draws: Draws) -> Tensor:
         images = images.index_copy(0, index, jitter(images[index], brightness, contrast, saturation, hue))
     chosen = (draws.blur < strength.blur).nonzero()[:, 0]
     if len(chosen):
-        index = _move(chosen, images)
-        sigma = _like(_between(draws.sigma[chosen], *BLUR_SIGMA), images)
+        index = move(chosen, images)
+        sigma = move_as(_between(draws.sigma[chosen], *BLUR_SIGMA), images)
         images = images.index_copy(0, index, gaussian_blur(images[index], sigma))
     return images
 
 
-def source_coordinates(size: int, scale: Tensor, offset: Tensor) -> Tensor:
-    """Where each output pixel's centre lies in the source, along one axis.
-
-    An axis of ``size`` pixels scaled by s is s·size long and starts at offset·(size - s·size): anywhere in
-    the output when it shrank, and so that it covers the output when it grew.
-
-    Args:
-        size: pixels.
-        scale: (n,) s.
-        offset: (n,) in [0, 1].
-
-    Returns:
-        (n, size) float64, pixel i of the source covering [i, i + 1); outside [0, size) there is no source.
-    """
-    scale, offset = scale.double()[:, None], offset.double()[:, None]
-    centres = torch.arange(size, dtype=torch.float64) + 0.5
-    return (centres - offset * (size - scale * size)) / scale
-
-
 def _between(uniform: Tensor, low: float, high: float) -> Tensor:
     return low + (high - low) * uniform
-
-
-def _move(values: Tensor, images: Tensor) -> Tensor:
-    """From the host to the images' device without waiting for it."""
-    return values.to(images.device, non_blocking=True)
-
-
-def _like(values: Tensor, images: Tensor) -> Tensor:
-    return _move(values.to(images.dtype), images)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from semiseg.config.data import DataConfig, SourceConfig
 from semiseg.data.base import ImageSet
-from semiseg.data.datasets import DATASETS
+from semiseg.data.datasets import DATASETS, opener
 from semiseg.data.splits.lists import parse_labelled, read_list, seeded_split
-from semiseg.errors import SemisegError, UsageError, did_you_mean
+from semiseg.errors import SemisegError, UsageError
 
 
 @dataclass(frozen=True)
@@ -34,19 +34,27 @@ def open_split(config: DataConfig | SourceConfig, split: str) -> ImageSet:
 
     Raises:
         UsageError: no data set of that name.
-        SemisegError: the folder is not there or not laid out as expected.
+        SemisegError: the folder is missing or not laid out as expected, or the installed package that brings the data
+            set cannot be imported.
     """
-    if config.dataset is None or config.dataset not in DATASETS:
-        hint = did_you_mean(str(config.dataset), list(DATASETS))
-        raise UsageError(f"no data set {config.dataset!r}{hint}; there are: {', '.join(DATASETS)}")
-    return DATASETS[config.dataset](_root(config), split, **config.options)
+    if config.dataset is None:
+        raise UsageError("no data set is named; give data.dataset=NAME, or data.source.dataset=NAME for the source")
+    open_set = opener(config.dataset)
+    return open_set(_root(config), split, **config.options)
 
 
 def _root(config: DataConfig | SourceConfig) -> str | None:
+    """The folder given, or the one in SEMISEG_DATA; None for data sets that may need none: toy streets, installed ones.
+
+    Raises:
+        UsageError: no folder for another data set.
+    """
     if config.root is not None or config.dataset == "toy_streets":
         return config.root
     if base := os.environ.get("SEMISEG_DATA"):
         return str(Path(base) / str(config.dataset))
+    if config.dataset not in DATASETS:
+        return None
     key = "data.source.root" if isinstance(config, SourceConfig) else "data.root"
     raise UsageError(f"{key} is missing: give {key}=FOLDER, or set SEMISEG_DATA to the folder above {config.dataset}/")
 
@@ -67,23 +75,27 @@ def check_classes(found: tuple[str, ...], learnt: tuple[str, ...]) -> None:
     """Refuse data whose classes are not those, in that order, that a network has learnt.
 
     Raises:
-        SemisegError: the first difference, and the mend.
+        SemisegError: they differ; names the first difference and what to do.
     """
     if found != learnt:
-        k, there, then = next(
+        k, in_data, in_training = next(
             (k, a, b) for k, (a, b) in enumerate(zip_longest(found, learnt, fillvalue="nothing")) if a != b
         )
         raise SemisegError(
-            f"the data has {len(found)} classes, the network {len(learnt)}; class {k} is {there} here and was {then} "
-            "in training: list the classes of then in dataset.yaml, or train anew"
+            f"the data has {len(found)} classes, the network {len(learnt)}; class {k} is {in_data} here and was "
+            f"{in_training} in training: list the classes of that training in dataset.yaml, or train anew"
         )
 
 
 def open_run_data(config: DataConfig) -> RunData:
     """Open train and val and choose the labelled images (seeded split of the sorted list, or a list file).
 
-    Where every image stays labelled there is nothing left for X_u: it is then the labelled images themselves, so that
+    Where every image stays labelled, nothing is left for X_u and the labelled images themselves take its part, so that
     the fully labelled column of Tables 2 and 3 runs with the same code.
+
+    Raises:
+        UsageError: no data set of that name, no folder, or a split that the data set cannot have.
+        SemisegError: no training image with a mask, or a data set that cannot be opened.
     """
     train, val = open_split(config, "train"), open_split(config, "val")
     with_mask = [name for i, name in enumerate(train.names) if train.has_label(i)]

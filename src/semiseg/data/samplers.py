@@ -11,7 +11,7 @@ from torch.utils.data import Sampler
 
 
 def generator(seed: int, stream: str, *numbers: int) -> np.random.Generator:
-    """A NumPy generator for one place of a run; streams ("labelled", "unlabelled", …) are independent."""
+    """A NumPy generator for one position of a run; streams ("labelled", "unlabelled", …) are independent."""
     return np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(stream.encode()), *numbers]))
 
 
@@ -21,20 +21,20 @@ def _permutation(count: int, seed: int, stream: str, epoch: int) -> np.ndarray:
 
 
 def position_to_index(position: int, count: int, seed: int, stream: str) -> int:
-    """Which of ``count`` images stands at ``position`` of an endless sequence of shuffled epochs.
+    """Which of ``count`` images is at ``position`` of an endless sequence of shuffled epochs.
 
     Epoch e = position // count is a permutation seeded by (seed, stream, e), so a run continues at any position
     without state, and every image comes once an epoch.
     """
-    epoch, place = divmod(position, count)
-    return int(_permutation(count, seed, stream, epoch)[place])
+    epoch, step = divmod(position, count)
+    return int(_permutation(count, seed, stream, epoch)[step])
 
 
 class PositionSampler(Sampler[int]):
     """Positions of this rank in the batches ``start`` to ``stop`` - 1, of ``size`` crops a rank.
 
     Batch b of all ranks holds the positions b·size·world and following, and each rank takes ``size`` neighbours of
-    them: ranks never overlap, and domains that take turns by position stand in every rank's share.
+    them: ranks never overlap, and domains that take turns by position are both in every rank's share.
     """
 
     def __init__(self, start: int, stop: int, size: int, rank: int = 0, world: int = 1) -> None:
@@ -42,7 +42,7 @@ class PositionSampler(Sampler[int]):
         self.size = size
 
     def __iter__(self) -> Iterator[int]:
-        return (first + place for first in self.firsts for place in range(self.size))
+        return (first + offset for first in self.firsts for offset in range(self.size))
 
     def __len__(self) -> int:
         return len(self.firsts) * self.size

@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from semiseg.data.datasets.toy_scene import CLASSES, PERSON, SIGN
+from semiseg.data.datasets.toy_canvas import CLASSES, PERSON, SIGN
 from semiseg.data.datasets.toy_streets import ToyStreets, open_toy_streets
 from semiseg.errors import UsageError
 

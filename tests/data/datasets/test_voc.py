@@ -31,8 +31,8 @@ def test_the_list_is_derived_from_the_two_folders(miniature: Path) -> None:
     train, val = open_voc(miniature, "train"), open_voc(miniature, "val")
     assert train.names == [*TRAIN, *SBD] and val.names == VAL and train.remarks == ()
     assert all(train.has_label(i) for i in range(4))
-    own, sbd, truth = train.label(0), train.label(2), val.label(0)
-    assert own is not None and own.dtype == np.uint8 and own.tolist() == MASK.tolist()
+    official, sbd, truth = train.label(0), train.label(2), val.label(0)
+    assert official is not None and official.dtype == np.uint8 and official.tolist() == MASK.tolist()
     assert sbd is not None and sbd.tolist() == [[2, 1, 20], [255, 15, 0]]
     assert truth is not None and truth.tolist() == MASK.tolist()
     assert train.image(3).shape == (2, 3, 3)

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from semiseg.data.base import ImageSet
+from semiseg.data.base import ImageSet, Size
 from semiseg.data.files import ImageFiles
 from semiseg.data.masks import convert_command
 from semiseg.errors import SemisegError
@@ -24,7 +24,7 @@ READERS = min(8, os.cpu_count() or 1)
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to know before training, and its mend."""
+    """One thing to know before training; ``mend`` says what to do about it."""
 
     level: Literal["error", "warning", "info"]
     where: str
@@ -32,21 +32,21 @@ class Finding:
     mend: str
 
 
-def from_error(where: str, error: SemisegError, mend: str = "mend that and check again") -> Finding:
-    """An error as a finding: messages end in "; " and the mend, otherwise ``mend`` is given."""
-    message, parted, own = str(error).rpartition("; ")
-    return Finding("error", where, message, own) if parted else Finding("error", where, own, mend)
+def from_error(where: str, error: SemisegError, mend: str = "correct that and check again") -> Finding:
+    """An error as a finding: what follows the last "; " of its message says what to do; ``mend`` where nothing does."""
+    message, semicolon, advice = str(error).rpartition("; ")
+    return Finding("error", where, message, advice) if semicolon else Finding("error", where, advice, mend)
 
 
 def check_data(
     train: ImageSet,
     val: ImageSet,
     labelled: Sequence[str],
-    crop: tuple[int, int],
+    crop: Size,
     *,
-    resize: tuple[int, int] | None = None,
+    resize: Size | None = None,
     source: ImageSet | None = None,
-    source_resize: tuple[int, int] | None = None,
+    source_resize: Size | None = None,
     quick: bool = False,
 ) -> list[Finding]:
     """Read the data as training will and report what is wrong, errors first.
@@ -60,27 +60,12 @@ def check_data(
         source_resize: as ``resize``, for the source.
         quick: read the labelled masks and the first 20 other images of a split only, and look for no duplicates.
     """
-    found: list[Finding] = []
     chosen = set(labelled)
-    if not chosen:
-        found.append(Finding("error", "train", "no labelled image", "add masks for a few images"))
-    elif len(chosen) == 1:
-        found.append(Finding("warning", "train", "a single labelled image", "label more: one image teaches few looks"))
-    with_mask = {name for i, name in enumerate(train.names) if train.has_label(i)}
-    for name in sorted(chosen - with_mask):
-        found.append(Finding("error", f"train/{name}", "chosen as labelled, but has no mask", "add its mask, or choose "
-                             "another image"))  # fmt: skip
-    if chosen.issuperset(train.names):
-        found.append(Finding("info", "train", "no unlabelled image", "only supervised training has a use for that"))
-    if not any(val.has_label(i) for i in range(len(val))):
-        found.append(Finding("error", "val", "no validation image with a mask", "add masks to the validation images"))
-
-    if source is not None and (bare := sum(not source.has_label(i) for i in range(len(source)))):
-        found.append(Finding("error", "source", f"{bare} images have no mask", "add them, or remove the images"))
+    found = _check_lists(train, val, chosen, source)
     seen: dict[bytes, str] = {}
     shown = np.zeros(train.info.num_classes, bool)
     ignored, ignores = train.info.ignore_index, False  # ignores: some pixel of a labelled mask is ignored
-    # Validation comes last: what it shares with the others is known then.
+    # Validation comes last, when the pictures that it may share with the others are known.
     parts = [(train, "train", resize), (val, "val", None)]
     if source is not None:
         parts.insert(1, (source, "source", source_resize))
@@ -102,29 +87,57 @@ def check_data(
                         seen[look.digest] = f"{split}/{look.name}"
                     elif look.digest in seen:
                         found.append(Finding("warning", f"val/{look.name}", f"the same picture as {seen[look.digest]}",
-                                             "remove one: the figures would flatter"))  # fmt: skip
+                                             "remove one, or the figures look better than they are"))  # fmt: skip
                 if split == "train" and look.present is not None:
                     shown[look.present[look.present != ignored]] = True
                     ignores |= ignored in look.present
-        found += [Finding("warning", split, text, "see that this is what you meant") for text in images.remarks]
+        found += [Finding("warning", split, text, "check that this is what you meant") for text in images.remarks]
         if small:
             found.append(
                 Finding("warning", f"{split}/{small[0]}", f"{len(small)} images are smaller than the crop {crop}",
                         "their border is padded and ignored; or choose a smaller data.crop")
             )  # fmt: skip
-    absent = [name for name, there in zip(train.info.classes, shown, strict=True) if not there]
+    found += _check_classes(train, shown, ignores, bool(chosen))
+    order = {"error": 0, "warning": 1, "info": 2}
+    return sorted(found, key=lambda finding: order[finding.level])
+
+
+def _check_lists(train: ImageSet, val: ImageSet, chosen: set[str], source: ImageSet | None) -> list[Finding]:
+    """What is wrong before any file is read: too few images, or images without a mask."""
+    found: list[Finding] = []
+    if not chosen:
+        found.append(Finding("error", "train", "no labelled image", "add masks for a few images"))
+    elif len(chosen) == 1:
+        found.append(Finding("warning", "train", "a single labelled image", "label more: one shows little variety"))
+    with_mask = {name for i, name in enumerate(train.names) if train.has_label(i)}
+    for name in sorted(chosen - with_mask):
+        found.append(Finding("error", f"train/{name}", "chosen as labelled, but has no mask", "add its mask, or choose "
+                             "another image"))  # fmt: skip
+    if chosen.issuperset(train.names):
+        found.append(Finding("info", "train", "no unlabelled image", "only supervised training can use such a set"))
+    if not any(val.has_label(i) for i in range(len(val))):
+        found.append(Finding("error", "val", "no validation image with a mask", "add masks to the validation images"))
+
+    if source is not None and (bare := sum(not source.has_label(i) for i in range(len(source)))):
+        found.append(Finding("error", "source", f"{bare} images have no mask", "add them, or remove the images"))
+    return found
+
+
+def _check_classes(train: ImageSet, shown: np.ndarray, ignores: bool, any_labelled: bool) -> list[Finding]:
+    """Classes that no labelled mask shows; ``shown`` is bool (C,), ``ignores`` whether a pixel of a mask is ignored."""
+    absent = [name for name, occurs in zip(train.info.classes, shown, strict=True) if not occurs]
     missing = shorten(", ".join(absent), 120)
     if ignores and shown.sum() == 1:  # masks of 0 and 255: every trained pixel has the same class, and mIoU is 100
+        ignored = train.info.ignore_index
         message = f"the labelled masks show one class and {ignored}, which means ignored, but no {missing}"
         mend = f"label pixels of it, or, for black and white masks, run {_conversion(train)}"
-        found.append(Finding("error", "train", message, mend))
-    elif absent and chosen:
+        return [Finding("error", "train", message, mend)]
+    if absent and any_labelled:
         mend = "label an image that does, or expect IoU 0 for it"
         if 2 * len(absent) > len(shown):
             mend += f"; if the masks hold grey levels instead of 0, 1, …: {_conversion(train)}"
-        found.append(Finding("warning", "train", f"no labelled image shows: {missing}", mend))
-    order = {"error": 0, "warning": 1, "info": 2}
-    return sorted(found, key=lambda finding: order[finding.level])
+        return [Finding("warning", "train", f"no labelled image shows: {missing}", mend)]
+    return []
 
 
 def _conversion(images: ImageSet) -> str:
@@ -146,7 +159,7 @@ class _Look:
 
     name: str
     findings: list[Finding]
-    size: tuple[int, int] | None = None
+    size: Size | None = None
     digest: bytes = b""
     present: np.ndarray | None = None
 
@@ -165,7 +178,7 @@ def _look(images: ImageSet, split: str, keeps_mask: set[str], i: int) -> _Look:
     return look
 
 
-def _check_mask(images: ImageSet, i: int, size: tuple[int, int], split: str, found: list[Finding]) -> np.ndarray | None:
+def _check_mask(images: ImageSet, i: int, size: Size, split: str, found: list[Finding]) -> np.ndarray | None:
     """Values of the mask, the ignored one included, or None when it cannot be used."""
     where = f"{split}/{images.names[i]}"
     try:

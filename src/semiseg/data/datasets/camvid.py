@@ -36,8 +36,8 @@ class CamVid(ImageFiles):
                 f"{root} holds: {contents(root)}"
             )
         self.names = sorted(files)
-        there = {name: masks / f"{name}.png" for name in self.names}
-        self.files, self.masks = files, {name: path for name, path in there.items() if path.is_file()}
+        expected = {name: masks / f"{name}.png" for name in self.names}
+        self.files, self.masks = files, {name: path for name, path in expected.items() if path.is_file()}
 
     def read_label(self, path: Path) -> np.ndarray:
         values = read_mask(path)

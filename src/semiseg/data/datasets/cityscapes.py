@@ -84,8 +84,8 @@ def open_cityscapes(root: str | Path | None, split: str, **unknown: Any) -> City
 
 
 def _part(base: Path, kind: str) -> Path | None:
-    places = (base / kind, base / f"{kind}_trainvaltest" / kind)
-    return next((place for place in places if place.is_dir()), None)
+    candidates = (base / kind, base / f"{kind}_trainvaltest" / kind)
+    return next((folder for folder in candidates if folder.is_dir()), None)
 
 
 def _both(base: Path) -> bool:

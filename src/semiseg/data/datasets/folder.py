@@ -34,7 +34,7 @@ class Folder(ImageFiles):
         images: image files by stem.
         masks: mask files by stem; images without an entry are unlabelled.
         ignored: further mask values that mean "ignore".
-        by_colour: masks may be RGB in the classes' colours; black that is no class's is ignored.
+        by_colour: masks may be RGB in the classes' colours; black is ignored where it is no class's colour.
     """
 
     def __init__(
@@ -83,8 +83,10 @@ class Folder(ImageFiles):
             unknown &= ~hit
         if (unknown & (code != 0)).any():
             y, x = np.argwhere(unknown & (code != 0))[0]
-            raise SemisegError(f"{path}: colour {tuple(values[y, x].tolist())} at row {y}, column {x} is no class's; "
-                               "add it to colours: in dataset.yaml")  # fmt: skip
+            raise SemisegError(
+                f"{path}: colour {tuple(values[y, x].tolist())} at row {y}, column {x} belongs to no class; add it to "
+                "colours: in dataset.yaml"
+            )
         return label
 
 
@@ -212,7 +214,7 @@ def _count(base: Path, masks: list[Path], ignored: list[int]) -> int:
             f"the masks in {base} show a single class ({IGNORE} means ignored); number the classes 0, 1, …, name them "
             f"in dataset.yaml (classes:), or, for black and white masks, run {convert_command(masks[0])}"
         )
-    # A stray value, or grey levels: guessing on would train a network with hundreds of classes that nothing shows.
+    # A stray value, or grey levels: a guess would train a network with hundreds of classes that no mask shows.
     if highest >= IGNORE or 2 * len(occurring) < highest + 1:
         raise SemisegError(
             f"{occurring[highest]} holds the value {highest}, and the masks {len(occurring)} different values in all; "

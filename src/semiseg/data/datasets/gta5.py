@@ -60,7 +60,7 @@ def read_gta5_label(path: Path) -> np.ndarray:
     colour (20, 20, 20) (static) are GTA5's own and ignored.
 
     Raises:
-        SemisegError: the file cannot be read, or holds an id or a colour that is no class's.
+        SemisegError: the file cannot be read, or holds an id or a colour of no class.
     """
     values = read_mask(path)
     if values.ndim == 3:
@@ -117,8 +117,8 @@ def open_gta5(root: str | Path | None, split: str, **unknown: Any) -> GTA5:
     base = Path(root)
     for part in ("images", "labels"):
         if not (base / part).is_dir():
-            mend = "unpack the archives of images and of labels there"
-            raise wrong_root(base, f"{part}/ of GTA5", LAYOUT, _both, mend, "data.source.root")
+            remedy = "unpack the archives of images and of labels there"
+            raise wrong_root(base, f"{part}/ of GTA5", LAYOUT, _both, remedy, "data.source.root")
     opened = GTA5(files_by_stem(base / "images"), files_by_stem(base / "labels"))
     if not opened.names:
         raise SemisegError(

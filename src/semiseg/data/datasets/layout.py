@@ -11,7 +11,7 @@ from semiseg.errors import SemisegError
 
 
 def wrong_root(
-    root: Path, missing: str, layout: str, holds: Callable[[Path], object], mend: str, key: str = "data.root"
+    root: Path, missing: str, layout: str, holds: Callable[[Path], object], remedy: str, key: str = "data.root"
 ) -> SemisegError:
     """The error for a folder that does not hold a data set: what was expected, what was found, which folder to give.
 
@@ -21,13 +21,13 @@ def wrong_root(
         layout: what was expected.
         holds: whether a folder is laid out as expected; asked of those up to three levels above and two below ``root``,
             so that a root that is too low or too high is recognised.
-        mend: what to do when none is.
+        remedy: what to do when none of them is.
         key: configuration key of the root.
     """
     right = next((near for near in _around(root) if holds(near)), None)
     return SemisegError(
         f"no {missing} in {root}: expected {layout}; found: {contents(root)}; "
-        + (f"give {key}={right}" if right else mend)
+        + (f"give {key}={right}" if right else remedy)
     )
 
 
@@ -43,5 +43,5 @@ def _around(root: Path) -> Iterator[Path]:
 def _folders(above: Path) -> list[Path]:
     try:
         return sorted(path for path in above.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except OSError:  # not there, or not ours to read
+    except OSError:  # missing, or closed to us
         return []

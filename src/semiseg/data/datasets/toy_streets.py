@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from semiseg.data.base import DatasetInfo, ImageSet
-from semiseg.data.datasets.toy_scene import CLASSES, COLOURS, LOOKS, render
+from semiseg.data.base import DatasetInfo, ImageSet, Size
+from semiseg.data.datasets.toy_canvas import CLASSES, COLOURS, STYLES
+from semiseg.data.datasets.toy_scene import render
 from semiseg.data.samplers import generator
 from semiseg.errors import UsageError
 
@@ -36,13 +37,13 @@ class ToyStreets(ImageSet):
     def __init__(
         self,
         count: int,
-        size: tuple[int, int] = (96, 128),
+        size: Size = (96, 128),
         look: str = "camera",
         seed: int = 0,
         stream: str = "train",
     ) -> None:
-        if look not in LOOKS:
-            raise UsageError(f"toy streets have no look {look!r}; choose one of {', '.join(LOOKS)}")
+        if look not in STYLES:
+            raise UsageError(f"toy streets have no look {look!r}; choose one of {', '.join(STYLES)}")
         if count < 1 or min(size) < 16:
             raise UsageError(f"toy streets: {count} images of {size} pixels; give at least one of at least 16x16")
         self.names = [f"{look}_{stream}_{i:05d}" for i in range(count)]

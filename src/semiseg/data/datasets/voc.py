@@ -77,11 +77,11 @@ def open_voc(root: str | Path | None, split: str, **options: Any) -> VOC:
     top = Path(root)
     base = _find(top)
     if base is None:
-        mend = "unpack VOCtrainval_11-May-2012.tar there"
-        raise wrong_root(top, "JPEGImages/ of VOC 2012", f"VOC2012/ with {LAYOUT}", _find, mend)
+        remedy = "unpack VOCtrainval_11-May-2012.tar there"
+        raise wrong_root(top, "JPEGImages/ of VOC 2012", f"VOC2012/ with {LAYOUT}", _find, remedy)
     files = files_by_stem(base / "JPEGImages")
-    own, sbd = files_by_stem(base / "SegmentationClass"), files_by_stem(base / "SegmentationClassAug")
-    if not files or not (own or sbd):
+    official, sbd = files_by_stem(base / "SegmentationClass"), files_by_stem(base / "SegmentationClassAug")
+    if not files or not (official or sbd):
         raise SemisegError(
             f"no {'masks' if files else 'images'} of VOC 2012 in {base}: expected {LAYOUT} (or SegmentationClassAug/); "
             f"found: {contents(base)}; unpack VOCtrainval_11-May-2012.tar again"
@@ -92,7 +92,7 @@ def open_voc(root: str | Path | None, split: str, **options: Any) -> VOC:
             f"no {val_list}: it says which images are for validation; {val_list.parent} holds: "
             f"{contents(val_list.parent)}; copy it from VOCtrainval_11-May-2012.tar"
         )
-    masks = sbd | own
+    masks = sbd | official
     val = read_list(val_list, list(files))
     if split == "val":
         return VOC(val, files, masks)
@@ -110,16 +110,16 @@ def open_voc(root: str | Path | None, split: str, **options: Any) -> VOC:
 def _find(top: Path) -> Path | None:
     """``VOC2012/`` at or below a folder."""
     inside = sorted(top.glob("*/VOCdevkit/VOC2012")) if top.is_dir() else []
-    places = (top, top / "VOC2012", top / "VOCdevkit" / "VOC2012", *inside)
-    return next((place for place in places if (place / "JPEGImages").is_dir()), None)
+    candidates = (top, top / "VOC2012", top / "VOCdevkit" / "VOC2012", *inside)
+    return next((folder for folder in candidates if (folder / "JPEGImages").is_dir()), None)
 
 
 def _train_names(base: Path, given: str, files: dict[str, Path], masks: dict[str, Path], val: set[str]) -> list[str]:
     if given == "auto":
-        places = [base / folder / name for folder in LIST_FOLDERS for name in LISTS]
+        candidates = [base / folder / name for folder in LIST_FOLDERS for name in LISTS]
     else:
-        places = [Path(given), base / LIST_FOLDERS[0] / given]
-    path = next((place for place in places if place.is_file()), None)
+        candidates = [Path(given), base / LIST_FOLDERS[0] / given]
+    path = next((file for file in candidates if file.is_file()), None)
     if path is None and given != "auto":
         raise UsageError(
             f"no list {given}, nor one of that name in {base / LIST_FOLDERS[0]}; data.options.list takes a text file "
@@ -135,7 +135,7 @@ def _train_names(base: Path, given: str, files: dict[str, Path], masks: dict[str
     names = read_list(path, list(files))
     if leaked := sorted(set(names) & val):
         raise UsageError(
-            f"{path} lists {len(leaked)} validation images, e.g. {leaked[0]}; take them out, figures on val.txt would "
-            "flatter"
+            f"{path} lists {len(leaked)} validation images, e.g. {leaked[0]}; take them out, or figures on val.txt "
+            "look better than they are"
         )
     return names

@@ -1,0 +1,55 @@
+"""The colour part of Table 1 by itself: HSV against colorsys, blur against kornia and by hand."""
+
+import colorsys
+
+import pytest
+import torch
+
+from semiseg.augment.colour import gaussian_blur, jitter
+from semiseg.augment.weak_strong import BLUR_SIGMA
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_hue_and_saturation_agree_with_colorsys() -> None:
+    pixels = [(0.8, 0.2, 0.1), (0.2, 0.8, 0.3), (0.1, 0.3, 0.9), (0.5, 0.5, 0.5), (0, 0, 0), (1, 1, 1)]
+    pixels += [(0.4, 0.4, 0.1), (1, 0, 0), (0.3, 0.9, 0.9)]
+    images = torch.tensor(pixels, dtype=torch.float64)[:, :, None, None]
+    one = torch.ones(len(pixels), dtype=torch.float64)
+    for turn in (-0.5, -0.1, 0.0, 0.05, 0.3):
+        for factor in (0.0, 0.85, 1.15, 3.0):
+            result = jitter(images, one, one, factor * one, turn * one)[:, :, 0, 0]
+            for (red, green, blue), row in zip(pixels, result.tolist(), strict=True):
+                hue, saturation, value = colorsys.rgb_to_hsv(red, green, blue)
+                expected = colorsys.hsv_to_rgb((hue + turn) % 1, min(factor * saturation, 1), value)
+                assert row == pytest.approx(expected, abs=1e-9)
+
+
+def test_jitter_clamps() -> None:
+    images = torch.rand(3, 3, 4, 4, generator=seeded())
+    images[:, :, 0, 0], images[:, :, 1, 1] = 0, 1
+    most = torch.full((3,), 1.3)
+    result = jitter(images, most, most, most, torch.full((3,), 0.1))
+    assert result.min() == 0 and result.max() == 1
+
+
+def test_blur_against_kornia() -> None:
+    filters = pytest.importorskip("kornia.filters")
+    images = torch.rand(3, 3, 7, 9, generator=seeded(), dtype=torch.float64)
+    sigma = torch.tensor([BLUR_SIGMA[0], 0.6, BLUR_SIGMA[1]], dtype=torch.float64)
+    expected = filters.gaussian_blur2d(images, 9, sigma[:, None].expand(3, 2), border_type="replicate")
+    torch.testing.assert_close(gaussian_blur(images, sigma), expected, atol=1e-12, rtol=0)
+
+
+def test_blur_by_hand() -> None:
+    """A point of light becomes the product of two normalised Gaussians; a constant stays."""
+    image = torch.zeros(1, 1, 9, 9, dtype=torch.float64)
+    image[0, 0, 4, 4] = 1
+    offsets = torch.arange(-4, 5, dtype=torch.float64)
+    bell = torch.exp(-(offsets**2) / 2)
+    bell /= bell.sum()
+    torch.testing.assert_close(gaussian_blur(image, torch.ones(1, dtype=torch.float64))[0, 0], bell[:, None] * bell)
+    constant = torch.full((1, 3, 2, 2), 0.3)  # smaller than the kernel
+    torch.testing.assert_close(gaussian_blur(constant, torch.tensor([1.15])), constant)
