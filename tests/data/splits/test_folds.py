@@ -70,9 +70,9 @@ def test_the_order_of_the_names_does_not_matter(folds: list[Fold]) -> None:
 
 def test_mistakes_are_told() -> None:
     assert drive_and_frame("Seq05VD_f00930") == ("Seq05VD", 930)
-    with pytest.raises(UsageError, match="'street' is not DRIVE_FRAME; .* such as 0016E5_07959"):
+    with pytest.raises(UsageError, match=r"'street' is not DRIVE_FRAME; .* such as 0016E5_07959"):
         time_blocked_folds([*NAMES, "street"])
-    with pytest.raises(UsageError, match="1 folds leave nothing to train on; give at least 2"):
+    with pytest.raises(UsageError, match="folds=1 leaves nothing to train on; give at least 2"):
         time_blocked_folds(NAMES, folds=1)
     with pytest.raises(UsageError, match="3 frames are too few for 3 folds with a gap of 150"):
         time_blocked_folds(["a_0000", "a_0030", "a_0060"])

@@ -26,9 +26,7 @@ class Fold:
     val: list[str]
 
 
-def time_blocked_folds(
-    names: Sequence[str], folds: int = FOLDS, gap: int = GAP, spacing: int = SPACING
-) -> list[Fold]:
+def time_blocked_folds(names: Sequence[str], folds: int = FOLDS, gap: int = GAP, spacing: int = SPACING) -> list[Fold]:
     """Folds whose validation part is one block of consecutive frames of every drive; a function of the names alone.
 
     Args:
@@ -47,7 +45,7 @@ def time_blocked_folds(
         UsageError: a name without drive and frame, fewer than two folds, or nothing left to train or validate on.
     """
     if folds < 2:
-        raise UsageError(f"{folds} folds leave nothing to train on; give at least 2")
+        raise UsageError(f"folds={folds} leaves nothing to train on; give at least 2")
     blocks: list[list[tuple[str, int, str]]] = [[] for _ in range(folds)]
     for drive, frames in sorted(_drives(names).items()):
         kept = _spaced(sorted(frames), spacing)
