@@ -34,6 +34,17 @@ def test_run_is_saved_and_skipped(folder: Path, tmp_path: Path) -> None:
     assert experiment.run_once(results, key, "no such preset", [], tmp_path / "work") == row
 
 
+def test_further_columns_come_from_the_folder_before_it_is_removed(folder: Path, tmp_path: Path) -> None:
+    preset, results = tmp_path / "own.yaml", tmp_path / "own.json"
+    preset.write_text(yaml.safe_dump(tiny(folder, tmp_path / "unused").model_dump(mode="json")))
+    row = experiment.run_once(
+        results, {"method": "supervised"}, str(preset), ["method.name=supervised"], tmp_path / "work",
+        columns=lambda run_dir: {"lines": len((run_dir / "metrics.jsonl").read_text().splitlines())},
+    )  # fmt: skip
+    assert row is not None and row["lines"] == 5 and json.loads(results.read_text()) == [row]  # 4 steps, 1 validation
+    assert not (tmp_path / "work" / "supervised").exists()
+
+
 def test_a_run_that_broke_off_before_its_first_checkpoint_starts_afresh(folder: Path, tmp_path: Path) -> None:
     preset, broken = tmp_path / "own.yaml", tmp_path / "work" / "supervised"
     preset.write_text(yaml.safe_dump(tiny(folder, tmp_path / "unused").model_dump(mode="json")))
