@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,12 @@ from typing import Any
 from semiseg import Config
 from semiseg.runs.metrics import read_metrics
 
-VALIDATIONS = 10  # of every run, however long, so that the best of them is chosen from equally many
+VALIDATIONS = 10  # of every run, however long, so that its best is chosen from about as many
 
 
 def schedule(iterations: int) -> list[str]:
-    """Words for a run of so many steps, validated and saved ``VALIDATIONS`` times on the way."""
-    every = max(1, iterations // VALIDATIONS)
+    """Words for a run of so many steps, validated and saved at most ``VALIDATIONS`` times."""
+    every = math.ceil(iterations / VALIDATIONS)
     return [
         f"training.iterations={iterations}", f"training.validate_every={every}", f"training.checkpoint_every={every}",
     ]  # fmt: skip

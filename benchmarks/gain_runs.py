@@ -79,6 +79,11 @@ class Comparison:
             *([f"training.batch_size={batch}"] if batch else []), *schedule(iterations),
         ]  # fmt: skip
 
+    def command(self, words: list[str]) -> str:
+        """What to type for a run, the folder given by its environment variable."""
+        folder = f" data.root=${self.data.root}" if self.data.root else ""
+        return shlex.join(["semiseg", "train", self.data.preset, *words]) + folder
+
     def config(self, method: str, labelled: str, split: int) -> Config:
         """Of a method's own run, or of supervised with as many steps."""
         return Config.load(self.data.preset, [*self.words(method, labelled, split, self.iterations), *self.root])
@@ -99,8 +104,6 @@ class Comparison:
             "data": self.name, "method": method, "labelled": int(labelled) if labelled.isdigit() else labelled,
             "split_seed": split, "equal": equal, "iterations": iterations, "crops": crops * iterations,
         }  # fmt: skip
-        shown = [f"data.root=${self.data.root}"] if self.data.root else []
-        command = " ".join([shlex.join(["semiseg", "train", self.data.preset, *words]), *shown])
 
         def more(run_dir: Path) -> dict[str, Any]:
             if method != "supervised" and self.step_time(method, labelled) is None:
@@ -109,8 +112,9 @@ class Comparison:
 
         with training(self.work):
             run_once(
-                self.results, key, self.data.preset, [*words, *self.root], self.work, command=command, columns=more
-            )
+                self.results, key, self.data.preset, [*words, *self.root], self.work,
+                command=self.command(words), columns=more,
+            )  # fmt: skip
 
     def state(self, method: str) -> Path:
         """Where the last state of a method's first run is kept until its step has been timed."""

@@ -39,12 +39,12 @@ def section(rows: list[Row], data: str, labelled: int, iterations: int) -> str:
             pairs["seconds"] = (supervised_steps(time, iterations), 0)
         for equal, (steps, seen) in pairs.items():
             base = kinds.setdefault((equal, steps, seen), of(supervised, equal, steps, seen))
-            lines.append(line(method, equal, own, base))
-        every = of(bound, "crops", iterations, crops)
-        if every:
-            lines.append(line("supervised, all masks", "crops", every, kinds["crops", iterations, crops]))
+            lines += line(method, equal, own, base)
         if time is not None:
             remarks.append(step_remark(method, time, own, kinds["steps", iterations, 0]))
+    for (crops,) in grouped(runs, "crops"):
+        every = of(bound, "crops", iterations, crops)
+        lines += line("supervised, all masks", "crops", every, kinds["crops", iterations, crops])
     head = f"{data}, {labelled} masks, {iterations} steps: {convergence(kinds)}."
     return "\n".join([head, "", *lines, *([""] if remarks else []), *remarks])
 
@@ -72,8 +72,8 @@ def grouped(rows: list[Row], *names: str) -> dict[tuple[Any, ...], list[Row]]:
     return found
 
 
-def line(method: str, equal: str, own: list[Row], supervised: list[Row]) -> str:
-    """One line: what both reach on the splits that both have, and the differences."""
+def line(method: str, equal: str, own: list[Row], supervised: list[Row]) -> list[str]:
+    """What both reach on the splits that both have, and the differences; nothing where they share no split."""
     base = {row["split_seed"]: row for row in supervised}
     pairs = [(row, base[row["split_seed"]]) for row in own if row["split_seed"] in base]
     pairs.sort(key=lambda pair: pair[0]["split_seed"])
@@ -83,7 +83,7 @@ def line(method: str, equal: str, own: list[Row], supervised: list[Row]) -> str:
         gain(m["miou_best"] - b["miou_best"] for m, b in pairs),
         gain(m["teacher_last"] - b["miou_last"] for m, b in pairs if m["teacher_last"] is not None),
     ]  # fmt: skip
-    return "| " + " | ".join(cells) + " |"
+    return ["| " + " | ".join(cells) + " |"] if pairs else []
 
 
 def mean(values: Iterable[float]) -> str:
@@ -115,9 +115,9 @@ def convergence(kinds: dict[tuple[str, int, int], list[Row]]) -> str:
 
 
 def last_fifth(curve: list[list[float]]) -> float | None:
-    """Rise of mIoU from the last validation within the first four fifths of the steps to the last of all."""
-    before = [miou for _, iteration, miou in curve if iteration <= 0.8 * curve[-1][1]]
-    return curve[-1][2] - before[-1] if before else None
+    """Rise of mIoU from the validation nearest to four fifths of the steps to the last; None for a single one."""
+    *before, end = curve
+    return end[2] - min(before, key=lambda point: abs(point[1] - 0.8 * end[1]))[2] if before else None
 
 
 def step_remark(method: str, time: Row, own: list[Row], supervised: list[Row]) -> str:
