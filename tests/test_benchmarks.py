@@ -5,18 +5,33 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import camvid
+import curves
+import gain
+import gain_runs
+import gain_table
 import options
 import plots
+import pytest
+import step_ratio
 import switches
+import time_to_quality
 import yaml
 from conftest import tiny
 
 from semiseg import Config
 from semiseg.experiments import results as experiment
 
+TINY = (
+    "data.options.train=14", "data.options.val=2", "data.options.size=[32, 48]", "data.crop=32",
+    "training.batch_size=2", "training.device=cpu", "training.log_every=1", "network.pretrained=none",
+    "network.backbone=resnet18", "network.decoder_channels=16", "method.contrastive.dim=16",
+    "method.contrastive.bank_size=8",
+)  # fmt: skip
 PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 
 
@@ -32,6 +47,17 @@ def test_run_is_saved_and_skipped(folder: Path, tmp_path: Path) -> None:
               "command", "date", "machine", "versions"}  # fmt: skip
     assert wanted <= set(saved) and len(saved["iou_last"]) == 3 and saved["iterations"] == 4
     assert experiment.run_once(results, key, "no such preset", [], tmp_path / "work") == row
+
+
+def test_further_columns_come_from_the_folder_before_it_is_removed(folder: Path, tmp_path: Path) -> None:
+    preset, results = tmp_path / "own.yaml", tmp_path / "own.json"
+    preset.write_text(yaml.safe_dump(tiny(folder, tmp_path / "unused").model_dump(mode="json")))
+    row = experiment.run_once(
+        results, {"method": "supervised"}, str(preset), ["method.name=supervised"], tmp_path / "work",
+        columns=lambda run_dir: {"lines": len((run_dir / "metrics.jsonl").read_text().splitlines())},
+    )  # fmt: skip
+    assert row is not None and row["lines"] == 5 and json.loads(results.read_text()) == [row]  # 4 steps, 1 validation
+    assert not (tmp_path / "work" / "supervised").exists()
 
 
 def test_a_run_that_broke_off_before_its_first_checkpoint_starts_afresh(folder: Path, tmp_path: Path) -> None:
@@ -109,3 +135,143 @@ def test_every_option_of_the_comparison_trains(tmp_path: Path) -> None:
     assert found["seconds"] > 0 and found["mib"] >= 0
     for words in options.OPTIONS:
         Config.load("toy_streets", [*options.BASE, *words])
+
+
+@pytest.fixture
+def tiny_streets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(gain.DATA, "toy_streets", gain.Data("toy_streets", 2, ("3", "all"), TINY))
+
+
+@pytest.mark.usefixtures("tiny_streets")
+def test_a_method_stands_beside_three_supervised_runs_and_the_bound(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gain_runs, "step_times", partial(step_ratio.step_times, rounds=2))
+    words = ["--methods", "memory_bank", "--splits", "1", "--work", str(tmp_path / "work")]
+    words += ["--results", str(tmp_path / "gain.json")]
+    gain.main([*words, "--equal", "steps", "--labelled", "3"])
+    assert len(json.loads((tmp_path / "gain.json").read_text())) == 3
+    gain.main(words)
+    shown = capsys.readouterr().out
+    rows = json.loads((tmp_path / "gain.json").read_text())
+    (time,) = (row for row in rows if row["equal"] == "step_time")
+    steps = max(1, round(2 * time["ratio"]))
+    assert time["crops_a_step"] == 2 + 2 * 2  # two labelled crops, two unlabelled ones in two views
+    columns = ("method", "labelled", "equal", "iterations", "crops")
+    assert [tuple(row[name] for name in columns) for row in rows if row is not time] == [
+        ("memory_bank", 3, "steps", 2, 2 * 6),
+        ("supervised", 3, "steps", 2, 2 * 2),
+        ("supervised", 3, "crops", 2, 2 * 6),
+        ("supervised", "all", "crops", 2, 2 * 6),
+        ("supervised", 3, "seconds", steps, 2 * steps),
+    ]
+    wanted = {"data", "split_seed", "miou_last", "miou_best", "teacher_last", "seconds", "curve", "command", "date",
+              "machine", "versions"}  # fmt: skip
+    for row in rows:
+        if row is not time:
+            assert wanted <= set(row) and row["data"] == "toy_streets" and row["split_seed"] == 1
+            clock, iterations, mious = zip(*row["curve"], strict=True)
+            assert clock[0] > 0 and list(clock) == sorted(clock) and clock[-1] <= row["seconds"] + 0.1
+            assert iterations[-1] == row["iterations"] and abs(mious[-1] - row["miou_last"]) < 0.01
+            assert (row["teacher_last"] is None) == (row["method"] == "supervised")
+    assert not list((tmp_path / "work").glob("*.pt"))  # the state was for the step's time alone
+    assert "| memory_bank | seconds | 1 |" in shown and "| supervised, all masks | crops | 1 |" in shown
+    gain.main(words)
+    assert json.loads((tmp_path / "gain.json").read_text()) == rows
+
+
+def gain_row(method: str, equal: str, split: int, miou: float, **changes: object) -> dict[str, object]:
+    curve = [[80.0, 80, miou - 0.4], [100.0, 100, miou]]
+    return {
+        "data": "streets", "method": method, "labelled": 12, "split_seed": split, "equal": equal, "iterations": 100,
+        "crops": 1200 if method == "bank" or equal == "crops" else 400, "miou_last": miou, "miou_best": miou + 1,
+        "teacher_last": miou - 3 if method == "bank" else None, "curve": curve,
+    } | changes  # fmt: skip
+
+
+def test_gains_are_taken_split_by_split_and_a_small_one_is_a_tie() -> None:
+    time = {"data": "streets", "method": "bank", "labelled": None, "split_seed": None, "equal": "step_time",
+            "crops_a_step": 12, "ratio": 3.0}  # fmt: skip
+    longer = {"iterations": 300, "crops": 1200, "curve": [[80.0, 240, 48.0], [100.0, 300, 50.0]]}
+    rows = [
+        gain_row("bank", "steps", 1, 58.0), gain_row("bank", "steps", 0, 54.0), gain_row("bank", "steps", 2, 70.0),
+        gain_row("supervised", "steps", 0, 50.0), gain_row("supervised", "steps", 1, 51.0),
+        gain_row("supervised", "crops", 1, 57.5), gain_row("supervised", "crops", 0, 52.9), time,
+        gain_row("supervised", "seconds", 0, 50.0, **longer), gain_row("supervised", "seconds", 0, 0.0, iterations=200),
+        gain_row("supervised", "crops", 0, 62.9, labelled="all"),
+    ]  # fmt: skip
+    lines = gain_table.report(rows).splitlines()
+    assert lines[0] == (
+        "streets, 12 masks, 100 steps: at equal steps `supervised` has converged (+0.4 points over its last fifth); "
+        "at equal crops (12 a step) `supervised` has converged (+0.4 points over its last fifth); "
+        "at equal seconds (300 steps) `supervised` is still rising (+2.0 points over its last fifth)."
+    )
+    assert lines[4:] == [
+        "| bank | steps | 2 | 50.5 | 56.0 | +5.5 (+4.0 · +7.0) | +5.5 (+4.0 · +7.0) | +2.5 (+1.0 · +4.0) |",
+        "| bank | crops | 2 | 55.2 | 56.0 | tie, +0.8 (+1.1 · +0.5) | tie, +0.8 (+1.1 · +0.5) | -2.2 (-1.9 · -2.5) |",
+        "| bank | seconds | 1 | 50.0 | 54.0 | +4.0 (+4.0) | +4.0 (+4.0) | +1.0 (+1.0) |",
+        "| supervised, all masks | crops | 1 | 52.9 | 62.9 | +10.0 (+10.0) | +10.0 (+10.0) | – |",
+        "",
+        "A step of bank takes 3.00 times as long as a supervised one, measured alone; in the runs 1.00 times.",
+    ]
+    assert gain_table.report([]) == "no runs yet"
+    assert gain_table.gain([0.96]) == "+1.0 (+1.0)" and gain_table.gain([-0.9, 0.1]).startswith("tie, -0.4")
+
+
+def test_the_training_clock_leaves_validations_out_and_goes_on_after_a_resume() -> None:
+    def train(iteration: int, speed: float) -> dict[str, object]:
+        return {"kind": "train", "iteration": iteration, "images_per_second": speed}
+
+    def validation(iteration: int, miou: float) -> dict[str, object]:
+        return {"kind": "validation", "iteration": iteration, "miou": miou}
+
+    metrics = [train(10, 4.0), train(15, 2.0), validation(15, 30.0), {"kind": "pseudo_labels", "iteration": 15}]
+    metrics += [train(20, 4.0), validation(20, 40.0)]
+    assert curves.curve(metrics, 4) == [[20.0, 15, 30.0], [25.0, 20, 40.0]]
+    assert curves.schedule(1927)[1] == "training.validate_every=193" and curves.schedule(2)[2].endswith("=1")
+    assert gain_table.last_fifth([[1, 193, 9.0], [8, 1544, 40.0], [9, 1737, 41.0], [10, 1927, 43.0]]) == 3.0
+    assert gain_table.last_fifth([[10, 100, 43.0]]) is None
+
+
+def test_a_step_is_timed_only_while_nothing_trains(tmp_path: Path) -> None:
+    measure = (
+        f"import sys, pathlib; sys.path.insert(0, {str(Path(gain.__file__).parent)!r}); import step_ratio\n"
+        f"with step_ratio.alone(pathlib.Path({str(tmp_path)!r})): print('measuring', flush=True)"
+    )
+    with step_ratio.training(tmp_path), step_ratio.training(tmp_path):  # two trainings do not wait for each other
+        other = subprocess.Popen([sys.executable, "-c", measure], stdout=subprocess.PIPE, text=True)
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(5)
+    assert other.communicate(timeout=60)[0] == "measuring\n"
+
+
+def test_every_data_set_of_the_comparison_is_configured(tmp_path: Path) -> None:
+    for name, data in gain.DATA.items():
+        runs = gain.Comparison(name, data, tmp_path / "gain.json", tmp_path, "photos", None)
+        config = runs.config("supervised", "12", 4)
+        assert (config.data.labelled, config.data.split_seed, config.training.seed) == (12, 4, 4)
+        assert config.training.iterations == data.iterations and config.data.workers == 0 and config.data.cache
+        assert config.data.options == ({"fold": 1} if name == "camvid_folds" else {})
+        assert "photos" not in runs.command(runs.words("supervised", "12", 4, 10))
+    with pytest.raises(SystemExit):
+        gain.main(["--data", "nuclei,camvid_folds", "--root", "photos", "--table"])
+
+
+@pytest.mark.usefixtures("tiny_streets")
+def test_each_budget_of_minutes_is_a_run_of_its_own_beside_a_plain_loop(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time_to_quality, "PROBE", 2)
+    words = ["--methods", "plain,supervised", "--minutes", "0.003,0.006", "--work", str(tmp_path / "work")]
+    words += ["--results", str(tmp_path / "time.json")]
+    time_to_quality.main(words)
+    rows = json.loads((tmp_path / "time.json").read_text())
+    assert [(row["method"], row["minutes"]) for row in rows] == [
+        (method, minutes) for method in ("plain", "supervised") for minutes in (0, 0.003, 0.006)
+    ]
+    for before, row in pairwise(rows):
+        if row["minutes"]:
+            assert row["iterations"] == max(1, round(60 * row["minutes"] / curves.seconds_a_step(before)))
+    assert "| data | method | 0.003 min | 0.006 min |" in capsys.readouterr().out
+    time_to_quality.main(words)
+    assert json.loads((tmp_path / "time.json").read_text()) == rows

@@ -105,9 +105,9 @@ def test_a_table_runs_what_is_missing_and_says_what_failed(tmp_path: Path, monke
 def test_full_scale_keeps_its_runs_and_a_part_of_a_table_does_not_replace_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def done(path: Path, key: dict[str, object], config: object, command: str, keep: bool) -> None:
+    def done(path: Path, key: dict[str, object], config: object, command: str, keep: bool, columns: object) -> None:
         kept.append(keep)
-        experiments._append(path, key | {"miou_last": 50.0, "miou_best": 51.0})
+        experiments.append(path, key | {"miou_last": 50.0, "miou_best": 51.0})
 
     kept: list[bool] = []
     monkeypatch.setattr(experiments, "_run", done)

@@ -36,6 +36,7 @@ def run_once(
     keep: bool = False,
     same: Callable[[], dict[str, Any] | None] | None = None,
     command: str | None = None,
+    columns: Callable[[Path], dict[str, Any]] | None = None,
 ) -> dict[str, Any] | None:
     """Train unless a run with this ``key`` is in the file; the result is saved before anything else starts.
 
@@ -49,6 +50,7 @@ def run_once(
         keep: leave the folder of the finished run, for what follows from it.
         config: the configuration, where ``preset`` and ``overrides`` alone do not give it.
         command: what to type for this run again, where that is not ``semiseg train PRESET OVERRIDES``.
+        columns: further columns of the row, made from the folder of the finished run before it is removed.
         same: asked before a run starts; the row of a run with the same configuration is taken instead of training.
 
     Returns:
@@ -66,7 +68,7 @@ def run_once(
             if all(row.get(column) == value for column, value in key.items()):
                 return row
         if same is not None and (found := same()) is not None:
-            _append(path, found | key)
+            append(path, found | key)
             return found | key
         command = command or shlex.join(["semiseg", "train", preset, *overrides])
         words = [f"run_dir={work / name}", "training.tensorboard=false"]
@@ -74,10 +76,17 @@ def run_once(
             config = Config.load(preset, [*overrides, *words])
         else:
             config = Config.parse(config.model_dump(mode="json"), words)
-        return _run(path, key, config, command, keep)
+        return _run(path, key, config, command, keep, columns)
 
 
-def _run(path: Path, key: dict[str, Any], config: Config, command: str, keep: bool) -> dict[str, Any]:
+def _run(
+    path: Path,
+    key: dict[str, Any],
+    config: Config,
+    command: str,
+    keep: bool,
+    columns: Callable[[Path], dict[str, Any]] | None,
+) -> dict[str, Any]:
     from semiseg.training.loop import train
 
     run_dir = Path(config.run_dir)
@@ -105,7 +114,8 @@ def _run(path: Path, key: dict[str, Any], config: Config, command: str, keep: bo
         "machine": machine(),
         "versions": versions(),
     }
-    _append(path, row)
+    row |= columns(run_dir) if columns is not None else {}
+    append(path, row)
     if not keep:
         shutil.rmtree(run_dir)
     print(json.dumps({k: row[k] for k in (*key, "miou_last", "miou_best", "miou_last_teacher", "seconds")}), flush=True)
@@ -118,8 +128,8 @@ def _folder_name(text: str) -> str:
     return name if len(name) <= 80 else f"{name[:60]}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def _append(path: Path, row: dict[str, Any]) -> None:
-    """Add a row under a lock, since two processes may share a result file."""
+def append(path: Path, row: dict[str, Any]) -> None:
+    """Add a row to a result file under a lock, since two processes may share it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with (path.parent / f".{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

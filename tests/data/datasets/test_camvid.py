@@ -81,3 +81,20 @@ def test_the_test_split_opens_where_it_is_there(miniature: Path) -> None:
     (miniature / "valannot").rename(miniature / "testannot")
     test = open_camvid(miniature, "test")
     assert len(test) == 2 and test.has_label(0)
+
+
+def test_a_fold_takes_its_frames_from_train_and_val_together(tmp_path: Path) -> None:
+    for k, split in enumerate(("train", "val")):
+        for frame in range(1000 + 3000 * k, 4000 + 3000 * k, 300):
+            for folder in (split, f"{split}annot"):
+                (tmp_path / folder).mkdir(exist_ok=True)
+                Image.fromarray(np.full((6, 8), k, np.uint8)).save(tmp_path / folder / f"0016E5_{frame:05d}.png")
+    train, val = (open_camvid(tmp_path, split, fold=1) for split in ("train", "val"))
+    assert val.names == [f"0016E5_{frame:05d}" for frame in range(3100, 5200, 300)]
+    assert len(train) == 13 and not set(train.names) & set(val.names)
+    assert [int(val.label(i).max()) for i in range(7)] == [0, 0, 0, 1, 1, 1, 1]  # masks of both folders
+    assert all(val.has_label(i) and val.image(i).shape == (6, 8, 3) for i in range(7))
+    with pytest.raises(UsageError, match="CamVid's train has no fold 3; train and val have 0, 1 and 2"):
+        open_camvid(tmp_path, "train", fold=3)
+    with pytest.raises(UsageError, match="CamVid's test has no fold 0"):
+        open_camvid(tmp_path, "test", fold=0)

@@ -9,6 +9,7 @@ import numpy as np
 
 from semiseg.data.base import DatasetInfo
 from semiseg.data.files import ImageFiles, contents, files_by_stem, read_mask
+from semiseg.data.splits.folds import FOLDS, time_blocked_folds
 from semiseg.errors import SemisegError, UsageError
 
 VOID = 11
@@ -52,17 +53,36 @@ class CamVid(ImageFiles):
         return np.where(values == VOID, self.info.ignore_index, values).astype(np.uint8)
 
 
-def open_camvid(root: str | Path | None, split: str, **unknown: Any) -> CamVid:
-    """Open one split (train, val or test) of CamVid.
+def open_camvid(root: str | Path | None, split: str, *, fold: int | None = None, **unknown: Any) -> CamVid:
+    """Open one split (train, val or test) of CamVid, or the train or val part of a fold.
+
+    Args:
+        root: the folder that holds train/ and trainannot/.
+        split: train, val or test.
+        fold: 0, 1 or 2: train and val are those of a fold over the drives of SegNet's train/ and val/ together
+            (:func:`semiseg.data.splits.folds.time_blocked_folds`); None: as SegNet's arrangement has them.
 
     Raises:
-        UsageError: no root, an option, or another split.
+        UsageError: no root, an unknown option, another split, or no such fold.
         SemisegError: the folder is not laid out as expected; the message names what was found.
     """
     if unknown:
-        raise UsageError(f"CamVid has no option {sorted(unknown)[0]!r}; leave data.options empty")
+        raise UsageError(f"CamVid has no option {sorted(unknown)[0]!r}; data.options takes fold (0, 1 or 2) only")
     if root is None:
         raise UsageError("data.root is missing: give the folder that holds CamVid's train/ and trainannot/")
     if split not in SPLITS:
         raise UsageError(f"CamVid has no split {split!r}; choose one of {', '.join(SPLITS)}")
-    return CamVid(Path(root), split)
+    if fold is None:
+        return CamVid(Path(root), split)
+    if isinstance(fold, bool) or fold not in range(FOLDS) or split == "test":
+        raise UsageError(f"CamVid's {split} has no fold {fold!r}; train and val have 0, 1 and 2")
+    return _open_fold(Path(root), split, fold)
+
+
+def _open_fold(root: Path, split: str, fold: int) -> CamVid:
+    images, others = CamVid(root, "train"), CamVid(root, "val")
+    images.files |= others.files
+    images.masks |= others.masks
+    chosen = time_blocked_folds(list(images.files))[fold]
+    images.names = chosen.train if split == "train" else chosen.val
+    return images

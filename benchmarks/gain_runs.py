@@ -1,0 +1,176 @@
+"""The runs of ``gain.py`` on one data set: a method's, the supervised ones beside it, and the ratio of their steps."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import shlex
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from curves import columns, schedule
+from gain_table import supervised_steps
+from step_ratio import alone, crops_a_step, step_times, training
+
+from semiseg import Config
+from semiseg.data.splits.folds import FOLDS
+from semiseg.errors import UsageError
+from semiseg.experiments.results import append, read_results, run_once
+from semiseg.runtime.version import machine, versions
+
+EQUAL = ("steps", "crops", "seconds")
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set of the comparison.
+
+    Attributes:
+        preset: where its runs start from.
+        iterations: steps of a semi-supervised run.
+        labelled: numbers of masks; ``all`` is the upper bound.
+        words: what differs from the preset in all runs.
+        root: environment variable with the folder; none where the preset knows by itself.
+        folds: whether a split is a fold as well.
+    """
+
+    preset: str
+    iterations: int
+    labelled: tuple[str, ...]
+    words: tuple[str, ...] = ()
+    root: str | None = None
+    folds: bool = False
+
+
+class Comparison:
+    """The runs of one data set: which there are, and what starts them.
+
+    Args:
+        name: what its rows call it.
+        data: the data set.
+        results: result file.
+        work: folder of the runs in progress.
+        root: folder of the data set; None: the environment says it.
+        iterations: steps of a semi-supervised run; None: as ``data`` has it.
+
+    Raises:
+        UsageError: the data set needs a folder that neither ``root`` nor the environment gives.
+    """
+
+    def __init__(
+        self, name: str, data: Data, results: Path, work: Path, root: str | None, iterations: int | None
+    ) -> None:
+        self.name, self.data, self.results, self.work = name, data, results, work
+        self.iterations = iterations or data.iterations
+        root = root or (os.environ.get(data.root) if data.root else None)
+        if data.root and not root:
+            raise UsageError(f"{name} needs a folder; give --root FOLDER or set {data.root}")
+        self.root = [f"data.root={root}"] if root else []
+        self.crops: dict[str, int] = {}
+
+    def words(self, method: str, labelled: str, split: int, iterations: int, batch: int | None = None) -> list[str]:
+        """All that differs from the preset, but for the folder."""
+        return [
+            *self.data.words, *([f"data.options.fold={split % FOLDS}"] if self.data.folds else []),
+            f"data.labelled={labelled}", f"data.split_seed={split}", f"training.seed={split}", f"method.name={method}",
+            *([f"training.batch_size={batch}"] if batch else []), *schedule(iterations),
+        ]  # fmt: skip
+
+    def command(self, words: list[str]) -> str:
+        """What to type for a run, the folder given by its environment variable."""
+        folder = f" data.root=${self.data.root}" if self.data.root else ""
+        return shlex.join(["semiseg", "train", self.data.preset, *words]) + folder
+
+    def config(self, method: str, labelled: str, split: int) -> Config:
+        """Of a method's own run, or of supervised with as many steps."""
+        return Config.load(self.data.preset, [*self.words(method, labelled, split, self.iterations), *self.root])
+
+    def joint_batch(self, method: str, labelled: str) -> int:
+        """Crops that a step of the method trains on, labelled and unlabelled in all views."""
+        if method not in self.crops:
+            with training(self.work):  # not while another process measures
+                self.crops[method] = crops_a_step(self.config(method, labelled, 0))
+        return self.crops[method]
+
+    def run(self, equal: str, method: str, labelled: str, split: int, iterations: int, batch: int | None) -> None:
+        """One training, unless its row is there or another process is at it."""
+        words = self.words(method, labelled, split, iterations, batch)
+        config = Config.load(self.data.preset, words)
+        crops = self.joint_batch(method, labelled) if method != "supervised" else config.training.batch_size
+        key = {
+            "data": self.name, "method": method, "labelled": int(labelled) if labelled.isdigit() else labelled,
+            "split_seed": split, "equal": equal, "iterations": iterations, "crops": crops * iterations,
+        }  # fmt: skip
+
+        def more(run_dir: Path) -> dict[str, Any]:
+            if method != "supervised" and self.step_time(method, labelled) is None:
+                shutil.copy(run_dir / "checkpoints" / "last.pt", self.state(method))
+            return columns(run_dir)
+
+        with training(self.work):
+            run_once(
+                self.results, key, self.data.preset, [*words, *self.root], self.work,
+                command=self.command(words), columns=more,
+            )  # fmt: skip
+
+    def state(self, method: str) -> Path:
+        """Where the last state of a method's first run is kept until its step has been timed."""
+        return self.work / f"{self.name}-{method}-{self.iterations}.pt"
+
+    def step_time(self, method: str, labelled: str) -> dict[str, Any] | None:
+        """The row with the ratio of step times, once it has been measured."""
+        crops = self.joint_batch(method, labelled)
+        key = {"data": self.name, "method": method, "equal": "step_time", "crops_a_step": crops}
+        return next((r for r in read_results(self.results) if key.items() <= r.items()), None)
+
+    def measure_step(self, method: str, labelled: str) -> None:
+        """Time the method's step against the supervised one, if a finished run has left its state."""
+        if self.step_time(method, labelled) is not None or not self.state(method).exists():
+            return
+        with alone(self.work):
+            if self.step_time(method, labelled) is None:  # another process may have waited before this one
+                config, supervised = (self.config(name, labelled, 0) for name in (method, "supervised"))
+                row = {
+                    "data": self.name, "method": method, "labelled": None, "split_seed": None, "equal": "step_time",
+                    "crops_a_step": self.joint_batch(method, labelled),
+                    **step_times(config, supervised, self.state(method)),
+                    "command": f"python benchmarks/gain.py --data {self.name} --methods {method}",
+                    "date": datetime.date.today().isoformat(), "machine": machine(), "versions": versions(),
+                }  # fmt: skip
+                append(self.results, row)
+            self.state(method).unlink(missing_ok=True)
+
+    def run_all(self, methods: list[str], labelled: list[str], splits: list[int], equal: list[str]) -> None:
+        """Everything that is missing; what needs a step time comes last."""
+        few = [count for count in labelled if count != "all"]
+        jobs = [(count, split) for count in few for split in splits]
+        for count, split in jobs:
+            for method in methods:
+                self.run("steps", method, count, split, self.iterations, None)
+                self.measure_step(method, count)
+            if "steps" in equal:
+                self.run("steps", "supervised", count, split, self.iterations, None)
+            for batch in {self.joint_batch(m, count) for m in methods} if "crops" in equal else ():
+                self.run("crops", "supervised", count, split, self.iterations, batch)
+        for split in splits if "all" in labelled else ():
+            for batch in {self.joint_batch(m, "all") for m in methods}:
+                self.run("crops", "supervised", "all", split, self.iterations, batch)
+        for count, split in jobs if "seconds" in equal else ():
+            for method in methods:
+                self.run_equal_seconds(method, count, split)
+
+    def run_equal_seconds(self, method: str, labelled: str, split: int) -> None:
+        """Supervised for as long as the method's run, or a line that says what is missing."""
+        self.measure_step(method, labelled)
+        time = self.step_time(method, labelled)
+        if time is None:
+            print(
+                f"{self.name}: the step of {method} is not timed yet; run this again when a run of {method} has ended "
+                f"(if none is going on, remove one of its rows from {self.results})",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
+            return
+        self.run("seconds", "supervised", labelled, split, supervised_steps(time, self.iterations), None)

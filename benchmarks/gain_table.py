@@ -1,0 +1,129 @@
+"""The table of ``gain.py``: points that a method brings over ``supervised``, under each kind of equality."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from typing import Any
+
+from curves import seconds_a_step
+
+Row = dict[str, Any]
+TIE = 1.0  # points; smaller differences are no difference
+CONVERGED = 0.5  # points over the last fifth of a run
+HEAD = "| method | equal | runs | supervised, last | method, last | gain, last | gain, best | gain, teacher |"
+
+
+def report(rows: list[Row]) -> str:
+    """A paragraph and a Markdown table for every data set, number of masks and schedule in the rows."""
+    methods = [row for row in rows if is_method(row)]
+    plain = [row for row in rows if row["method"] == "supervised" and row["equal"] == "steps"]
+    sections = dict.fromkeys((r["data"], r["labelled"], r["iterations"]) for r in [*methods, *plain])
+    return "\n\n".join(section(rows, *which) for which in sections) or "no runs yet"
+
+
+def section(rows: list[Row], data: str, labelled: int, iterations: int) -> str:
+    """Whether supervised has converged, then one line a method and kind of equality."""
+    some = [row for row in rows if row["data"] == data]
+    runs = [r for r in some if is_method(r) and (r["labelled"], r["iterations"]) == (labelled, iterations)]
+    supervised = [r for r in some if r["method"] == "supervised" and r["labelled"] == labelled]
+    bound = [r for r in some if r["method"] == "supervised" and r["labelled"] == "all"]
+    times = {(r["method"], r["crops_a_step"]): r for r in some if r["equal"] == "step_time"}
+
+    kinds: dict[tuple[str, int, int], list[Row]] = {("steps", iterations, 0): of(supervised, "steps", iterations)}
+    lines, remarks = [HEAD, "|---" * (HEAD.count("|") - 1) + "|"], []
+    for (method, crops), own in grouped(runs, "method", "crops").items():
+        time = times.get((method, crops // iterations))
+        pairs = {"steps": (iterations, 0), "crops": (iterations, crops)}
+        if time is not None:
+            pairs["seconds"] = (supervised_steps(time, iterations), 0)
+        for equal, (steps, seen) in pairs.items():
+            base = kinds.setdefault((equal, steps, seen), of(supervised, equal, steps, seen))
+            lines += line(method, equal, own, base)
+        if time is not None:
+            remarks.append(step_remark(method, time, own, kinds["steps", iterations, 0]))
+    for (crops,) in grouped(runs, "crops"):
+        every = of(bound, "crops", iterations, crops)
+        lines += line("supervised, all masks", "crops", every, kinds["crops", iterations, crops])
+    head = f"{data}, {labelled} masks, {iterations} steps: {convergence(kinds)}."
+    return "\n".join([head, "", *lines, *([""] if remarks else []), *remarks])
+
+
+def is_method(row: Row) -> bool:
+    """Whether a row is a run of a semi-supervised method."""
+    return row["method"] != "supervised" and row["equal"] != "step_time"
+
+
+def supervised_steps(time: Row, iterations: int) -> int:
+    """Supervised steps that take as long as ``iterations`` of the method that ``time`` was measured for."""
+    return max(1, round(iterations * time["ratio"]))
+
+
+def of(rows: list[Row], equal: str, iterations: int, crops: int = 0) -> list[Row]:
+    """The rows of one comparison; ``crops`` 0 stands for any."""
+    return [r for r in rows if (r["equal"], r["iterations"]) == (equal, iterations) and crops in (0, r["crops"])]
+
+
+def grouped(rows: list[Row], *names: str) -> dict[tuple[Any, ...], list[Row]]:
+    """Rows by the values of some columns."""
+    found: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        found.setdefault(tuple(row[name] for name in names), []).append(row)
+    return found
+
+
+def line(method: str, equal: str, own: list[Row], supervised: list[Row]) -> list[str]:
+    """What both reach on the splits that both have, and the differences; nothing where they share no split."""
+    base = {row["split_seed"]: row for row in supervised}
+    pairs = [(row, base[row["split_seed"]]) for row in own if row["split_seed"] in base]
+    pairs.sort(key=lambda pair: pair[0]["split_seed"])
+    cells = [
+        method, equal, str(len(pairs)), mean(b["miou_last"] for _, b in pairs), mean(m["miou_last"] for m, _ in pairs),
+        gain(m["miou_last"] - b["miou_last"] for m, b in pairs),
+        gain(m["miou_best"] - b["miou_best"] for m, b in pairs),
+        gain(m["teacher_last"] - b["miou_last"] for m, b in pairs if m["teacher_last"] is not None),
+    ]  # fmt: skip
+    return ["| " + " | ".join(cells) + " |"] if pairs else []
+
+
+def mean(values: Iterable[float]) -> str:
+    """One decimal, or a dash for nothing."""
+    found = list(values)
+    return f"{statistics.fmean(found):.1f}" if found else "–"
+
+
+def gain(differences: Iterable[float]) -> str:
+    """``+5.3 (+6.4 · +4.2)``: the mean and each split in order; with ``tie`` before a mean below a point."""
+    found = list(differences)
+    if not found:
+        return "–"
+    middle = round(statistics.fmean(found), 1)
+    return f"{'tie, ' if abs(middle) < TIE else ''}{middle:+.1f} ({' · '.join(f'{d:+.1f}' for d in found)})"
+
+
+def convergence(kinds: dict[tuple[str, int, int], list[Row]]) -> str:
+    """``supervised`` under each kind of equality: by how much its mIoU rose over the last fifth of its steps."""
+    told = []
+    for (equal, steps, crops), rows in kinds.items():
+        rises = [rise for row in rows if (rise := last_fifth(row["curve"])) is not None]
+        if rises:
+            rise = statistics.fmean(rises)
+            word = "has converged" if rise < CONVERGED else "is still rising"
+            which = {"steps": "", "crops": f" ({crops // steps} a step)", "seconds": f" ({steps} steps)"}[equal]
+            told.append(f"at equal {equal}{which} `supervised` {word} ({rise:+.1f} points over its last fifth)")
+    return "; ".join(told) or "too few validations of `supervised` to say whether it has converged"
+
+
+def last_fifth(curve: list[list[float]]) -> float | None:
+    """Rise of mIoU from the validation nearest to four fifths of the steps to the last; None for a single one."""
+    *before, end = curve
+    return end[2] - min(before, key=lambda point: abs(point[1] - 0.8 * end[1]))[2] if before else None
+
+
+def step_remark(method: str, time: Row, own: list[Row], supervised: list[Row]) -> str:
+    """The ratio of step times as measured, and that of the runs, whatever ran beside them."""
+    beside = ""
+    if own and supervised:
+        in_runs, base = (statistics.fmean(map(seconds_a_step, rows)) for rows in (own, supervised))
+        beside = f"; in the runs {in_runs / base:.2f} times"
+    return f"A step of {method} takes {time['ratio']:.2f} times as long as a supervised one, measured alone{beside}."
