@@ -109,6 +109,21 @@ class Method(nn.Module):
         """What to write down with every validation beside its figures; nothing here."""
         return {}
 
+    def distance(self, features: Tensor, height: int) -> Tensor | None:
+        """How far features are from what the method has stored of the labelled images; None where it stores nothing.
+
+        Call it in evaluation mode, as :func:`semiseg.suggest.suggest` does.
+
+        Args:
+            features: (B, D, h, w), the teacher's.
+            height: of the images in pixels, which tells the stride of the features.
+
+        Returns:
+            (N,) float32 cosine distances in [0, 2], one a vector compared (B·h·w, or fewer where the method averages
+            features down first); None, too, as long as nothing is stored yet.
+        """
+        return None
+
     def tau(self, iteration: int) -> float:
         """τ of eq. 2 at an iteration, capped at first when ``teacher.ramp`` is set."""
         teacher = self.config.teacher

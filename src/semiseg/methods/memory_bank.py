@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semiseg.augment.weak_strong import augment
 from semiseg.config.read import Config
-from semiseg.contrastive import ContrastiveModule
+from semiseg.contrastive import ContrastiveModule, rows
 from semiseg.losses import entropy, weighted_cross_entropy
 from semiseg.memory_bank import bank_similarity
 from semiseg.methods.base import IGNORE, Batch, Method
@@ -15,6 +16,8 @@ from semiseg.networks import SegmentationNetwork
 from semiseg.networks.segmentation import upsample
 from semiseg.pseudo_labels import confidence_weights, pseudo_labels
 from semiseg.runtime.precision import at_least_single
+
+COMPARED = 4096  # vectors compared with the bank at a time: bounds the table of similarities
 
 
 class MemoryBankMethod(Method):
@@ -92,6 +95,16 @@ class MemoryBankMethod(Method):
         bank = self.contrast.bank
         within, between = bank_similarity(bank.vectors, bank.labels, bank.num_classes)
         return {"bank_within": within, "bank_between": between}
+
+    @torch.no_grad()
+    def distance(self, features: Tensor, height: int) -> Tensor | None:
+        """Cosine distance of g_ξ of every feature, at stride 8, to the nearest vector of the bank; None while empty."""
+        if not int(self.contrast.bank.counts.sum()):
+            return None
+        vectors = at_least_single(rows(self.contrast.at_stride(features, height)))
+        z = F.normalize(self.contrast.teacher_projection(vectors), dim=1)
+        bank = F.normalize(self.contrast.bank.vectors, dim=1)
+        return 1 - torch.cat([(part @ bank.T).amax(dim=1) for part in torch.split(z, COMPARED)])
 
     def strong_view(
         self, images: Tensor, labels: Tensor, confidence: Tensor, iteration: int, generator: torch.Generator
