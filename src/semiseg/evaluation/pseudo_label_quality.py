@@ -15,6 +15,7 @@ from semiseg.data.run_data import RunData
 from semiseg.errors import SemisegError
 from semiseg.inference.logits import evaluating, sliding_window_logits, whole_image_logits
 from semiseg.runtime import distributed
+from semiseg.runtime.precision import autocast
 
 MOST_IMAGES = 16
 SHARE_OF_VALIDATION = 0.04
@@ -51,7 +52,7 @@ def pseudo_label_quality(
         teacher: f_ξ, images (B, 3, H, W) in [0, 1] -> an output with ``logits`` (B, C, h, w).
         images: the training images.
         indices: which of them to look at.
-        config: the run; resize and evaluation mode are read.
+        config: the run; resize, evaluation mode and ``training.precision`` are read, the last as in eq. 5 of training.
         device: where the teacher is.
 
     Returns:
@@ -64,7 +65,7 @@ def pseudo_label_quality(
     classes = images.info.num_classes
     # right, known, confident, images; then pixels and confidence of each class
     sums = torch.zeros(4 + 2 * classes, dtype=torch.float64)
-    with evaluating(teacher, device) as place:
+    with evaluating(teacher, device) as place, autocast(config.training.precision, place):
         for i in indices[distributed.rank() :: distributed.world()]:
             sums += _one_image(teacher, images, i, config, place)
     sums = distributed.total(sums.to(device)).cpu()
