@@ -17,9 +17,12 @@ from semiseg import suggest as module
 from semiseg import train
 from semiseg.cli import app
 from semiseg.contrastive import rows
+from semiseg.data.base import ImageSet
 from semiseg.data.run_data import open_run_data
 from semiseg.errors import SemisegError, UsageError
 from semiseg.inference.logits import evaluating
+from semiseg.methods import Method
+from semiseg.methods.memory_bank import MemoryBankMethod
 from semiseg.suggest import suggest
 
 
@@ -52,6 +55,39 @@ def test_scores_are_mean_ranks() -> None:
     found = [(0.1, 0.5), (0.3, 0.4), (0.2, 0.4)]
     assert module._scores(found, "uncertainty").tolist() == pytest.approx([1 / 3, 1, 2 / 3])
     assert module._scores(found, "both").tolist() == pytest.approx([(1 + 3) / 6, (3 + 1.5) / 6, (2 + 1.5) / 6])
+    assert module._scores([(0.1, None), (0.2, None)], "both").tolist() == [0.5, 1]
+
+
+def test_every_image_is_decoded_once_and_those_shown_once_more(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[int] = []
+    kind = type(module._open(run, torch.device("cpu"))[2][0])
+    real = kind.image
+
+    def counted(self: ImageSet, i: int) -> np.ndarray:
+        decoded.append(i)
+        return real(self, i)
+
+    monkeypatch.setattr(kind, "image", counted)
+    ranked = suggest(run, 100)
+    assert len(ranked) == len(set(decoded)) == len(decoded)
+    decoded.clear()
+    suggest(run, 3, output=tmp_path / "next")
+    assert len(decoded) == len(ranked) + 3
+
+
+def test_the_distance_is_the_methods_own(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heights: list[int] = []
+
+    def by_turn(self: Method, features: torch.Tensor, height: int) -> torch.Tensor:
+        heights.append(height)
+        return torch.full((3,), 0.25 * len(heights))
+
+    monkeypatch.setattr(MemoryBankMethod, "distance", by_turn)
+    found = suggest(run, 100, by="distance", diverse=False)
+    assert set(heights) == {64}
+    assert [s.distance for s in found] == [0.25 * k for k in range(len(found), 0, -1)]
 
 
 def test_diverse_passes_over_what_resembles_the_chosen() -> None:
@@ -124,7 +160,7 @@ def test_the_list_is_written_before_the_pictures(run: Path, tmp_path: Path, monk
 def test_pictures_of_the_sheet_are_small() -> None:
     image = np.zeros((1000, 2000, 3), np.uint8)
     image[:, 1000:] = 200
-    small, grey = module._pair(image, torch.tensor([[[0.0, 1.0]]]))
+    small, grey = module._thumbnails(image, torch.tensor([[[0.0, 1.0]]]))
     assert small.shape == (320, 640, 3) and grey.shape == (320, 640)
     assert (small[:, :319] == 0).all() and (small[:, 321:] == 200).all()
     assert grey[0, 0] == 0 and grey[0, -1] == 255 and abs(int(grey[0, 320]) - 128) < 3

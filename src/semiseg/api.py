@@ -47,7 +47,7 @@ def evaluate(
         config = config.model_copy(update={"data": config.data.model_copy(update={"root": str(data_root)})})
     images = open_split(config.data, split)
     check_classes(images.info.classes, model.info.classes)
-    return validate(model.network, images, config, place)
+    return validate(model.network, images, config, place, precision="fp32")
 
 
 def predict(

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,6 @@ from PIL import Image
 from torch import Tensor
 
 from semiseg.config.read import Config
-from semiseg.contrastive import ContrastiveModule, rows
 from semiseg.data.base import ImageSet
 from semiseg.data.loading import resize_image
 from semiseg.data.run_data import check_classes, open_run_data
@@ -24,26 +23,26 @@ from semiseg.data.splits.lists import ANY_NAME, read_list, write_list
 from semiseg.errors import SemisegError, UsageError
 from semiseg.inference.logits import evaluating
 from semiseg.methods import Method, method_class
-from semiseg.networks.segmentation import upsample
+from semiseg.networks.segmentation import Output, upsample
 from semiseg.runs import checkpoint
 from semiseg.runtime.device import resolve_device
 from semiseg.visualise import comparison_picture
 
 By = Literal["both", "uncertainty", "distance"]
-PIXELS = 4096  # compared with the bank at a time: bounds the table of similarities
 SHOWN, SIDE = 12, 640  # pictures on the contact sheet, and their longest side in pixels
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """One unlabelled image.
+    """One unlabelled image and how much its label promises.
 
     Attributes:
         name: as in ``data.labelled_list``.
-        score: mean of the ranks asked for, as a fraction: 1 for the image to label first, before ``diverse``.
+        score: mean of the ranks asked for as a fraction in (0, 1], highest for the image to label first; ``diverse``
+            changes the order, not the scores.
         uncertainty: entropy of the teacher's softmax over ln C, mean over the pixels, in [0, 1].
-        distance: cosine distance of the projection vectors to the nearest of the bank, mean over the pixels, in
-            [0, 2]; None where the method keeps no bank.
+        distance: cosine distance of the projection vectors to the nearest in the bank, mean over the pixels, in
+            [0, 2]; None where the method keeps no bank or it is empty.
     """
 
     name: str
@@ -65,17 +64,17 @@ def suggest(
 
     Args:
         run: a run folder (its last checkpoint is read) or a checkpoint file.
-        count: how many; fewer where there are fewer.
+        count: how many; all where there are fewer.
         by: ``uncertainty``, ``distance``, or the mean of both ranks.
-        diverse: after the first, weigh an image by its distance from those already chosen (mean features), so that
-            the frames of one scene do not fill the list.
+        diverse: after the first, weigh an image by its distance from those already chosen (cosine distance of the mean
+            features), so that the frames of one scene do not fill the list.
         output: new folder for ``suggestions.csv``, ``suggestions.txt`` (names, to add to a labelled list) and
             ``contact_sheet.png`` (image beside its map of uncertainty).
         device: ``auto``, ``cpu``, ``cuda``.
         progress: called with (images done, images in all).
 
     Raises:
-        UsageError: ``by=distance`` and no bank, or a count below 1.
+        UsageError: ``by="distance"`` without a filled bank, another ``by``, a count below 1, or no such device.
         SemisegError: no checkpoint, no data, no unlabelled image, or an output folder that is not empty.
     """
     if by not in ("both", "uncertainty", "distance") or count < 1:
@@ -83,64 +82,77 @@ def suggest(
     folder = None if output is None else Path(output)
     if folder is not None and folder.exists() and any(folder.iterdir()):
         raise SemisegError(f"{folder} is not empty; choose another --output")
-    place = resolve_device(device)
-    config, method, data = _open(Path(run), place)
-    contrast = getattr(method, "contrast", None)
-    if contrast is not None and not int(contrast.bank.counts.sum()):
-        contrast = None
-    if by == "distance" and contrast is None:
-        raise UsageError("--by distance needs a filled memory bank, which this run has not; use --by uncertainty")
-    train, indices = data
-    network = method.student if method.teacher is None else method.teacher
-    found: list[tuple[float, float | None]] = []
-    embeddings: list[Tensor] = []
-    with evaluating(method, place):
-        for done, i in enumerate(indices, start=1):
-            output_maps = network(_tensor(train.image(i), config, place))
-            uncertainty = float(_entropy(output_maps.logits).mean())
-            far = None if contrast is None else _distance(contrast, output_maps.features, config.data.resize, train, i)
-            found.append((uncertainty, far))
-            embeddings.append(F.normalize(output_maps.features, dim=1).mean(dim=(0, 2, 3)).cpu())
+    run_device = resolve_device(device)
+    config, method, (images, candidates) = _open(Path(run), run_device)
+    measured = []
+    with evaluating(method, run_device):
+        for done, i in enumerate(candidates, start=1):
+            measured.append(_measure(method, images.image(i), config))
+            if by == "distance" and measured[0].distance is None:
+                raise UsageError("--by distance needs a filled memory bank, which this run lacks; use --by uncertainty")
             if progress is not None:
-                progress(done, len(indices))
-    scores = _scores(found, by if contrast is not None else "uncertainty")
-    order = _choose(scores, torch.stack(embeddings), min(count, len(indices)), diverse)
-    chosen = [Suggestion(train.names[indices[k]], float(scores[k]), *found[k]) for k in order]
+                progress(done, len(candidates))
+    scores = _scores([(m.uncertainty, m.distance) for m in measured], by)
+    order = _choose(scores, torch.stack([m.embedding for m in measured]), min(count, len(candidates)), diverse)
+    chosen = [
+        Suggestion(images.names[candidates[k]], float(scores[k]), measured[k].uncertainty, measured[k].distance)
+        for k in order
+    ]
     if folder is not None:
-        _write(folder, chosen)  # before the pictures: what took long is safe then
-        pairs = []
-        with evaluating(method, place):
-            for k in order[:SHOWN]:
-                image = train.image(indices[k])
-                pairs.append(_pair(image, _entropy(network(_tensor(image, config, place)).logits)))
+        _write(folder, chosen)  # before the pictures: the ranking took long and must survive a failure there
+        with evaluating(method, run_device):
+            pairs = [_pair(method, images.image(candidates[k]), config) for k in order[:SHOWN]]
         comparison_picture(pairs, ["image", "uncertainty (white: most)"], [], folder / "contact_sheet.png")
     return chosen
 
 
-def _open(run: Path, place: torch.device) -> tuple[Config, Method, tuple[ImageSet, list[int]]]:
+def _open(run: Path, device: torch.device) -> tuple[Config, Method, tuple[ImageSet, list[int]]]:
     path = run / "checkpoints" / "last.pt" if run.is_dir() else run
-    state = checkpoint.load(path, place)
+    state = checkpoint.load(path, device)
     config = Config.parse(state["config"], source=str(path))
     data = open_run_data(config.data)
     check_classes(data.train.info.classes, tuple(state["info"]["classes"]))
     used = set(data.labelled_names)
     candidates = data.unlabelled
     listed = run / "labelled.txt"
-    if listed.is_file():  # masks may have been added since, from which a count or fraction draws others
+    if listed.is_file():  # with masks added since, a count or fraction would draw other images than the run had
         used = set(read_list(listed, data.train.names))
         candidates = data.unlabelled if config.data.labelled == "all" else list(range(len(data.train)))
     unlabelled = [i for i in candidates if data.train.names[i] not in used]
     if not unlabelled:
-        raise SemisegError("the run has no unlabelled image left; there is nothing to suggest")
+        raise SemisegError("the run has no unlabelled image left, so there is none to label next")
     network = checkpoint.build_network_of(config, data.train.info.num_classes, pretrained=False)
-    method = method_class(config.method.name)(config, network, len(data.labelled)).to(place)
+    method = method_class(config.method.name)(config, network, len(data.labelled)).to(device)
     method.load_state_dict(state["method"])
     return config, method, (data.train, unlabelled)
 
 
-def _tensor(image: np.ndarray, config: Config, place: torch.device) -> Tensor:
+class _Measured(NamedTuple):
+    """Uncertainty and distance of an image, and its mean feature (D,) on the CPU."""
+
+    uncertainty: float
+    distance: float | None
+    embedding: Tensor
+
+
+def _measure(method: Method, image: np.ndarray, config: Config) -> _Measured:
+    output = _output(method, image, config)
+    height = image.shape[0] if config.data.resize is None else config.data.resize[0]
+    distances = method.distance(output.features, height)
+    return _Measured(
+        uncertainty=float(_entropy(output.logits).mean()),
+        distance=None if distances is None else float(distances.mean()),
+        embedding=F.normalize(output.features, dim=1).mean(dim=(0, 2, 3)).cpu(),
+    )
+
+
+def _output(method: Method, image: np.ndarray, config: Config) -> Output:
+    """The teacher's logits and features of an image (the student's where there is no teacher), batch size 1."""
+    network = method.student if method.teacher is None else method.teacher
     seen = image if config.data.resize is None else resize_image(image, config.data.resize)
-    return torch.from_numpy(seen.copy()).to(place).permute(2, 0, 1)[None].float().div_(255)
+    device = next(network.parameters()).device
+    output: Output = network(torch.from_numpy(seen.copy()).to(device).permute(2, 0, 1)[None].float().div_(255))
+    return output
 
 
 def _entropy(logits: Tensor) -> Tensor:
@@ -149,18 +161,13 @@ def _entropy(logits: Tensor) -> Tensor:
     return -(log.exp() * log).sum(dim=1) / math.log(logits.shape[1])
 
 
-def _distance(
-    contrast: ContrastiveModule, features: Tensor, resize: tuple[int, int] | None, images: ImageSet, i: int
-) -> float:
-    height = resize[0] if resize is not None else images.image(i).shape[0]
-    z = F.normalize(contrast.teacher_projection(rows(contrast.at_stride(features, height))), dim=1)
-    bank = F.normalize(contrast.bank.vectors, dim=1)
-    nearest = [(part @ bank.T).max(dim=1).values for part in torch.split(z, PIXELS)]
-    return float(1 - torch.cat(nearest).mean())
-
-
 def _scores(found: Sequence[tuple[float, float | None]], by: By) -> np.ndarray:
-    """Mean of the ranks asked for, as fractions in (0, 1]; ties share the mean of their ranks."""
+    """Mean of the ranks asked for, as fractions in (0, 1]; ties share the mean of their ranks.
+
+    ``found`` holds uncertainty and distance of every image; without distances the uncertainty alone ranks.
+    """
+    if any(distance is None for _, distance in found):
+        by = "uncertainty"
     columns = {"uncertainty": [0], "distance": [1], "both": [0, 1]}[by]
     values = np.array([[pair[c] for c in columns] for pair in found], np.float64)
     mean: np.ndarray = np.stack([_ranks(v) for v in values.T]).mean(axis=0) / len(found)
@@ -169,13 +176,13 @@ def _scores(found: Sequence[tuple[float, float | None]], by: By) -> np.ndarray:
 
 def _ranks(values: np.ndarray) -> np.ndarray:
     """(n,) → (n,), 1 for the smallest; equal values share the mean of their ranks."""
-    _, position, counts = np.unique(values, return_inverse=True, return_counts=True)
-    mean: np.ndarray = (counts.cumsum() - (counts - 1) / 2)[position]
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    mean: np.ndarray = (counts.cumsum() - (counts - 1) / 2)[inverse]
     return mean
 
 
 def _choose(scores: np.ndarray, embeddings: Tensor, count: int, diverse: bool) -> list[int]:
-    """Positions in the order to label: best first, later ones weighed by their distance from the chosen."""
+    """Indices in the order to label: best first, later ones weighed by their distance from the chosen."""
     if not diverse:
         return np.argsort(-scores, kind="stable")[:count].tolist()
     unit = F.normalize(embeddings, dim=1).numpy()
@@ -189,8 +196,13 @@ def _choose(scores: np.ndarray, embeddings: Tensor, count: int, diverse: bool) -
         chosen.append(int(weight.argmax()))
 
 
-def _pair(image: np.ndarray, uncertainty: Tensor) -> list[np.ndarray]:
-    """Image and its map (1, h, w) as pictures of one small size: a contact sheet needs no more."""
+def _pair(method: Method, image: np.ndarray, config: Config) -> list[np.ndarray]:
+    """An image and its map of uncertainty as small pictures."""
+    return _thumbnails(image, _entropy(_output(method, image, config).logits))
+
+
+def _thumbnails(image: np.ndarray, uncertainty: Tensor) -> list[np.ndarray]:
+    """Image (H, W, 3) and map (1, h, w) as pictures of one small size: a contact sheet needs no more."""
     shrink = min(1.0, SIDE / max(image.shape[:2]))
     size = max(1, round(image.shape[0] * shrink)), max(1, round(image.shape[1] * shrink))
     grey = upsample(uncertainty[None], size)[0, 0].clamp(0, 1).mul(255).round().byte().cpu().numpy()
@@ -203,6 +215,6 @@ def _write(folder: Path, chosen: list[Suggestion]) -> None:
         table = csv.writer(file)
         table.writerow(["rank", "name", "score", "uncertainty", "distance"])
         for rank, s in enumerate(chosen, start=1):
-            far = "" if s.distance is None else f"{s.distance:.4f}"
-            table.writerow([rank, s.name, f"{s.score:.4f}", f"{s.uncertainty:.4f}", far])
+            distance = "" if s.distance is None else f"{s.distance:.4f}"
+            table.writerow([rank, s.name, f"{s.score:.4f}", f"{s.uncertainty:.4f}", distance])
     write_list(folder / "suggestions.txt", [s.name for s in chosen])

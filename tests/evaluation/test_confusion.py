@@ -177,7 +177,7 @@ def test_bfloat16_and_unknown_precision() -> None:
     info = DatasetInfo("four", ("a", "b", "c", "d"), ((0, 0, 0),) * 4)
     pair = (np.zeros((6, 6, 3), np.uint8), np.zeros((6, 6), np.uint8))
     assert evaluate_network(Checking(), Images([pair], info), precision="bf16").confusion.sum() == 36
-    with pytest.raises(UsageError, match="bfloat16"):
+    with pytest.raises(UsageError, match="no precision 'half'; choose one of fp32, bf16, fp16"):
         evaluate_network(Strided(), Images([pair], info), precision="half")
 
 

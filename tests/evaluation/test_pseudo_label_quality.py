@@ -105,14 +105,16 @@ def test_modes_and_random_states_stay() -> None:
 
 def test_which_images_are_watched() -> None:
     mask = np.zeros((4, 6), np.uint8)
-    train = Columns([mask if i % 2 == 0 else None for i in range(40)])
-    hidden = RunData(train, Columns([mask] * 100), [0, 2], [i for i in range(40) if i not in (0, 2)])
+    train = Columns([mask if i % 2 == 0 else None for i in range(80)])
+    hidden = RunData(train, Columns([mask]), [0, 2], [i for i in range(80) if i not in (0, 2)])
     watched = watched_images(hidden)
-    assert len(watched) == 4 and all(i % 2 == 0 and i > 2 for i in watched)  # 4 % of 100, masks first
-    assert watched == watched_images(hidden)
-    assert len(watched_images(RunData(train, Columns([mask] * 9000), [0], list(range(1, 40))))) == 16
-    without = RunData(Columns([mask, None, None, None]), Columns([mask]), [0], [1, 2, 3])
-    assert watched_images(without) == [1, 2]
+    assert len(set(watched)) == 16 and all(i % 2 == 0 and i > 2 for i in watched)  # whatever the validation set
+    assert watched == watched_images(hidden) and max(watched) > 70
+    few = RunData(train, Columns([mask] * 9000), list(range(0, 70, 2)), [*range(1, 70, 2), *range(70, 80)])
+    assert watched_images(few) == [70, 72, 74, 76, 78]
+    for validation, count in ((1, 2), (100, 4), (9000, 16)):  # without masks 4 % of the validation images
+        without = RunData(Columns([mask] + [None] * 40), Columns([mask] * validation), [0], list(range(1, 41)))
+        assert len(set(watched_images(without))) == count
     everything = RunData(Columns([mask, mask]), Columns([mask]), [0, 1], [0, 1])
     assert watched_images(everything) == []  # what was trained on would flatter
 

@@ -11,7 +11,7 @@ from conftest import tiny
 from torch import Tensor
 
 from semiseg.class_balance import class_weights
-from semiseg.methods import Batch, Step
+from semiseg.methods import Batch, Step, method_class
 from semiseg.methods.base.views import NOTHING
 from semiseg.methods.memory_bank import MemoryBankMethod
 from semiseg.networks.segmentation import upsample
@@ -263,3 +263,25 @@ def test_everything_that_training_must_not_lose_is_in_the_state() -> None:
         one, other = (m.losses(Step(*batches(seed=9), iteration, generator(iteration))) for m in (method, restored))
         assert {k: v.item() for k, v in one.items()} == {k: v.item() for k, v in other.items()}
     assert torch.equal(method.contrast.bank.vectors, restored.contrast.bank.vectors)
+
+
+def test_distance_is_the_cosine_distance_to_the_nearest_vector_of_the_bank() -> None:
+    method = build().eval()
+    features = torch.randn(2, method.student.feature_dim, 4, 6, generator=generator())
+    assert method.distance(features, 32) is None, "the bank is empty"
+    stored = torch.randn(3, 16, generator=generator(7))
+    method.contrast.bank.push(stored, torch.tensor([0, 0, 2]), torch.ones(3), torch.zeros(3, dtype=torch.int64), 2)
+    found = method.distance(features, 32)
+    assert found is not None and found.shape == (2 * 4 * 6,) and found.dtype == torch.float32
+    with torch.no_grad():
+        z = method.contrast.teacher_projection(features[1, :, 2, 3][None])[0]  # the last image, row 2, column 3
+    nearest = max(float(torch.cosine_similarity(z, vector, dim=0)) for vector in stored)
+    assert float(found[24 + 2 * 6 + 3]) == pytest.approx(1 - nearest, abs=1e-5)
+    finer = method.distance(features, 16)  # stride 4: averaged down to 8
+    assert finer is not None and finer.shape == (2 * 2 * 3,)
+
+
+def test_methods_that_store_nothing_know_no_distance() -> None:
+    config = tiny(Path("."), Path("."), method__name="supervised")
+    method = method_class("supervised")(config, build_network_of(config, 3), 4).eval()
+    assert method.distance(torch.randn(1, method.student.feature_dim, 4, 4), 32) is None

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from semiseg.errors import SemisegError, UsageError
-from semiseg.inference.logits import autocast, evaluating, predict_classes
+from semiseg.inference.logits import evaluating, predict_classes
 from semiseg.runtime import distributed
+from semiseg.runtime.precision import autocast
 
 if TYPE_CHECKING:
     from semiseg.data.base import ImageSet
@@ -154,7 +155,7 @@ def evaluate_network(
     stride: tuple[int, int] | None = None,
     batch_size: int = 1,
     device: torch.device | str | None = None,
-    precision: str = "float32",
+    precision: str = "fp32",
     workers: int = 2,
     progress: Callable[[int, int], None] | None = None,
     across_processes: bool = False,
@@ -174,7 +175,7 @@ def evaluate_network(
     if across_processes:
         labelled = labelled[distributed.rank() :: distributed.world()]
     done = 0
-    with evaluating(network, device) as place, autocast(place, precision):
+    with evaluating(network, device) as place, autocast(precision, place):
         counts = torch.zeros(classes**2 + 2, dtype=torch.int64, device=place)
         for pictures, labels in _batches(images, labelled, batch_size, workers):
             batch = _to(np.stack(pictures), place).permute(0, 3, 1, 2).float().div_(255)

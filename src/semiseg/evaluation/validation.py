@@ -1,4 +1,4 @@
-"""Validation of a network on the configured split, as ``train`` and ``semiseg evaluate`` both do it."""
+"""Validation of a network on a split of its data set, in training and by ``semiseg evaluate``."""
 
 from __future__ import annotations
 
@@ -17,27 +17,38 @@ PICTURES = 4
 
 
 def validate(
-    network: nn.Module, images: ImageSet, config: Config, device: torch.device | str = "cpu"
+    network: nn.Module,
+    images: ImageSet,
+    config: Config,
+    device: torch.device | str = "cpu",
+    precision: str | None = None,
 ) -> EvaluationResult:
-    """Confusion matrix and IoU in eval mode, single scale (section 4.2), leaving the network in its mode.
+    """Confusion matrix and IoU in eval mode, single scale (section 4.2), leaving every module in its mode.
 
-    Images are resized as in training; predictions are compared at the labels' own resolution.
+    Images are resized as in training; logits are brought to float32 and to the labels' own resolution.
+
+    Args:
+        network: images (B, 3, H, W) in [0, 1] -> an output with ``logits`` (B, C, h, w).
+        images: the split, with masks.
+        config: the run; resize, evaluation mode and ``training.precision`` are read.
+        device: where the network is moved to.
+        precision: instead of ``training.precision``: ``fp32``, ``bf16`` or ``fp16``.
+
+    Raises:
+        SemisegError: no image has a mask, or a mask holds a value that is no class.
+        UsageError: no such precision.
     """
-    training = network.training
-    network.eval()
-    try:
-        return evaluate_network(
-            network,
-            ResizedImages(images, config.data.resize) if config.data.resize else images,
-            mode=config.evaluation.mode,
-            window=config.window,
-            stride=config.evaluation.stride,
-            batch_size=config.evaluation.batch_size,
-            device=device,
-            across_processes=True,
-        )
-    finally:
-        network.train(training)
+    return evaluate_network(
+        network,
+        ResizedImages(images, config.data.resize) if config.data.resize else images,
+        mode=config.evaluation.mode,
+        window=config.window,
+        stride=config.evaluation.stride,
+        batch_size=config.evaluation.batch_size,
+        device=device,
+        precision=config.training.precision if precision is None else precision,
+        across_processes=True,
+    )
 
 
 def validation_pictures(
@@ -46,8 +57,8 @@ def validation_pictures(
     """The first four labelled images as image | truth | prediction, uint8 (H, 3·W, 3), by name; the mode is left."""
     evaluation = config.evaluation
     passes = Passes(
-        mode=evaluation.mode, window=config.window,
-        stride=evaluation.stride, resize=config.data.resize,
+        mode=evaluation.mode, window=config.window, stride=evaluation.stride, resize=config.data.resize,
+        precision=config.training.precision,
     )  # fmt: skip
     found = {}
     for i in [i for i in range(len(images)) if images.has_label(i)][:PICTURES]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -14,11 +13,6 @@ from torch import Tensor, nn
 from semiseg.errors import UsageError
 
 MODES = ("whole", "sliding")
-PRECISIONS = {
-    "float32": None, "fp32": None,
-    "bfloat16": torch.bfloat16, "bf16": torch.bfloat16,
-    "float16": torch.float16, "fp16": torch.float16,
-}  # fmt: skip
 
 
 def whole_image_logits(network: nn.Module, images: Tensor, size: tuple[int, int] | None = None) -> Tensor:
@@ -111,14 +105,6 @@ def confidence_of(logits: Tensor) -> Tensor:
     # Some rows at a time: a softmax of the whole would be as large as the logits once more.
     rows = torch.split(logits.float(), 128, dim=2)
     return torch.cat([torch.softmax(part, dim=1).amax(dim=1) for part in rows], dim=1)
-
-
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """The autocast context of a precision's name; UsageError lists the names."""
-    if precision not in PRECISIONS:
-        raise UsageError(f"no precision {precision!r}: choose one of {', '.join(PRECISIONS)}")
-    dtype = PRECISIONS[precision]
-    return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
 
 
 @contextmanager

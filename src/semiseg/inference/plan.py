@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from semiseg.data.loading import resize_image
 from semiseg.errors import UsageError
-from semiseg.inference.logits import autocast, confidence_of, evaluating, predict_logits
+from semiseg.inference.logits import confidence_of, evaluating, predict_logits
 from semiseg.inference.tiling import blended
+from semiseg.runtime.precision import autocast
 
 Size = tuple[int, int]
 
@@ -28,7 +29,7 @@ class Passes:
     """``whole``, or ``sliding`` with `window` and `stride`; tiles take the place of both."""
     window: Size | None = None
     stride: Size | None = None
-    precision: str = "float32"
+    precision: str = "fp32"
     resize: Size | None = None
     """Size that whole images are brought to, as in training."""
     tile: int | None = None
@@ -80,7 +81,7 @@ def segment(
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise UsageError(f"an image is uint8 (H,W,3) RGB, not {image.dtype} {image.shape}")
     size = (image.shape[0], image.shape[1])
-    with evaluating(network, device) as place, autocast(place, passes.precision):
+    with evaluating(network, device) as place, autocast(passes.precision, place):
         if passes.tile is not None:
             return _tiled(network, image, passes, place, confidence)
         seen = passes.resize or size

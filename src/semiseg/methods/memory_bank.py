@@ -125,7 +125,7 @@ class MemoryBankMethod(Method):
     def distance(self, features: Tensor, height: int) -> Tensor | None:
         if not int(self.contrast.bank.counts.sum()):
             return None
-        z = self.contrast.teacher_projection(rows(self.contrast.at_stride(features, height)))
+        z = self.contrast.teacher_projection(at_least_single(rows(self.contrast.at_stride(features, height))))
         return self.contrast.bank.distance(z)
 
     @classmethod

@@ -73,7 +73,7 @@ def predict_array(
     window: tuple[int, int] | None = None,
     stride: tuple[int, int] | None = None,
     device: torch.device | str | None = None,
-    precision: str = "float32",
+    precision: str = "fp32",
     resize: tuple[int, int] | None = None,
 ) -> np.ndarray:
     """Classes of one image: uint8 (H,W,3) RGB -> uint8 (H,W). `device` moves the network.

@@ -1,4 +1,4 @@
-"""Half precision: where it is used, and where it must not reach."""
+"""Which passes run in half precision, and where it must not reach."""
 
 from __future__ import annotations
 
@@ -8,12 +8,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+from semiseg.errors import UsageError
+
+# The names of ``training.precision``, then PyTorch's own.
+PRECISIONS = {
+    "fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16,
+    "float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16,
+}  # fmt: skip
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
-    """Autocast of passes on ``device`` for ``bf16`` and ``fp16``; nothing for ``fp32``."""
-    return torch.autocast(device.type, TYPES[precision]) if precision in TYPES else nullcontext()
+    """Autocast to bf16 or fp16 on this kind of device; for fp32 a context that does nothing.
+
+    Raises:
+        UsageError: no such precision; the message lists the names.
+    """
+    if precision not in PRECISIONS:
+        raise UsageError(f"no precision {precision!r}; choose one of {', '.join(PRECISIONS)}")
+    dtype = PRECISIONS[precision]
+    return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
 
 
 def at_least_single(values: Tensor) -> Tensor:
