@@ -13,7 +13,7 @@ from typing import Any
 
 from curves import columns, schedule
 from gain_table import supervised_steps
-from step_ratio import alone, crops_a_step, step_times, training
+from step_ratio import alone, crops_and_rounds, step_times, training
 
 from semiseg import Config
 from semiseg.data.splits.folds import FOLDS
@@ -69,7 +69,7 @@ class Comparison:
         if data.root and not root:
             raise UsageError(f"{name} needs a folder; give --root FOLDER or set {data.root}")
         self.root = [f"data.root={root}"] if root else []
-        self.crops: dict[str, int] = {}
+        self.counted: dict[str, tuple[int, int]] = {}
 
     def words(self, method: str, labelled: str, split: int, iterations: int, batch: int | None = None) -> list[str]:
         """All that differs from the preset, but for the folder."""
@@ -90,10 +90,16 @@ class Comparison:
 
     def joint_batch(self, method: str, labelled: str) -> int:
         """Crops that a step of the method trains on, labelled and unlabelled in all views."""
-        if method not in self.crops:
-            with training(self.work):  # not while another process measures
-                self.crops[method] = crops_a_step(self.config(method, labelled, 0))
-        return self.crops[method]
+        return self._count(method, labelled)[0]
+
+    def has_rounds(self, method: str, labelled: str) -> bool:
+        """Whether its steps change from round to round, so that no one of them says how long a run takes."""
+        return self._count(method, labelled)[1] > 1
+
+    def _count(self, method: str, labelled: str) -> tuple[int, int]:
+        if method not in self.counted:
+            self.counted[method] = crops_and_rounds(self.config(method, labelled, 0))
+        return self.counted[method]
 
     def run(self, equal: str, method: str, labelled: str, split: int, iterations: int, batch: int | None) -> None:
         """One training, unless its row is there or another process is at it."""
@@ -106,7 +112,7 @@ class Comparison:
         }  # fmt: skip
 
         def more(run_dir: Path) -> dict[str, Any]:
-            if method != "supervised" and self.step_time(method, labelled) is None:
+            if method != "supervised" and self.step_time(method, labelled) is None:  # a step is to be timed
                 shutil.copy(run_dir / "checkpoints" / "last.pt", self.state(method))
             return columns(run_dir)
 
@@ -129,6 +135,9 @@ class Comparison:
     def measure_step(self, method: str, labelled: str) -> None:
         """Time the method's step against the supervised one, if a finished run has left its state."""
         if self.step_time(method, labelled) is not None or not self.state(method).exists():
+            return
+        if self.has_rounds(method, labelled):
+            self.state(method).unlink(missing_ok=True)
             return
         with alone(self.work):
             if self.step_time(method, labelled) is None:  # another process may have waited before this one
@@ -167,10 +176,12 @@ class Comparison:
         self.measure_step(method, labelled)
         time = self.step_time(method, labelled)
         if time is None:
-            print(
-                f"{self.name}: the step of {method} is not timed yet; run this again when a run of {method} has ended "
-                f"(if none is going on, remove one of its rows from {self.results})",
-                file=sys.stderr, flush=True,
-            )  # fmt: skip
+            reason = (
+                f"{method} trains in rounds whose steps differ; it is compared at equal steps and crops only"
+                if self.has_rounds(method, labelled)
+                else f"the step of {method} is not timed yet; run this again when a run of {method} has ended (if none "
+                f"is going on, remove one of its rows from {self.results})"
+            )
+            print(f"{self.name}: {reason}", file=sys.stderr, flush=True)
             return
         self.run("seconds", "supervised", labelled, split, supervised_steps(time, self.iterations), None)

@@ -12,19 +12,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from torch import nn
 
 from semiseg import Config
-from semiseg.data.run_data import open_run_data
-from semiseg.methods import METHODS
+from semiseg.cost.step import meta_method
+from semiseg.data.run_data import open_split
 from semiseg.runs import checkpoint
-from semiseg.training.batches import to_batch, training_batches
-from semiseg.training.optimisation import iteration_generator, make_optimiser
+from semiseg.training.batches import batches_on_device, training_batches
+from semiseg.training.clock import Clock
+from semiseg.training.loop import Run
 
-ROUNDS = 15
+PAIRS = 15
 UNCOUNTED = 2  # first steps, in which memory is claimed
 
 
@@ -33,70 +34,52 @@ class TrainingStep:
 
     Args:
         config: the run.
+        folder: of its own, for what a run writes down at its start.
         state: ``last.pt`` of a finished run of the same method, since what a method gathers while it trains (a memory
             bank, confident pseudo-labels) costs time; None: as training begins.
-
-    Attributes:
-        crops: images that passed through the student with a gradient, so far.
     """
 
-    def __init__(self, config: Config, state: Path | None = None) -> None:
-        self.config, self.done, self.crops = config, 0, 0
-        torch.manual_seed(config.training.seed)
-        data = open_run_data(config.data)
-        network = checkpoint.build_network_of(config, data.train.info.num_classes)
-        self.method = METHODS[config.method.name](config, network, len(data.labelled)).train()
+    def __init__(self, config: Config, folder: Path, state: Path | None = None) -> None:
+        run = Run(Config.parse(config.model_dump(mode="json"), [f"run_dir={folder}"]))
         if state is not None:
-            self.method.load_state_dict(checkpoint.load(state)["method"])
-        layout = torch.channels_last if config.training.channels_last else torch.contiguous_format
-        for module in (self.method.student, self.method.teacher):
-            module.to(memory_format=layout)
-        self.method.student.register_forward_pre_hook(self._count)
-        self.optimiser = make_optimiser(self.method, config.training)
-        loaders = training_batches(config, data, 0, self.method.needs_unlabelled, False)
-        self.batches = [
-            [to_batch(next(loader), torch.device("cpu"), layout) if loader is not None else None for loader in loaders]
-            for _ in range(min(3, config.training.iterations))
-        ]
+            run.method.load_state_dict(checkpoint.load(state)["method"])
+        run.method.train()
+        (self.round,) = run.rounds
+        loaders = training_batches(run.config, run.data, 0, self.round.stop, run.method.needs)
+        following = batches_on_device(loaders, run.device, run.layout, Clock())
+        self.batches = [following() for _ in range(min(3, self.round.stop))]
+        self.stepper, self.done = run.stepper, 0
 
     def __call__(self) -> None:
-        labelled, unlabelled = self.batches[self.done % len(self.batches)]
-        last = self.config.training.iterations - 1  # after every warm-up
-        losses = self.method.step(labelled, unlabelled, last, iteration_generator(0, self.done))
-        losses["loss"].backward()
-        if (most := self.config.training.gradient_clip) is not None:
-            nn.utils.clip_grad_norm_([p for g in self.optimiser.param_groups for p in g["params"]], most)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
-        self.method.after_step(last)
+        batches = self.batches[self.done % len(self.batches)]
+        self.stepper(lambda: batches, self.round.stop - 1, self.round)  # the last step: after every warm-up
         self.done += 1
 
-    def _count(self, _: nn.Module, arguments: tuple[Any, ...]) -> None:
-        if torch.is_grad_enabled():
-            self.crops += len(arguments[0])
+
+def crops_and_rounds(config: Config) -> tuple[int, int]:
+    """Images that the student sees with gradients in a step, the joint batch; and the rounds of a run, mostly one."""
+    method, step = meta_method(config, open_split(config.data, "train").info.num_classes)
+    return sum(step.student) * config.training.accumulation, len(method.rounds(config.training.iterations))
 
 
-def crops_a_step(config: Config) -> int:
-    """Images that one step of the configured method passes through the student: its joint batch."""
-    step = TrainingStep(config)
-    step()
-    return step.crops
-
-
-def step_times(config: Config, supervised: Config, state: Path | None, rounds: int = ROUNDS) -> dict[str, Any]:
-    """Median milliseconds of both steps, one thread, and the median of their ratios in ``rounds`` pairs."""
+def step_times(config: Config, supervised: Config, state: Path | None, pairs: int = PAIRS) -> dict[str, Any]:
+    """Median milliseconds of both steps, one thread, and the median of their ratios in so many ``pairs``."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        steps = TrainingStep(config, state), TrainingStep(supervised)
-        pairs = [[_milliseconds(step) for step in steps] for _ in range(rounds + UNCOUNTED)][UNCOUNTED:]
+        with TemporaryDirectory() as folder:
+            steps = (
+                TrainingStep(config, Path(folder) / "method", state),
+                TrainingStep(supervised, Path(folder) / "supervised"),
+            )
+            times = [[_milliseconds(step) for step in steps] for _ in range(pairs + UNCOUNTED)][UNCOUNTED:]
     finally:
         torch.set_num_threads(threads)
     return {
-        "ratio": round(statistics.median(own / base for own, base in pairs), 3),
-        "step_ms": round(statistics.median(own for own, _ in pairs), 1),
-        "supervised_ms": round(statistics.median(base for _, base in pairs), 1),
-        "rounds": rounds,
+        "ratio": round(statistics.median(own / base for own, base in times), 3),
+        "step_ms": round(statistics.median(own for own, _ in times), 1),
+        "supervised_ms": round(statistics.median(base for _, base in times), 1),
+        "pairs": pairs,
     }
 
 

@@ -146,7 +146,7 @@ def tiny_streets(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_method_stands_beside_three_supervised_runs_and_the_bound(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gain_runs, "step_times", partial(step_ratio.step_times, rounds=2))
+    monkeypatch.setattr(gain_runs, "step_times", partial(step_ratio.step_times, pairs=2))
     words = ["--methods", "memory_bank", "--splits", "1", "--work", str(tmp_path / "work")]
     words += ["--results", str(tmp_path / "gain.json")]
     gain.main([*words, "--equal", "steps", "--labelled", "3"])
@@ -255,6 +255,19 @@ def test_every_data_set_of_the_comparison_is_configured(tmp_path: Path) -> None:
         assert "photos" not in runs.command(runs.words("supervised", "12", 4, 10))
     with pytest.raises(SystemExit):
         gain.main(["--data", "nuclei,camvid_folds", "--root", "photos", "--table"])
+
+
+@pytest.mark.usefixtures("tiny_streets")
+def test_a_method_without_a_step_time_gets_no_run_of_equal_seconds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = gain.Comparison("toy_streets", gain.DATA["toy_streets"], tmp_path / "gain.json", tmp_path, None, None)
+    runs.run_equal_seconds("memory_bank", "3", 1)
+    assert "the step of memory_bank is not timed yet; run this again when" in capsys.readouterr().err
+    runs.counted["memory_bank"] = (6, 2)
+    runs.run_equal_seconds("memory_bank", "3", 1)
+    assert "memory_bank trains in rounds whose steps differ" in capsys.readouterr().err
+    assert not runs.results.exists()
 
 
 @pytest.mark.usefixtures("tiny_streets")
