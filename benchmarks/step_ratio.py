@@ -19,10 +19,11 @@ from torch import nn
 
 from semiseg import Config
 from semiseg.data.run_data import open_run_data
-from semiseg.methods import METHODS
+from semiseg.methods import Needs, Step, method_class
 from semiseg.runs import checkpoint
 from semiseg.training.batches import to_batch, training_batches
-from semiseg.training.optimisation import iteration_generator, make_optimiser
+from semiseg.training.optimisers import Optimisers
+from semiseg.training.step import iteration_generator
 
 ROUNDS = 15
 UNCOUNTED = 2  # first steps, in which memory is claimed
@@ -45,15 +46,17 @@ class TrainingStep:
         torch.manual_seed(config.training.seed)
         data = open_run_data(config.data)
         network = checkpoint.build_network_of(config, data.train.info.num_classes)
-        self.method = METHODS[config.method.name](config, network, len(data.labelled)).train()
+        self.method = method_class(config.method.name)(config, network, len(data.labelled)).train()
         if state is not None:
             self.method.load_state_dict(checkpoint.load(state)["method"])
         layout = torch.channels_last if config.training.channels_last else torch.contiguous_format
-        for module in (self.method.student, self.method.teacher):
-            module.to(memory_format=layout)
+        for network in (*self.method.learners().values(), *(teacher for teacher, _ in self.method.averages())):
+            network.to(memory_format=layout)
         self.method.student.register_forward_pre_hook(self._count)
-        self.optimiser = make_optimiser(self.method, config.training)
-        loaders = training_batches(config, data, 0, self.method.needs_unlabelled, False)
+        self.optimisers = Optimisers(self.method)
+        self.scaler = torch.amp.GradScaler("cpu", enabled=False)
+        needs: Needs = self.method.needs
+        loaders = training_batches(config, data, 0, config.training.iterations, needs)
         self.batches = [
             [to_batch(next(loader), torch.device("cpu"), layout) if loader is not None else None for loader in loaders]
             for _ in range(min(3, config.training.iterations))
@@ -62,13 +65,10 @@ class TrainingStep:
     def __call__(self) -> None:
         labelled, unlabelled = self.batches[self.done % len(self.batches)]
         last = self.config.training.iterations - 1  # after every warm-up
-        losses = self.method.step(labelled, unlabelled, last, iteration_generator(0, self.done))
-        losses["loss"].backward()
-        if (most := self.config.training.gradient_clip) is not None:
-            nn.utils.clip_grad_norm_([p for g in self.optimiser.param_groups for p in g["params"]], most)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
-        self.method.after_step(last)
+        step = Step(labelled, unlabelled, last, iteration_generator(0, self.done))
+        self.method.losses(step)["loss"].backward()
+        self.optimisers.step(self.scaler, self.config.training.gradient_clip)
+        self.method.after_step(step)
         self.done += 1
 
     def _count(self, _: nn.Module, arguments: tuple[Any, ...]) -> None:

@@ -38,7 +38,9 @@ def test_every_cell_of_every_table_is_configured_at_both_scales() -> None:
         assert mini.method.settings.weights == full.method.settings.weights
         assert mini.method.class_balance == full.method.class_balance
         for switch in ("bank_size", "teacher_features", "attention", "quality_filter"):
-            assert getattr(mini.method.contrastive, switch) == getattr(full.method.contrastive, switch)
+            assert getattr(mini.method.settings.contrastive, switch) == getattr(
+                full.method.settings.contrastive, switch
+            )
 
 
 def test_mini_scale_keeps_the_schedule_of_its_preset_and_takes_overrides_last() -> None:

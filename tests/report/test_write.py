@@ -15,7 +15,7 @@ from test_cli import call
 
 import semiseg
 from semiseg.errors import SemisegError, UsageError
-from semiseg.methods import METHODS
+from semiseg.methods import method_names
 from semiseg.report import write_report
 
 
@@ -123,7 +123,7 @@ def test_nothing_from_outside_and_names_stay_text(runs: tuple[Path, Path], tmp_p
 
 def test_one_run_of_every_method(runs: tuple[Path, Path], folder: Path, tmp_path: Path) -> None:
     trained = {run.name: copied(run, tmp_path) for run in runs}
-    for method in METHODS:
+    for method in method_names():
         run = trained.get(method, tmp_path / method)
         if method not in trained:
             semiseg.train(tiny(folder, run, method__name=method, training__iterations=2), progress=False)

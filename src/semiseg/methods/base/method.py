@@ -29,7 +29,7 @@ from semiseg.runtime.precision import at_least_single
 from semiseg.teacher import make_teacher, momentum, update
 
 if TYPE_CHECKING:
-    from semiseg.inference.survey import Survey
+    from semiseg.methods.base.survey import Survey
 
 
 class Method(nn.Module):
