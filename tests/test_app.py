@@ -71,11 +71,13 @@ def test_a_large_picture_is_tiled_and_shown_smaller(
     monkeypatch.setattr(pages, "SHOWN_SIDE", 50)
     line, _, mask, confidence, (image, _) = pages.describe(predictor, str(photo(run)))
     assert "in tiles of 32" in line and mask.size == confidence.size == (48, 32) and image.shape == (32, 48, 3)
-    assert pages.passes_for(predictor, 64, 96).tile == 32 and pages.passes_for(predictor, 64, 95).tile is None
+    assert pages.plan_for(predictor, 64, 96).tile == 32 and pages.plan_for(predictor, 64, 95).tile is None
     monkeypatch.setattr(pages, "WHOLE_PIXELS", 64 * 94)
-    assert pages.passes_for(predictor, 64, 95).tile == 32 and pages.passes_for(predictor, 64, 94).tile is None
-    monkeypatch.setattr(predictor, "passes", semiseg.inference.plan.Passes(resize=(32, 48)))  # the network sees less
-    assert pages.passes_for(predictor, 64, 95).tile is None
+    assert pages.plan_for(predictor, 64, 95).tile == 32 and pages.plan_for(predictor, 64, 94).tile is None
+    monkeypatch.setattr(
+        predictor, "plan", semiseg.inference.plan.InferencePlan(resize=(32, 48))
+    )  # the network sees less
+    assert pages.plan_for(predictor, 64, 95).tile is None
 
 
 def test_tiles_without_the_training_images_keep_the_size_of_a_whole_image(
@@ -86,9 +88,9 @@ def test_tiles_without_the_training_images_keep_the_size_of_a_whole_image(
 
     monkeypatch.setattr(pages, "training_scale", gone)
     monkeypatch.setattr(pages, "WHOLE_BYTES", 0)
-    assert pages.passes_for(predictor, 50, 80).scale == (1, 1)
-    monkeypatch.setattr(predictor, "passes", semiseg.inference.plan.Passes(resize=(25, 20)))
-    assert pages.passes_for(predictor, 50, 80).scale == (0.5, 0.25)
+    assert pages.plan_for(predictor, 50, 80).scale == (1, 1)
+    monkeypatch.setattr(predictor, "plan", semiseg.inference.plan.InferencePlan(resize=(25, 20)))
+    assert pages.plan_for(predictor, 50, 80).scale == (0.5, 0.25)
 
 
 @pytest.mark.parametrize("content", [b"no image", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"])

@@ -72,7 +72,7 @@ def test_shares_are_not_written_over(run: Path, tmp_path: Path) -> None:
         (["--scales", "0"], "give factors"),
         (["--tile", "0"], "a tile of 0 pixels"),
         (["--tile", "32", "--overlap", "1"], "an overlap of 1"),
-        (["--scale", "0.5"], "scale goes with tile"),
+        (["--scale", "0.5"], "scale needs tile"),
         (["--every", "0"], "give 1 for all"),
         (["--checkpoint", "newest"], "choose last or best"),
     ],

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from semiseg.errors import SemisegError
-from semiseg.inference.plan import Passes, out_of_memory, segment
+from semiseg.inference.plan import InferencePlan, out_of_memory, segment
 from semiseg.prediction.class_shares import class_shares
 from semiseg.prediction.inputs import read_image
 from semiseg.prediction.outputs import as_grey
@@ -51,18 +51,18 @@ STYLE = """
 """
 
 
-def passes_for(predictor: Predictor, height: int, width: int) -> Passes:
-    """The predictor's own passes, or tiles for an image above WHOLE_BYTES or WHOLE_PIXELS."""
-    passes, size = predictor.passes, height * width * predictor.info.num_classes * 4
-    fits = size <= WHOLE_BYTES and (passes.resize is not None or height * width <= WHOLE_PIXELS)
-    if passes.tile is not None or fits:
-        return passes
+def plan_for(predictor: Predictor, height: int, width: int) -> InferencePlan:
+    """The predictor's own plan, or tiles for an image above WHOLE_BYTES or WHOLE_PIXELS."""
+    plan, size = predictor.plan, height * width * predictor.info.num_classes * 4
+    fits = size <= WHOLE_BYTES and (plan.resize is not None or height * width <= WHOLE_PIXELS)
+    if plan.tile is not None or fits:
+        return plan
     try:
         scale = training_scale(predictor.config)
     except SemisegError:  # the training images are gone: seen as large as a whole image would be
-        down, across = passes.resize or (height, width)
+        down, across = plan.resize or (height, width)
         scale = (down / height, across / width)
-    return replace(passes, tile=TILE, scale=scale)
+    return replace(plan, tile=TILE, scale=scale)
 
 
 def describe(
@@ -75,10 +75,10 @@ def describe(
     """
     image = read_image(path, formats=FORMATS)
     height, width = image.shape[:2]
-    passes = passes_for(predictor, height, width)
-    mask, confidence = segment(predictor.network, image, passes, predictor.device)
+    plan = plan_for(predictor, height, width)
+    mask, confidence = segment(predictor.network, image, plan, predictor.device)
     assert confidence is not None
-    tiles = f", in tiles of {passes.tile}" if passes.tile else ""
+    tiles = f", in tiles of {plan.tile}" if plan.tile else ""
     line = f"{width} × {height} pixels{tiles}; mean confidence {100 * float(confidence.mean()):.1f} %"
     picture, classes, grey = (_shown(array) for array in (image, mask, as_grey(confidence)))
     colours = predictor.info.colours
@@ -178,9 +178,9 @@ def serve(
     ready: Callable[[str], None] | None = None,
     wait: bool = True,
 ) -> Any:
-    """Open the page at http://host:port and answer until interrupted; returns Gradio's Blocks when not to `wait`.
+    """Open the page at http://host:port and answer until interrupted; returns Gradio's Blocks when not to ``wait``.
 
-    `ready` is called with the address. Uploads of more than MAX_MEGABYTES are refused, and what is no
+    ``ready`` is called with the address. Uploads of more than MAX_MEGABYTES are refused, and what is no
     image of FORMATS is not opened. Nothing is sent anywhere else, by this process or by the page.
 
     Raises:
