@@ -111,8 +111,9 @@ def call(*words: object) -> tuple[int, str, str]:
 def test_help_and_mistakes(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, _ = call("app", "--help")
     assert code == 0 and "Example: semiseg app" in out and "127.0.0.1" in out
+    assert "--share" not in out
     code, _, err = call("app", run, "--share", "always")
-    assert code == 2 and "only never" in err
+    assert code == 2 and "no public link is ever made" in err and "--host" in err
     assert call("app", run, "--port", 99999)[0] == 2
     code, _, err = call("app", run.parent / "nothing")
     assert code == 1 and "no checkpoint" in err
@@ -123,11 +124,13 @@ def test_the_command_serves_this_machine_only(run: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(pages, "serve", lambda *words: given.append(words))
     assert call("app", run, "--teacher")[0] == 0
     assert given[0][2:4] == ("127.0.0.1", 7860)
+    code, _, err = call("app", run, "--share", "never")  # as earlier versions asked for
+    assert code == 0 and "can be left out" in err and given.pop()[2] == "127.0.0.1"
     code, out, _ = call("app", run, "--host", "0.0.0.0", "--port", 8000)
     assert code == 0 and given[1][2:4] == ("0.0.0.0", 8000) and "no password" in out
 
 
-def test_without_gradio_the_mend_is_named(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_gradio_the_message_names_the_extra(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
     def refuse(name: str, *rest: Any, **more: Any) -> Any:

@@ -186,7 +186,7 @@ def test_the_command_plans_and_refuses() -> None:
     assert "cityscapes 1/30, deeplabv2 resnet101 (coco), 150000 steps of 5, seeds 0, 1, 2" in planned.output
     for words, said in (
         (["table1"], "no table 'table1'"), (["table5", "--scale", "tiny"], "choose full or mini"),
-        (["table5", "--seeds", "a"], "are not whole numbers"),
+        (["table5", "--seeds", "a"], "is no list of whole numbers"),
         (["table5", "training.iteration=3"], "did you mean 'training.iterations'"),
         (["table5", "training.iteration=3", "--dry-run"], "did you mean 'training.iterations'"),
     ):  # fmt: skip

@@ -1,4 +1,4 @@
-"""A bar that counts, in a terminal; silence elsewhere."""
+"""A progress bar in a terminal; silence elsewhere."""
 
 from __future__ import annotations
 
