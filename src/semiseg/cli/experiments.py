@@ -121,7 +121,8 @@ def reproduce(
     as_json: AsJson = False,
 ) -> None:
     """Run or resume a table of the paper. Example: semiseg reproduce table5 --scale mini --dry-run"""
-    from semiseg.experiments import reproduce as tables
+    from semiseg.experiments.paper_tables import preview
+    from semiseg.experiments.reproduce import reproduce as run_table
 
     if scale not in ("full", "mini"):
         raise UsageError(f"--scale {scale!r}: choose full or mini")
@@ -130,12 +131,12 @@ def reproduce(
     except ValueError:
         raise UsageError(f"--seeds {seeds!r} is no list of whole numbers; write e.g. --seeds 0,1,2") from None
     if dry_run:
-        print(tables.plan(table, scale, data, numbers, only or [], overrides))  # type: ignore[arg-type]
+        print(preview(table, scale, data, numbers, only or [], overrides))  # type: ignore[arg-type]
         return
-    outcome = tables.reproduce(
+    outcome = run_table(
         table, scale=scale, data=data, seeds=numbers, only=only or [], output=output, overrides=overrides, keep=keep,  # type: ignore[arg-type]
     )  # fmt: skip
-    print(tables.to_json(outcome) if as_json else outcome.table)
+    print(outcome.to_json() if as_json else outcome.table)
     for preset, seed, reason in outcome.failed:
         print(f"semiseg: {preset}, seed {seed}: {reason}", file=sys.stderr)
     if outcome.failed:
