@@ -93,8 +93,8 @@ def step_times(config: Config, supervised: Config, state: Path | None, rounds: i
     finally:
         torch.set_num_threads(threads)
     return {
-        "ratio": round(statistics.median(own / base for own, base in pairs), 3),
-        "step_ms": round(statistics.median(own for own, _ in pairs), 1),
+        "ratio": round(statistics.median(step / base for step, base in pairs), 3),
+        "step_ms": round(statistics.median(step for step, _ in pairs), 1),
         "supervised_ms": round(statistics.median(base for _, base in pairs), 1),
         "rounds": rounds,
     }
