@@ -111,5 +111,6 @@ def _one_image(teacher: nn.Module, images: ImageSet, i: int, config: Config, dev
     head = torch.tensor([right, known, int((confidence > CONFIDENT).sum()), 1], dtype=torch.float64)
     labels, confidence = labels.flatten(), confidence.flatten().double()
     of_class = torch.bincount(labels, minlength=logits.shape[1]).double()
-    sure = torch.zeros_like(of_class).index_add_(0, labels, confidence)  # bincount() with weights is not deterministic
-    return torch.cat([head, of_class.cpu(), sure.cpu()])
+    # bincount() with weights is not deterministic.
+    confidence_sums = torch.zeros_like(of_class).index_add_(0, labels, confidence)
+    return torch.cat([head, of_class.cpu(), confidence_sums.cpu()])

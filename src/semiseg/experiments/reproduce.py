@@ -79,10 +79,10 @@ def reproduce(
     # All configurations are made before the first run, so that every mistake in one is found now.
     configs = {(c.preset, s): configuration(c.preset, s, scale, data, words) for c, s in jobs}
     check_weights(chosen, seeds[0], scale, data, words)
-    telling = " ".join(word for word in words if word.partition("=")[0] not in FREE_ON_RESUME)
+    decisive = " ".join(word for word in words if word.partition("=")[0] not in FREE_ON_RESUME)
     failed = []
     for cell, seed in jobs:
-        key = {"preset": cell.preset, "split_seed": seed, "overrides": telling}
+        key = {"preset": cell.preset, "split_seed": seed, "overrides": decisive}
         try:
             config = configs[cell.preset, seed]
             same = partial(_same_run, results, key, config, scale, data, words)
@@ -94,7 +94,7 @@ def reproduce(
         except RuntimeError as error:  # out of memory, or a faulty device: days of other runs must not wait for it
             traceback.print_exc(file=sys.stderr)
             failed.append((cell.preset, seed, str(error).partition("\n")[0]))
-    rows = [row for row in read_results(results) if row.get("overrides", "") == telling]
+    rows = [row for row in read_results(results) if row.get("overrides", "") == decisive]
     whole = as_markdown(cells(table), rows, scale, data)  # with the cells that another call has run
     (Path(output) / f"{name}.md").parent.mkdir(parents=True, exist_ok=True)
     (Path(output) / f"{name}.md").write_text(whole + "\n", encoding="utf-8")
@@ -122,11 +122,11 @@ def _same_run(
                 used = configuration(row["preset"], row["split_seed"], scale, data, words)
             except UsageError:  # a preset that no longer exists
                 continue
-            if _telling(used) == _telling(wanted):
+            if _decisive(used) == _decisive(wanted):
                 return {"same_run_as": row["preset"]} | row  # of a chain of cells the first stays named
     return None
 
 
-def _telling(config: Config) -> dict[str, Any]:
+def _decisive(config: Config) -> dict[str, Any]:
     """What decides on the result of a run."""
     return {key: value_of(config, key) for key in used_fields(config, fields()) if key not in FREE_ON_RESUME}

@@ -133,8 +133,8 @@ def training_scale(config: Config) -> tuple[float, float]:
         return 1.0, 1.0
     try:
         images = open_split(config.data, "train")
-        some = {len(images) * i // 5 for i in range(5)}
-        sizes = np.array([images.image(i).shape[:2] for i in some])
+        sample = {len(images) * i // 5 for i in range(5)}
+        sizes = np.array([images.image(i).shape[:2] for i in sample])
     except (SemisegError, OSError) as error:
         raise SemisegError(
             f"tiles keep the scale of training, which resized images to {config.data.resize}, but the training "
