@@ -26,7 +26,7 @@ from semiseg.networks import SegmentationNetwork
 from semiseg.networks.activation_checkpointing import recomputed
 from semiseg.networks.segmentation import Output, upsample
 from semiseg.runtime.precision import at_least_single
-from semiseg.teacher import make_teacher, momentum, update
+from semiseg.teacher import make_teacher, momentum, momentum_of_half_life, update
 
 if TYPE_CHECKING:
     from semiseg.methods.base.survey import Survey
@@ -143,9 +143,12 @@ class Method(nn.Module):
     # What most methods build on.
 
     def tau(self, iteration: int) -> float:
-        """τ of eq. 2 at an iteration, capped at first when ``teacher.ramp`` is set."""
+        """τ of eq. 2 at an iteration, by ``teacher.half_life`` where it is set, capped at first by ``teacher.ramp``."""
         teacher = self.config.teacher
-        tau = momentum(iteration, self.iterations, teacher.momentum_start, teacher.momentum_end)
+        if teacher.half_life is not None:
+            tau = momentum_of_half_life(teacher.half_life, self.iterations)
+        else:
+            tau = momentum(iteration, self.iterations, teacher.momentum_start, teacher.momentum_end)
         return min(tau, 1 - 1 / (iteration + 2)) if teacher.ramp else tau
 
     def train(self, mode: bool = True) -> Method:
