@@ -13,8 +13,8 @@ MOST = 10.0  # a class of a hundredth of the median; the rarest of Cityscapes ha
 def class_weights(frequencies: Tensor, most: float = MOST) -> Tensor:
     """α_c = sqrt(f_m / f_c), f_m the median of the frequencies (section 4.2), at most ``most``.
 
-    The paper names no bound. Without one, a class of a few pixels among millions, with few labels soon met, gets weights
-    of hundreds, and one wrong pixel of it outweighs an image.
+    The paper names no bound. Without one, a class of a few pixels among millions, soon met with few labels, gets a
+    weight of hundreds, and one wrong pixel of it outweighs an image.
 
     Args:
         frequencies: (C,) pixel counts or shares. A class that was never seen (0) has no frequency yet: it

@@ -32,8 +32,8 @@ def momentum(iteration: int, total: int, start: float = 0.995, end: float = 1.0)
 def momentum_of_half_life(share: float, total: int) -> float:
     """τ = 2^(-1/(share·N)), under which half of what the teacher knows is forgotten after ``share`` of the N steps.
 
-    The paper's τ → 1 was made for 150 000 steps; in a run of hundreds it leaves the teacher with the weights of long ago.
-    A share of the run keeps the teacher equally close to its student whatever the length.
+    The paper's τ → 1 was made for 150 000 steps; in a run of hundreds it leaves the teacher with weights of long ago. A
+    share of the run keeps the teacher equally close to its student whatever the length.
     """
     return 2.0 ** (-1 / max(share * total, 1e-9))
 

@@ -13,7 +13,7 @@ from semiseg.contrastive import ContrastiveConfig, ContrastiveModule, rows
 from semiseg.contrastive.cost import contrastive_flops, contrastive_kept
 from semiseg.data.base import IGNORE
 from semiseg.losses import entropy, weighted_cross_entropy
-from semiseg.memory_bank import MemoryBank, bank_similarity
+from semiseg.memory_bank import MemoryBank
 from semiseg.methods.base import Method, ParameterGroup, Step, StepCost, StoredVectors
 from semiseg.methods.base.cost import with_entropy
 from semiseg.methods.base.settings import EntropyLoss, FourWeights, WeightedPseudo
@@ -43,7 +43,7 @@ class MemoryBankMethod(Method):
     settings = MemoryBankSettings
     terms = ("supervised", "pseudo", "entropy", "contrastive")
     watched = ("confidence", "bank_filled")
-    measured = ("bank_within", "bank_between")
+    measured = ContrastiveModule.MEASURED
 
     def __init__(self, config: Config, student: SegmentationNetwork, labelled: int) -> None:
         super().__init__(config, student, labelled)
@@ -117,10 +117,10 @@ class MemoryBankMethod(Method):
         return [*super().groups(), ParameterGroup("heads", heads, self.training_config.lr_multipliers.heads)]
 
     def measures(self) -> dict[str, float | None]:
-        """How alike the bank's vectors are, see :func:`semiseg.memory_bank.bank_similarity`."""
-        bank = self.contrast.bank
-        within, between = bank_similarity(bank.vectors, bank.labels, bank.num_classes)
-        return {"bank_within": within, "bank_between": between}
+        return self.contrast.measures()
+
+    def remarks(self, measures: Mapping[str, float | None]) -> list[str]:
+        return self.contrast.remarks(measures)
 
     def distance(self, features: Tensor, height: int) -> Tensor | None:
         if not int(self.contrast.bank.counts.sum()):

@@ -122,6 +122,10 @@ class Method(nn.Module):
         """``measured`` and their values, written down with every validation."""
         return {}
 
+    def remarks(self, measures: Mapping[str, float | None]) -> list[str]:
+        """What the user should know and can do something about, one line each, given what was just measured."""
+        return []
+
     # What other rooms ask.
 
     def distance(self, features: Tensor, height: int) -> Tensor | None:
