@@ -51,7 +51,7 @@ class FixMatch(Method):
     watched = ("confident",)
 
     def losses(self, step: Step) -> dict[str, Tensor]:
-        pseudo = self.own.pseudo
+        pseudo = self.options.pseudo
         x_l, y_l, _ = self.labelled_view(step)
         inside = step.x_u.without_padding(torch.zeros_like(step.x_u.labels))
         x_u, inside = self.views.geometry(step, step.x_u, inside)
@@ -68,18 +68,18 @@ class FixMatch(Method):
         supervised = self.supervised(logits_l, y_l, step.iteration)
         seen = mean((y_a != IGNORE).float().mean()).clamp_min(1e-12)  # share of pixels that are no padding
         loss_u = weighted_cross_entropy(upsample(logits_a, y_a.shape[-2:]), y_a, None, beta, IGNORE) / seen
-        loss = self.own.weights.supervised * supervised + self.pseudo_weight(step.iteration) * loss_u
+        loss = self.options.weights.supervised * supervised + self.pseudo_weight(step.iteration) * loss_u
         confident = mean((beta * (y_a != IGNORE)).mean()) / seen
         return {"loss": loss, "supervised": supervised, "pseudo": loss_u, "confident": confident}
 
     def strong_view(self, step: Step, images: Tensor, labels: Tensor, beta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Strong colours, then the neighbour's rectangle or classes, of image, pseudo-label and weight together."""
         images = self.views.colour(step, images, labels)
-        probability = self.own.pseudo.mix_probability
-        if self.own.pseudo.mix == "cutmix":
+        probability = self.options.pseudo.mix_probability
+        if self.options.pseudo.mix == "cutmix":
             height, width = images.shape[-2:]
             masks = cutmix_masks(len(images), height, width, step.draws, probability=probability).to(images.device)
-        elif self.own.pseudo.mix == "classmix":
+        elif self.options.pseudo.mix == "classmix":
             masks = classmix_masks(labels, self.num_classes, step.draws, probability)
         else:
             return images, labels, beta
@@ -87,7 +87,7 @@ class FixMatch(Method):
         return mixed[0], mixed[1], mixed[2]
 
     def cost(self, labelled: int, unlabelled: int) -> StepCost:
-        return StepCost((labelled, *[unlabelled] * self.own.pseudo.views), unlabelled)
+        return StepCost((labelled, *[unlabelled] * self.options.pseudo.views), unlabelled)
 
 
 METHOD = FixMatch

@@ -48,11 +48,11 @@ class MemoryBankMethod(Method):
     def __init__(self, config: Config, student: SegmentationNetwork, labelled: int) -> None:
         super().__init__(config, student, labelled)
         self.contrast = ContrastiveModule(
-            self.own.contrastive, student.feature_dim, self.num_classes, labelled, config.training.batch_size
+            self.options.contrastive, student.feature_dim, self.num_classes, labelled, config.training.batch_size
         )
 
     def losses(self, step: Step) -> dict[str, Tensor]:
-        i, x_u, weights = step.iteration, step.x_u, self.own.weights
+        i, x_u, weights = step.iteration, step.x_u, self.options.weights
         x_l, y_l, y_target = self.labelled_view(step)
         with torch.no_grad():
             assert self.teacher is not None
@@ -64,17 +64,17 @@ class MemoryBankMethod(Method):
             self.counts.update(y_u)
         alpha = self.class_weights(i)
 
-        views = [self.views.strong(step, x_u.images, y_u, confidence) for _ in range(self.own.pseudo.views)]
+        views = [self.views.strong(step, x_u.images, y_u, confidence) for _ in range(self.options.pseudo.views)]
         y_a = torch.cat([view[1] for view in views])
-        beta = confidence_weights(torch.cat([view[2] for view in views]), self.own.pseudo.sharpness)
+        beta = confidence_weights(torch.cat([view[2] for view in views]), self.options.pseudo.sharpness)
 
         student = self.pass_student(x_l, *(view[0] for view in views))
         logits_a = upsample(student.logits[len(x_l) :], y_a.shape[-2:])
         supervised = self.supervised(student.logits[: len(x_l)], y_l, i)  # eq. 4
         # The A views have one size, so the mean over all of them is 1/A of the sum of eqs. 6 and 7.
         pseudo = weighted_cross_entropy(logits_a, y_a, alpha, beta, IGNORE)
-        valid = (y_a != IGNORE) if self.own.loss.entropy_valid_only else None
-        spread = entropy(logits_a, valid, self.own.loss.entropy_base, across_processes=True)
+        valid = (y_a != IGNORE) if self.options.loss.entropy_valid_only else None
+        spread = entropy(logits_a, valid, self.options.loss.entropy_base, across_processes=True)
         contrastive = self.contrastive(step, teacher, student, y_target, torch.cat([y_l, y_a]), len(x_l))
 
         total = (
@@ -97,8 +97,8 @@ class MemoryBankMethod(Method):
         self, step: Step, teacher: Output, student: Output, y_target: Tensor, labels: Tensor, labelled: int
     ) -> Tensor:
         """Fill the bank from the labelled crops, then L_contr (section 3.4); 0 during the warm-up."""
-        config = self.own.contrastive
-        if self.own.weights.contrastive > 0:
+        config = self.options.contrastive
+        if self.options.weights.contrastive > 0:
             if step.iteration >= self.warmup * config.bank_start:
                 source = teacher if config.teacher_features else student
                 first = Output(*(part[:labelled].detach() for part in source))
@@ -137,8 +137,10 @@ class MemoryBankMethod(Method):
 
     def cost(self, labelled: int, unlabelled: int) -> StepCost:
         """Two views of each crop, teacher features of labelled crops too, heads, attention and distances."""
-        passes = StepCost((labelled, *[unlabelled] * self.own.pseudo.views), labelled + unlabelled, losses=with_entropy)
-        if self.own.weights.contrastive == 0:  # the module is not run then
+        passes = StepCost(
+            (labelled, *[unlabelled] * self.options.pseudo.views), labelled + unlabelled, losses=with_entropy
+        )
+        if self.options.weights.contrastive == 0:  # the module is not run then
             return passes
         return passes._replace(
             modules={"heads and attention": self.contrast},

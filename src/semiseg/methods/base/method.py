@@ -62,7 +62,7 @@ class Method(nn.Module):
 
     def __init__(self, config: Config, student: SegmentationNetwork, labelled: int) -> None:
         super().__init__()
-        self.config, self.own, self.training_config = config.method, config.method.settings, config.training
+        self.config, self.options, self.training_config = config.method, config.method.settings, config.training
         self.iterations = config.training.iterations
         self.warmup = round(config.method.warmup * self.iterations)
         self.num_classes, self.labelled = student.num_classes, labelled
@@ -165,9 +165,9 @@ class Method(nn.Module):
     def pseudo_weight(self, iteration: int) -> float:
         """λ_pseudo at an iteration: 0 during the warm-up (section 4.2), or a ramp there (authors' code)."""
         if iteration >= self.warmup:
-            return self.own.weights.pseudo * 1.0
+            return self.options.weights.pseudo * 1.0
         ramp = math.exp(-5 * (1 - iteration / self.warmup) ** 2)
-        return self.own.weights.pseudo * (ramp if self.own.pseudo.warmup == "ramp" else 0.0)
+        return self.options.weights.pseudo * (ramp if self.options.pseudo.warmup == "ramp" else 0.0)
 
     def class_weights(self, iteration: int) -> Tensor | None:
         """α of eq. 3, or None where class balance is off."""
