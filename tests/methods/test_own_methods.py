@@ -111,7 +111,7 @@ def test_it_trains_and_its_terms_are_logged_and_reported(name: str, folder: Path
     page = write_report(tmp_path / "run").read_text(encoding="utf-8")
     assert all(f'"{term}"' in page for term in TERMS[name] if len(TERMS[name]) > 1)
     counted = cost(config, 3)
-    assert counted.memory_total > 0 and list(counted.parameters)[0] == "student"
+    assert counted.memory_total > 0 and next(iter(counted.parameters)) == "student"
     assert ("second" in counted.parameters) == (name == "two_students")
     assert list(yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["method"])[-1] == name
 
@@ -263,7 +263,7 @@ def test_a_run_whose_method_is_gone_says_so_and_others_load_without_it(
     train(small(folder, tmp_path / "shipped", "supervised", method__two_students__weight=1.5), progress=False)
     monkeypatch.setattr(plugins, "entry_points", lambda group: [])
     forget()
-    with pytest.raises(UsageError, match="no such method.*'two_students'") as caught:
+    with pytest.raises(UsageError, match=r"no such method.*'two_students'") as caught:
         checkpoint.load_model(tmp_path / "own")
     assert "\n" not in str(caught.value)
     assert checkpoint.load_model(tmp_path / "shipped").config.method.name == "supervised"
@@ -271,7 +271,7 @@ def test_a_run_whose_method_is_gone_says_so_and_others_load_without_it(
 
 def test_a_package_that_cannot_be_imported_is_named(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "own_methods.adversary", None)
-    with pytest.raises(SemisegError, match="'adversary' of semiseg.methods comes from the package own-methods"):
+    with pytest.raises(SemisegError, match=r"'adversary' of semiseg\.methods comes from the package own-methods"):
         method_class("adversary")
 
 

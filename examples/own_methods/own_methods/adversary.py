@@ -18,7 +18,7 @@ class AdversarySettings(Section):
 
 
 class Adversary(Method):
-    """L = L_sup + λ · H(critic(f_θ(x)), true) for the student, H(critic(f_θ(x)), false) + H(critic(y), true) for the critic.
+    """L_sup + λ H(critic(f_θ(x)), true) for the student, H(critic(f_θ(x)), false) + H(critic(y), true) for the critic.
 
     One backward pass serves both: the student's term goes through the critic with its weights held fixed, the critic's
     term sees the student's output detached.

@@ -1,4 +1,4 @@
-"""Self-training in two rounds: supervised, then also on what the first round's student says of all unlabelled images."""
+"""Self-training in two rounds: supervised, then also on what the first student says of all unlabelled images."""
 
 from torch import Tensor
 

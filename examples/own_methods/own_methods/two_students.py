@@ -17,7 +17,7 @@ class TwoStudentsSettings(Section):
 
 
 class TwoStudents(Method):
-    """L = Σ_k L_sup(f_k) + λ · (H(f_1(x), argmax f_2(x)) + H(f_2(x), argmax f_1(x))) over labelled and unlabelled crops.
+    """L = Σ_k L_sup(f_k) + λ · (H(f_1(x), argmax f_2(x)) + H(f_2(x), argmax f_1(x))), x labelled and unlabelled crops.
 
     The first student is validated and exported. The second starts with another classifier, drawn from the run's seed.
     """

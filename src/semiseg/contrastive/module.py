@@ -147,6 +147,19 @@ class ContrastiveModule(nn.Module):
         with torch.autocast(features.device.type, enabled=False):  # batch statistics need single precision
             return self._loss(features, labels, labelled)
 
+    def distance(self, features: Tensor, height: int) -> Tensor | None:
+        """Cosine distance of g_ξ of every feature to the nearest vector of the bank; None while the bank is empty.
+
+        Args:
+            features: (B, D, h, w) of images ``height`` pixels high; averaged down to stride 8 where they are finer.
+
+        Returns:
+            (rows,) in [0, 2], one for each feature.
+        """
+        if not int(self.bank.counts.sum()):
+            return None
+        return self.bank.distance(self.teacher_projection(at_least_single(rows(self.at_stride(features, height)))))
+
     def measures(self) -> dict[str, float | None]:
         """How alike the bank's vectors are (:func:`bank_similarity`) and how many count (:func:`effective_share`)."""
         within, between = bank_similarity(self.bank.vectors, self.bank.labels, self.num_classes)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from semiseg.config.read import Config
 from semiseg.config.section import Section
-from semiseg.contrastive import ContrastiveConfig, ContrastiveModule, rows
+from semiseg.contrastive import ContrastiveConfig, ContrastiveModule
 from semiseg.contrastive.cost import contrastive_flops, contrastive_kept
 from semiseg.data.base import IGNORE
 from semiseg.losses import entropy, weighted_cross_entropy
@@ -123,23 +123,19 @@ class MemoryBankMethod(Method):
         return self.contrast.remarks(measures)
 
     def distance(self, features: Tensor, height: int) -> Tensor | None:
-        if not int(self.contrast.bank.counts.sum()):
-            return None
-        z = self.contrast.teacher_projection(at_least_single(rows(self.contrast.at_stride(features, height))))
-        return self.contrast.bank.distance(z)
+        return self.contrast.distance(features, height)
 
     @classmethod
     def stored_vectors(cls, state: Mapping[str, Tensor]) -> StoredVectors | None:
         bank = MemoryBank.from_state(state, "contrast.bank.")
-        return (
-            None if bank is None else StoredVectors(bank.vectors.float(), bank.labels, bank.counts.tolist(), bank.size)
-        )
+        if bank is None:
+            return None
+        return StoredVectors(bank.vectors.float(), bank.labels, bank.counts.tolist(), bank.size)
 
     def cost(self, labelled: int, unlabelled: int) -> StepCost:
         """Two views of each crop, teacher features of labelled crops too, heads, attention and distances."""
-        passes = StepCost(
-            (labelled, *[unlabelled] * self.options.pseudo.views), labelled + unlabelled, losses=with_entropy
-        )
+        student = (labelled, *[unlabelled] * self.options.pseudo.views)
+        passes = StepCost(student, teacher=labelled + unlabelled, losses=with_entropy)
         if self.options.weights.contrastive == 0:  # the module is not run then
             return passes
         return passes._replace(
