@@ -27,7 +27,7 @@ from PIL import Image
 from semiseg import Config
 from semiseg.data.base import DatasetInfo, ImageSet
 from semiseg.data.loading import CropDataset, batches
-from semiseg.evaluation import confusion as evaluation
+from semiseg.evaluation import image_set as evaluation
 from semiseg.runs.checkpoint import build_network_of
 from semiseg.runtime.version import machine, versions
 

@@ -32,16 +32,16 @@ def section(rows: list[Row], data: str, labelled: int, iterations: int) -> str:
 
     kinds: dict[tuple[str, int, int], list[Row]] = {("steps", iterations, 0): of(supervised, "steps", iterations)}
     lines, remarks = [HEAD, "|---" * (HEAD.count("|") - 1) + "|"], []
-    for (method, crops), own in grouped(runs, "method", "crops").items():
+    for (method, crops), of_method in grouped(runs, "method", "crops").items():
         time = times.get((method, crops // iterations))
         pairs = {"steps": (iterations, 0), "crops": (iterations, crops)}
         if time is not None:
             pairs["seconds"] = (supervised_steps(time, iterations), 0)
         for equal, (steps, seen) in pairs.items():
             base = kinds.setdefault((equal, steps, seen), of(supervised, equal, steps, seen))
-            lines += line(method, equal, own, base)
+            lines += line(method, equal, of_method, base)
         if time is not None:
-            remarks.append(step_remark(method, time, own, kinds["steps", iterations, 0]))
+            remarks.append(step_remark(method, time, of_method, kinds["steps", iterations, 0]))
     for (crops,) in grouped(runs, "crops"):
         every = of(bound, "crops", iterations, crops)
         lines += line("supervised, all masks", "crops", every, kinds["crops", iterations, crops])
@@ -72,10 +72,10 @@ def grouped(rows: list[Row], *names: str) -> dict[tuple[Any, ...], list[Row]]:
     return found
 
 
-def line(method: str, equal: str, own: list[Row], supervised: list[Row]) -> list[str]:
+def line(method: str, equal: str, of_method: list[Row], supervised: list[Row]) -> list[str]:
     """What both reach on the splits that both have, and the differences; nothing where they share no split."""
     base = {row["split_seed"]: row for row in supervised}
-    pairs = [(row, base[row["split_seed"]]) for row in own if row["split_seed"] in base]
+    pairs = [(row, base[row["split_seed"]]) for row in of_method if row["split_seed"] in base]
     pairs.sort(key=lambda pair: pair[0]["split_seed"])
     cells = [
         method, equal, str(len(pairs)), mean(b["miou_last"] for _, b in pairs), mean(m["miou_last"] for m, _ in pairs),
@@ -120,10 +120,10 @@ def last_fifth(curve: list[list[float]]) -> float | None:
     return end[2] - min(before, key=lambda point: abs(point[1] - 0.8 * end[1]))[2] if before else None
 
 
-def step_remark(method: str, time: Row, own: list[Row], supervised: list[Row]) -> str:
+def step_remark(method: str, time: Row, of_method: list[Row], supervised: list[Row]) -> str:
     """The ratio of step times as measured, and that of the runs, whatever ran beside them."""
     beside = ""
-    if own and supervised:
-        in_runs, base = (statistics.fmean(map(seconds_a_step, rows)) for rows in (own, supervised))
+    if of_method and supervised:
+        in_runs, base = (statistics.fmean(map(seconds_a_step, rows)) for rows in (of_method, supervised))
         beside = f"; in the runs {in_runs / base:.2f} times"
     return f"A step of {method} takes {time['ratio']:.2f} times as long as a supervised one, measured alone{beside}."

@@ -16,7 +16,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from semiseg.experiments.reproduce import cells
+from semiseg.experiments.paper_tables import cells
 from semiseg.experiments.results import read_results
 
 HERE = Path(__file__).parent

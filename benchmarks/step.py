@@ -121,7 +121,7 @@ def breakdown(
 ) -> dict[str, float]:
     """Mean milliseconds of a step in each part, forward only; clocks are put around the parts for these rounds."""
     contrast = method.contrast
-    places: list[tuple[Any, str, str]] = [
+    clocked: list[tuple[Any, str, str]] = [
         (method.views, "weak", "augmentation"), (method.views, "strong", "augmentation"),
         (method.teacher, "forward", "teacher"), (method.student, "forward", "student forward"),
         (method, "supervised", "losses"), (memory_bank, "weighted_cross_entropy", "losses"),
@@ -132,17 +132,17 @@ def breakdown(
         (optimiser, "step", "optimiser"), (method, "after_step", "teacher update"),
         (method.counts, "update", "class counts"),
     ]  # fmt: skip
-    before = [getattr(place, name) for place, name, _ in places]
+    before = [getattr(part, name) for part, name, _ in clocked]
     clock.seconds.clear()
-    for (place, name, title), function in zip(places, before, strict=True):
-        setattr(place, name, clock.around(title, function))
+    for (part, name, title), function in zip(clocked, before, strict=True):
+        setattr(part, name, clock.around(title, function))
     try:
         for i in range(rounds):
             with clock.of("whole step"):
                 step(1000 + i)
     finally:
-        for (place, name, _), function in zip(places, before, strict=True):
-            setattr(place, name, function)
+        for (part, name, _), function in zip(clocked, before, strict=True):
+            setattr(part, name, function)
     parts = {name: round(1000 * sum(values) / rounds, 2) for name, values in clock.seconds.items()}
     parts["backward and rest"] = round(2 * parts["whole step"] - sum(parts.values()), 2)
     return parts

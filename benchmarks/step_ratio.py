@@ -76,8 +76,8 @@ def step_times(config: Config, supervised: Config, state: Path | None, pairs: in
     finally:
         torch.set_num_threads(threads)
     return {
-        "ratio": round(statistics.median(own / base for own, base in times), 3),
-        "step_ms": round(statistics.median(own for own, _ in times), 1),
+        "ratio": round(statistics.median(step / base for step, base in times), 3),
+        "step_ms": round(statistics.median(step for step, _ in times), 1),
         "supervised_ms": round(statistics.median(base for _, base in times), 1),
         "pairs": pairs,
     }

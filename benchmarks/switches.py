@@ -28,10 +28,10 @@ NOT_HERE = {"data.source.sampling", "network.aspp", "training.plateau_patience"}
 def arms() -> dict[str, list[str]]:
     """Name → words."""
     found = {"paper": [], "reference": ["method.profile=reference"]}
-    own = "method.memory_bank."  # results of earlier versions name the keys without it
+    section = "method.memory_bank."  # results of earlier versions name the keys without it
     others = tuple(f"method.{name}." for name in method_names() if name != "memory_bank")
     for key, value in reference().items():
-        key = key.replace(own, "method.")
+        key = key.replace(section, "method.")
         if key not in NOT_HERE and not key.startswith(others):
             word = f"{key}={value if isinstance(value, str) else json.dumps(value)}"
             found[word] = [word]

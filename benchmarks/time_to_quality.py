@@ -62,8 +62,8 @@ class Clocked:
             "equal": "minutes", "minutes": minutes,
         }  # fmt: skip
         if self.method == "plain":
-            there = [row for row in read_results(c.results) if key.items() <= row.items()]
-            return there[0] if there else self.run_plain(key, iterations)
+            found = [row for row in read_results(c.results) if key.items() <= row.items()]
+            return found[0] if found else self.run_plain(key, iterations)
         words = c.words(self.method, LABELLED, self.split, iterations)
         return run_once(
             c.results, key, c.data.preset, [*words, *c.root], c.work, command=c.command(words), columns=columns

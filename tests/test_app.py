@@ -71,11 +71,13 @@ def test_a_large_picture_is_tiled_and_shown_smaller(
     monkeypatch.setattr(pages, "SHOWN_SIDE", 50)
     line, _, mask, confidence, (image, _) = pages.describe(predictor, str(photo(run)))
     assert "in tiles of 32" in line and mask.size == confidence.size == (48, 32) and image.shape == (32, 48, 3)
-    assert pages.passes_for(predictor, 64, 96).tile == 32 and pages.passes_for(predictor, 64, 95).tile is None
+    assert pages.plan_for(predictor, 64, 96).tile == 32 and pages.plan_for(predictor, 64, 95).tile is None
     monkeypatch.setattr(pages, "WHOLE_PIXELS", 64 * 94)
-    assert pages.passes_for(predictor, 64, 95).tile == 32 and pages.passes_for(predictor, 64, 94).tile is None
-    monkeypatch.setattr(predictor, "passes", semiseg.inference.plan.Passes(resize=(32, 48)))  # the network sees less
-    assert pages.passes_for(predictor, 64, 95).tile is None
+    assert pages.plan_for(predictor, 64, 95).tile == 32 and pages.plan_for(predictor, 64, 94).tile is None
+    monkeypatch.setattr(
+        predictor, "plan", semiseg.inference.plan.InferencePlan(resize=(32, 48))
+    )  # the network sees less
+    assert pages.plan_for(predictor, 64, 95).tile is None
 
 
 def test_tiles_without_the_training_images_keep_the_size_of_a_whole_image(
@@ -86,9 +88,9 @@ def test_tiles_without_the_training_images_keep_the_size_of_a_whole_image(
 
     monkeypatch.setattr(pages, "training_scale", gone)
     monkeypatch.setattr(pages, "WHOLE_BYTES", 0)
-    assert pages.passes_for(predictor, 50, 80).scale == (1, 1)
-    monkeypatch.setattr(predictor, "passes", semiseg.inference.plan.Passes(resize=(25, 20)))
-    assert pages.passes_for(predictor, 50, 80).scale == (0.5, 0.25)
+    assert pages.plan_for(predictor, 50, 80).scale == (1, 1)
+    monkeypatch.setattr(predictor, "plan", semiseg.inference.plan.InferencePlan(resize=(25, 20)))
+    assert pages.plan_for(predictor, 50, 80).scale == (0.5, 0.25)
 
 
 @pytest.mark.parametrize("content", [b"no image", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"])
@@ -109,8 +111,9 @@ def call(*words: object) -> tuple[int, str, str]:
 def test_help_and_mistakes(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, _ = call("app", "--help")
     assert code == 0 and "Example: semiseg app" in out and "127.0.0.1" in out
+    assert "--share" not in out
     code, _, err = call("app", run, "--share", "always")
-    assert code == 2 and "only never" in err
+    assert code == 2 and "no public link is ever made" in err and "--host" in err
     assert call("app", run, "--port", 99999)[0] == 2
     code, _, err = call("app", run.parent / "nothing")
     assert code == 1 and "no checkpoint" in err
@@ -121,11 +124,13 @@ def test_the_command_serves_this_machine_only(run: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(pages, "serve", lambda *words: given.append(words))
     assert call("app", run, "--teacher")[0] == 0
     assert given[0][2:4] == ("127.0.0.1", 7860)
+    code, _, err = call("app", run, "--share", "never")  # as earlier versions asked for
+    assert code == 0 and "can be left out" in err and given.pop()[2] == "127.0.0.1"
     code, out, _ = call("app", run, "--host", "0.0.0.0", "--port", 8000)
     assert code == 0 and given[1][2:4] == ("0.0.0.0", 8000) and "no password" in out
 
 
-def test_without_gradio_the_mend_is_named(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_gradio_the_message_names_the_extra(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
     def refuse(name: str, *rest: Any, **more: Any) -> Any:

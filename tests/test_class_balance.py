@@ -77,3 +77,9 @@ def test_counters_cannot_saturate() -> None:
     # float32 stops counting at 2**24 pixels: 64 crops of 512 x 512.
     assert {buffer.dtype for buffer in ClassCounts(3).buffers()} <= {torch.int64, torch.float64}
     assert list(ClassCounts(3).buffers())
+
+
+def test_a_class_of_a_few_pixels_weighs_ten_at_most() -> None:
+    counts = torch.tensor([9_000_000, 1_000_000, 4], dtype=torch.float64)
+    assert class_weights(counts).tolist() == pytest.approx([1 / 3, 1, 10])
+    assert class_weights(counts, most=float("inf"))[2].item() == pytest.approx(500)

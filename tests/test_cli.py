@@ -106,7 +106,7 @@ def test_presets_as_table_and_json() -> None:
         (["evaluate", "/nowhere", "--checkpoint", "newest"], 2, "choose last or best"),
     ],
 )
-def test_errors_are_one_line_with_the_mend(words: list[str], code: int, text: str) -> None:
+def test_errors_are_one_line_that_says_what_to_do(words: list[str], code: int, text: str) -> None:
     found, _, err = call(*words)
     assert found == code
     assert text in err

@@ -68,11 +68,11 @@ def test_shares_are_not_written_over(run: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["--scales", "1,x"], "--scales '1,x' are not numbers"),
+        (["--scales", "1,x"], "--scales '1,x' is no list of numbers"),
         (["--scales", "0"], "give factors"),
         (["--tile", "0"], "a tile of 0 pixels"),
         (["--tile", "32", "--overlap", "1"], "an overlap of 1"),
-        (["--scale", "0.5"], "scale goes with tile"),
+        (["--scale", "0.5"], "scale needs tile"),
         (["--every", "0"], "give 1 for all"),
         (["--checkpoint", "newest"], "choose last or best"),
     ],

@@ -38,6 +38,7 @@ def scene(images: int = 2, ignored: int = 0) -> tuple[Output, Tensor]:
 
 SWITCHES: list[dict[str, object]] = [
     {}, {"attention": False}, {"bank_weights": "ones"}, {"separate": True}, {"separate": True, "attention": False},
+    {"least_score": 0.5},
 ]  # fmt: skip
 
 
@@ -54,6 +55,8 @@ def test_the_loss_is_the_double_sum_over_all_pairs(changes: dict[str, object]) -
     ones = changes.get("attention") is False
     s_p = torch.ones(len(p)) if ones else contrast.attention_p(p, flat)
     s_z = torch.ones(len(z)) if ones or "bank_weights" in changes else contrast.attention_z(z, z_labels)
+    if "least_score" in changes:
+        s_p, s_z = 0.5 + 0.5 * s_p, 0.5 + 0.5 * s_z
     parts = [slice(0, 16), slice(16, None)] if "separate" in changes else [slice(None)]
     by_hand = [oracle(p[s].double(), flat[s], s_p[s].double(), z.double(), z_labels, s_z.double(), CLASSES)
                for s in parts]  # fmt: skip
@@ -162,3 +165,30 @@ def test_ignored_pixels_move_no_batch_statistics_of_the_teacher(quality_filter: 
         stored.append(contrast.bank.vectors)
     assert len(stored[0]) > 0
     torch.testing.assert_close(stored[0], stored[1])
+
+
+def test_an_attention_that_chooses_one_vector_is_noticed() -> None:
+    """The loss is then small whatever the features are, and teaches them nothing."""
+    contrast = module()
+    assert contrast.measures()["bank_effective"] is None and contrast.remarks(contrast.measures()) == []
+    contrast.fill_bank(*scene(images=4), generator())
+    even = contrast.measures()["bank_effective"]
+    assert even is not None and 0.5 < even <= 1 and contrast.remarks(contrast.measures()) == []
+    first = torch.arange(len(contrast.bank.labels)) % 8 == 0  # eight vectors a class
+    for least, share in ((0.0, 1 / 8), (0.5, (1 + 7 / 2) ** 2 / (8 * (1 + 7 / 4)))):
+        chooser = module(least_score=least)
+        chooser.load_state_dict(contrast.state_dict())
+        chooser.attention_z.forward = lambda *_: torch.where(first, 1.0, 1e-9)  # type: ignore[method-assign]
+        found = chooser.measures()
+        assert found["bank_effective"] == pytest.approx(share)
+        assert ["least_score=0.5" in remark for remark in chooser.remarks(found)] == [True] * (least == 0)
+
+
+def test_measuring_moves_no_statistics() -> None:
+    contrast = module().train()
+    contrast.fill_bank(*scene(images=4), generator())
+    before = {name: value.clone() for name, value in contrast.state_dict().items()}
+    contrast.measures()
+    assert contrast.training and contrast.attention_z.training
+    for name, value in contrast.state_dict().items():
+        assert torch.equal(value, before[name]), name

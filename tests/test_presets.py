@@ -11,6 +11,7 @@ from miniatures import write_cityscapes, write_gta5, write_voc
 from PIL import Image
 
 import semiseg
+from semiseg.config.keys import used_fields
 from semiseg.config.read import Config, fields
 from semiseg.data.datasets import DATASETS
 from semiseg.errors import UsageError
@@ -168,7 +169,12 @@ def test_what_the_ablations_vary_and_nothing_else() -> None:
 
         other = Config.load(name)
         keys = [k for k in fields() if k not in ("name", "title", "table", "paper_miou", "run_dir")]
-        return {k.removeprefix("method."): leaf(other, k) for k in keys if leaf(other, k) != leaf(full, k)}
+        read = used_fields(other, dict.fromkeys(keys))
+        return {
+            k.removeprefix("method.").removeprefix("memory_bank."): leaf(other, k)
+            for k in read
+            if leaf(other, k) != leaf(full, k)
+        }
 
     for name in PAPER["table5"]:
         on = (

@@ -95,3 +95,10 @@ def test_repeated_updates_approach_a_still_student(frozen: bool) -> None:
         expected = 0.9**10 * before[name] + (1 - 0.9**10) * source[name]
         torch.testing.assert_close(parameter.detach(), expected, rtol=1e-12, atol=0)
         assert parameter.requires_grad is not frozen
+
+
+@pytest.mark.parametrize(("share", "total"), [(0.02, 600), (0.5, 40), (1.0, 7)])
+def test_half_of_what_the_teacher_knew_is_left_after_its_half_life(share: float, total: int) -> None:
+    tau = teacher.momentum_of_half_life(share, total)
+    assert tau ** (share * total) == pytest.approx(0.5, rel=1e-12)
+    assert teacher.momentum_of_half_life(1e-6, 1) < 1e-6, "below a step: the student itself"

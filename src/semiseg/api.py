@@ -1,4 +1,4 @@
-"""``semiseg.evaluate`` and ``semiseg.predict``: what the commands do, as functions."""
+"""``semiseg.evaluate`` and ``semiseg.predict``: the commands of the same names as functions."""
 
 from __future__ import annotations
 
@@ -24,30 +24,35 @@ def evaluate(
     device: str = "auto",
     data_root: str | Path | None = None,
 ) -> EvaluationResult:
-    """Evaluate a trained network on a split of the data set it was trained on.
+    """Evaluate a trained network on a split of the data set it was trained on, in single precision.
+
+    Started by torchrun, the processes share the images and each returns the figures of the whole split.
 
     Args:
         run_or_checkpoint: a run folder, or one checkpoint file.
         split: ``val`` or ``train``, or another split the data set has.
-        which: the ``last`` checkpoint of a run folder, or the ``best`` one, which the validation set chose.
+        which: the ``last`` checkpoint of a run folder, or the ``best``, which was chosen on the validation set.
         teacher: evaluate the teacher instead of the student (section 4.2 reports the student).
-        device: ``auto``, ``cpu``, ``cuda``.
-        data_root: where the data lies now, if it has moved since.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:0``.
+        data_root: where the data is now, if it has moved since.
 
     Returns:
-        ``.miou``, ``.iou`` (C,) as fractions in [0, 1] and ``.confusion`` (C, C), rows truth.
+        ``.miou`` and ``.iou``, float64 (C,), as fractions in [0, 1], NaN for a class that neither masks nor predictions
+        hold; ``.confusion``, int64 (C, C), rows truth.
 
     Raises:
-        SemisegError: no checkpoint or no data there, or data with other classes than the network's.
+        UsageError: no such device or split, or nothing says where the data is.
+        SemisegError: no checkpoint, no teacher in it, no data, no mask in the split, a mask with a value that is no
+            class, or data with other classes than the network's.
     """
-    place = distributed.start(resolve_device(device))
-    model = load_model(run_or_checkpoint, which, teacher, place)
+    run_device = distributed.start(resolve_device(device))
+    model = load_model(run_or_checkpoint, which, teacher, run_device)
     config = model.config
     if data_root is not None:
         config = config.model_copy(update={"data": config.data.model_copy(update={"root": str(data_root)})})
     images = open_split(config.data, split)
     check_classes(images.info.classes, model.info.classes)
-    return validate(model.network, images, config, place, precision="fp32")
+    return validate(model.network, images, config, run_device, precision="fp32")
 
 
 def predict(
@@ -69,36 +74,45 @@ def predict(
     scale: float | None = None,
     every: int = 1,
 ) -> tuple[list[PredictedImage | PredictedVideo], list[FailedImage]]:
-    """Segment images and videos; write masks, overlays and ``shares.csv`` at the images' own size.
+    """Segment images and videos; write masks, overlays and class shares at the size of each image.
 
-    `output` gets ``masks/`` (class indices), ``overlays/`` (colours; of a video, a video), ``confidence/``, a row of
-    ``shares.csv`` for every image and ``shares/`` with a row for every frame of a video.
+    Into ``output`` go ``masks/`` (class indices), ``overlays/`` (colours; for a video, a video), ``confidence/``,
+    ``shares.csv`` with a row for every image and, for every video, a file in ``shares/`` with a row for every frame.
 
     Args:
         run_or_checkpoint: a run folder, or one checkpoint file.
-        images: a file, a folder, a glob, or several of them; videos are named or matched by a glob.
+        images: a file, a folder, a glob, or several of them; videos must be named or matched by a glob.
         output: folder for the results; existing files are refused unless ``overwrite``.
-        which: checkpoint of a run folder.
-        teacher: use the teacher's weights.
-        device: ``auto``, ``cpu``, ``cuda``.
+        which: the ``best`` or the ``last`` checkpoint of a run folder.
+        teacher: use the teacher instead of the student.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:0``.
         overlay: write the colour overlays too.
         overwrite: replace existing files.
-        progress: called with (images and frames done, in all).
+        progress: called with (images and frames done, images and frames in all).
         confidence: write the probability of the class chosen as 8-bit grey images too.
         tile, overlap, flip, scales, scale: as :class:`semiseg.Predictor` takes them.
-        every: of a video, take every so many frames.
+        every: take every ``every``-th frame of a video.
 
     Returns:
-        What was written, and the files that could not be read, with the reason; of several processes (torchrun) each
-        returns its own share.
+        What was written, and the files that were skipped with the reason: they cannot be read or do not fit in memory.
+        Of several processes (torchrun) each returns the images that it predicted.
 
     Raises:
-        SemisegError: no checkpoint, no image, or results that exist already.
-        UsageError: values that make no sense.
+        UsageError: no such device, or a tile, overlap, scale or ``every`` that makes no sense.
+        SemisegError: no checkpoint, no teacher in it, no image, two images that would be written to one file, results
+            that exist already, or tiles without a ``scale`` where the training images are gone.
     """
-    place = distributed.start(resolve_device(device))
+    run_device = distributed.start(resolve_device(device))
     predictor = Predictor(
-        run_or_checkpoint, which, teacher, str(place), tile=tile, overlap=overlap, flip=flip, scales=scales, scale=scale
+        run_or_checkpoint,
+        which,
+        teacher,
+        str(run_device),
+        tile=tile,
+        overlap=overlap,
+        flip=flip,
+        scales=scales,
+        scale=scale,
     )
     return predict_files(
         predictor.network,
@@ -106,8 +120,8 @@ def predict(
         images,
         output,
         overlay=overlay,
-        device=place,
-        passes=predictor.passes,
+        device=run_device,
+        plan=predictor.plan,
         overwrite=overwrite,
         progress=progress,
         across_processes=True,

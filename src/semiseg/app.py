@@ -1,4 +1,4 @@
-"""A local page on which one drops an image and sees what a trained network makes of it. Needs the extra ``app``."""
+"""A local page: drop an image and see what a trained network predicts. Needs the extra ``app``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from semiseg.errors import SemisegError
-from semiseg.inference.plan import Passes, out_of_memory, segment
+from semiseg.inference.plan import InferencePlan, out_of_memory, segment
 from semiseg.prediction.class_shares import class_shares
 from semiseg.prediction.inputs import read_image
 from semiseg.prediction.outputs import as_grey
@@ -25,16 +25,16 @@ from semiseg.visualise import overlay as blend
 
 MAX_MEGABYTES = 50
 WHOLE_BYTES = 2**28
-"""Probabilities of a whole image up to this size are made at once, larger ones in tiles."""
+"""Images whose class probabilities take up to this many bytes are predicted whole, larger ones in tiles."""
 WHOLE_PIXELS = 2**23
-"""So are images that the network sees at their own size, up to this many pixels: its features need memory as well."""
+"""The same for images that are not resized, in pixels: the features of the network need memory as well."""
 TILE = 512
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
-"""What an upload may be, whatever its name: Pillow would run Ghostscript on others."""
+"""Formats that an upload may have, whatever its name: for others Pillow might run Ghostscript."""
 SHOWN_SIDE = 2000
 """Longest side of the pictures sent to the browser, in pixels."""
 
-# The page is to fetch nothing from elsewhere, whatever a release of the library links to.
+# The page must fetch nothing from other addresses, whatever a release of Gradio links to.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; frame-ancestors 'none'"
@@ -51,18 +51,18 @@ STYLE = """
 """
 
 
-def passes_for(predictor: Predictor, height: int, width: int) -> Passes:
-    """The predictor's own passes, or tiles for an image above WHOLE_BYTES or WHOLE_PIXELS."""
-    passes, size = predictor.passes, height * width * predictor.info.num_classes * 4
-    fits = size <= WHOLE_BYTES and (passes.resize is not None or height * width <= WHOLE_PIXELS)
-    if passes.tile is not None or fits:
-        return passes
+def plan_for(predictor: Predictor, height: int, width: int) -> InferencePlan:
+    """The plan of the predictor, or one with tiles for an image above WHOLE_BYTES or WHOLE_PIXELS."""
+    plan, size = predictor.plan, height * width * predictor.info.num_classes * 4
+    fits = size <= WHOLE_BYTES and (plan.resize is not None or height * width <= WHOLE_PIXELS)
+    if plan.tile is not None or fits:
+        return plan
     try:
         scale = training_scale(predictor.config)
-    except SemisegError:  # the training images are gone: seen as large as a whole image would be
-        down, across = passes.resize or (height, width)
+    except SemisegError:  # the training images are gone: the network sees the tiles at the scale of the whole image
+        down, across = plan.resize or (height, width)
         scale = (down / height, across / width)
-    return replace(passes, tile=TILE, scale=scale)
+    return replace(plan, tile=TILE, scale=scale)
 
 
 def describe(
@@ -70,15 +70,19 @@ def describe(
 ) -> tuple[str, str, Image.Image, Image.Image, tuple[np.ndarray, np.ndarray]]:
     """What the page shows of an image file.
 
-    Returns a line about the image, the class shares as HTML, the coloured mask, the confidence in grey, and image
-    and mask, uint8 (h,w,3) and (h,w), at the size shown. Raises SemisegError for a file that cannot be read.
+    Returns:
+        A line about the image, the class shares as HTML, the coloured mask, the confidence in grey, and image and mask,
+        uint8 (h,w,3) and (h,w), at the size shown.
+
+    Raises:
+        SemisegError: the file cannot be read.
     """
     image = read_image(path, formats=FORMATS)
     height, width = image.shape[:2]
-    passes = passes_for(predictor, height, width)
-    mask, confidence = segment(predictor.network, image, passes, predictor.device)
+    plan = plan_for(predictor, height, width)
+    mask, confidence = segment(predictor.network, image, plan, predictor.device)
     assert confidence is not None
-    tiles = f", in tiles of {passes.tile}" if passes.tile else ""
+    tiles = f", in tiles of {plan.tile}" if plan.tile else ""
     line = f"{width} × {height} pixels{tiles}; mean confidence {100 * float(confidence.mean()):.1f} %"
     picture, classes, grey = (_shown(array) for array in (image, mask, as_grey(confidence)))
     colours = predictor.info.colours
@@ -94,7 +98,7 @@ def describe(
 
 
 def _shown(array: np.ndarray) -> np.ndarray:
-    # Every so many pixels, not averaged: classes have no mean, and the three pictures must fit each other.
+    # Pixels are dropped, not averaged: classes have no mean, and the three pictures must match.
     step = -(-max(array.shape[:2]) // SHOWN_SIDE)
     return np.ascontiguousarray(array[::step, ::step])
 
@@ -119,9 +123,12 @@ def _gradio() -> Any:
 
 
 def build(predictor: Predictor, title: str) -> Any:
-    """The page as Gradio's Blocks. Raises SemisegError where Gradio is not installed."""
-    gr = _gradio()
+    """The page as Gradio's Blocks.
 
+    Raises:
+        SemisegError: Gradio is not installed.
+    """
+    gr = _gradio()
     blank = ("", "", None, None, None, None)
 
     def show(path: str | None, opacity: float) -> tuple[Any, ...]:
@@ -130,13 +137,13 @@ def build(predictor: Predictor, title: str) -> Any:
         try:
             line, shares, mask, confidence, shown = describe(predictor, path)
         except SemisegError as error:
-            # The name that the upload got on this machine says nothing to the person who sent it.
+            # The path of the upload on this machine means nothing to the person who sent it.
             gr.Warning(str(error).replace(path, "the file"), duration=None)
-            return blank  # an error would leave the last image's pictures beside this one
+            return blank  # an exception would leave the pictures of the last image on the page
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
-            gr.Warning("the image does not fit in memory: try a smaller one, or semiseg predict --tile", duration=None)
+            gr.Warning("the image does not fit in memory; try a smaller one, or semiseg predict --tile", duration=None)
             return blank
         return line, shares, blend(*shown, predictor.info.colours, opacity), mask, confidence, shown
 
@@ -147,7 +154,7 @@ def build(predictor: Predictor, title: str) -> Any:
         more = {"format": "png", "height": 320, "interactive": False, "buttons": ["download", "fullscreen"]}
         return gr.Image(label=label, alt_text=label, elem_id=label.lower(), **more)
 
-    # Uploads leave the disk an hour after they came, and all of them when the program ends.
+    # Uploads are deleted from the disk after an hour, and all of them when the program ends.
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.Markdown(f"# {escape(title)}\nDrop an image; it stays on the machine that runs `semiseg app`.")
         shown = gr.State(None, time_to_live=3600)
@@ -155,7 +162,7 @@ def build(predictor: Predictor, title: str) -> Any:
             image = gr.Image(
                 label="Image", type="filepath", sources=["upload", "clipboard"], height=320, elem_id="image"
             )
-            # Not decoded before FORMATS has been looked at; a class of its own would count as a foreign component.
+            # The file must not be decoded before FORMATS is checked; Gradio treats a subclass as a foreign component.
             image.preprocess = lambda payload: None if payload is None else payload.path
             overlay = picture("Overlay")
         with gr.Row():
@@ -164,7 +171,7 @@ def build(predictor: Predictor, title: str) -> Any:
         line, shares = gr.Markdown(elem_id="line"), gr.HTML(elem_id="shares")
         outputs = [line, shares, overlay, mask, confidence, shown]
         mixed = {"inputs": [shown, opacity], "outputs": overlay, "show_progress": "hidden", "api_visibility": "private"}
-        # Once more at the end: the slider may have moved meanwhile.
+        # Blended again at the end, since the slider may have moved in the meantime.
         image.change(show, [image, opacity], outputs, api_visibility="private").then(mix, **mixed)
         opacity.change(mix, **mixed)
     return page
@@ -178,10 +185,21 @@ def serve(
     ready: Callable[[str], None] | None = None,
     wait: bool = True,
 ) -> Any:
-    """Open the page at http://host:port and answer until interrupted; returns Gradio's Blocks when not to `wait`.
+    """Open the page at http://host:port and serve it until interrupted.
 
-    `ready` is called with the address. Uploads of more than MAX_MEGABYTES are refused, and what is no
-    image of FORMATS is not opened. Nothing is sent anywhere else, by this process or by the page.
+    Uploads above MAX_MEGABYTES are refused, and files that are not in one of FORMATS are not opened. Neither this
+    process nor the page sends anything elsewhere.
+
+    Args:
+        predictor: the network, and how it predicts.
+        title: of the page.
+        host: address to listen on.
+        port: of that address.
+        ready: called with the address of the page.
+        wait: whether to block until interrupted.
+
+    Returns:
+        Gradio's Blocks.
 
     Raises:
         SemisegError: Gradio is not installed, or the port is taken.
@@ -213,9 +231,11 @@ def serve(
                 mcp_server=False,
             )
         except OSError as error:
-            raise SemisegError(f"port {port} of {host} cannot be opened; is it taken? choose another --port") from error
+            raise SemisegError(
+                f"port {port} of {host} cannot be opened; if it is in use, choose another --port"
+            ) from error
         except Exception as error:  # what Gradio and its HTTP client raise when the page does not answer
-            raise SemisegError(f"the page at {host}:{port} does not answer ({first_line(error)}); is the address right?"
+            raise SemisegError(f"the page at {host}:{port} does not answer ({first_line(error)}); check --host"
                                ) from error  # fmt: skip
         if ready is not None:
             ready(page.local_url)
@@ -225,20 +245,20 @@ def serve(
 
 
 def _without_proxy(host: str) -> None:
-    """Gradio asks its own page whether it answers: not by way of a proxy, which cannot reach this machine."""
+    """Gradio requests its page to see whether it answers; a proxy could not reach this machine."""
     for name in ("NO_PROXY", "no_proxy"):
         known = [part for part in os.environ.get(name, "").split(",") if part]
         os.environ[name] = ",".join(dict.fromkeys([*known, "127.0.0.1", "localhost", host]))
 
 
 class Guard:
-    """ASGI middleware: what is answered forbids the browser to fetch from any other address."""
+    """ASGI middleware whose responses forbid the browser to fetch from any other address."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        """Pass a request on and put the policy on what comes back."""
+        """Pass a request on and add the policy to the response."""
 
         async def guarded(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":

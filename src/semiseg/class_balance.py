@@ -7,13 +7,19 @@ from torch import Tensor, nn
 
 from semiseg.runtime.distributed import total
 
+MOST = 10.0  # a class of a hundredth of the median; the rarest of Cityscapes has about 3
 
-def class_weights(frequencies: Tensor) -> Tensor:
-    """α_c = sqrt(f_m / f_c), f_m the median of the frequencies (section 4.2).
+
+def class_weights(frequencies: Tensor, most: float = MOST) -> Tensor:
+    """α_c = sqrt(f_m / f_c), f_m the median of the frequencies (section 4.2), at most ``most``.
+
+    The paper names no bound. Without one, a class of a few pixels among millions, soon met with few labels, gets a
+    weight of hundreds, and one wrong pixel of it outweighs an image.
 
     Args:
         frequencies: (C,) pixel counts or shares. A class that was never seen (0) has no frequency yet: it
             does not enter the median and its weight is 1.
+        most: upper bound of a weight.
 
     Returns:
         (C,) float32, or the dtype of a floating input.
@@ -26,7 +32,7 @@ def class_weights(frequencies: Tensor) -> Tensor:
     n = seen.sum()
     middle = torch.stack([((n - 1) // 2).clamp_min(0), (n // 2).clamp_max(len(f) - 1)])
     median = ordered.gather(0, middle).mean()
-    return (median / f).sqrt().where(seen, f.new_tensor(1.0))
+    return (median / f).sqrt().clamp_max(most).where(seen, f.new_tensor(1.0))
 
 
 class ClassCounts(nn.Module):

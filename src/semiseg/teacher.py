@@ -29,6 +29,15 @@ def momentum(iteration: int, total: int, start: float = 0.995, end: float = 1.0)
     return end - (end - start) * (math.cos(math.pi * min(iteration / max(total, 1), 1.0)) + 1) / 2
 
 
+def momentum_of_half_life(share: float, total: int) -> float:
+    """τ = 2^(-1/(share·N)), under which half of what the teacher knows is forgotten after ``share`` of the N steps.
+
+    The paper's τ → 1 was made for 150 000 steps; in a run of hundreds it leaves the teacher with weights of long ago. A
+    share of the run keeps the teacher equally close to its student whatever the length.
+    """
+    return 2.0 ** (-1 / max(share * total, 1e-9))
+
+
 @torch.no_grad()
 def update(teacher: nn.Module, student: nn.Module, tau: float, buffers: Buffers = "copy") -> None:
     """Eq. 2: ξ ← τ ξ + (1 - τ) θ, in place, all parameters in one fused call per device and dtype.

@@ -134,8 +134,8 @@ def test_a_run_writes_it_at_every_validation_and_trains_as_without(
         assert 0 <= row[name] <= 1
 
     blind = Run(tiny(folder, tmp_path / "blind", training__validate_every=2, data__labelled=2))
-    assert blind.watched and all(i not in blind.data.labelled for i in blind.watched)
-    blind.watched = []
+    assert blind.validator.watched and all(i not in blind.data.labelled for i in blind.validator.watched)
+    blind.validator.watched = []
     blind.train(progress=False)
     assert not rows(tmp_path / "blind", "pseudo_labels")
     timed = {"images_per_second", "data_wait"}
@@ -155,4 +155,4 @@ def test_validations_note_how_alike_the_bank_is(folder: Path, tmp_path: Path) ->
 
 def test_supervised_runs_have_none(folder: Path, tmp_path: Path) -> None:
     run = Run(tiny(folder, tmp_path / "run", method__name="supervised"))
-    assert run.watched == []
+    assert run.validator.watched == []

@@ -75,7 +75,7 @@ def test_there_and_back(fake: FakeHub, folder: Path, tmp_path: Path) -> None:
         hub.pull("me/streets", tmp_path / "pulled")
 
 
-def test_refusals_are_one_line_with_the_mend(fake: FakeHub, folder: Path, tmp_path: Path) -> None:
+def test_refusals_are_one_line_that_says_what_to_do(fake: FakeHub, folder: Path, tmp_path: Path) -> None:
     semiseg.train(tiny(folder, tmp_path / "run", method__name="supervised"), progress=False)
 
     def answered(status: int) -> Any:
@@ -87,8 +87,8 @@ def test_refusals_are_one_line_with_the_mend(fake: FakeHub, folder: Path, tmp_pa
     wrapped.__cause__ = answered(403)
     for error, said in (
         (answered(401), "hf auth login"),
-        (wrapped, "the hub refuses me/streets: run `hf auth login`"),
-        (answered(404), "knows no me/streets: check USER/NAME"),
+        (wrapped, "the hub refuses me/streets; run `hf auth login`"),
+        (answered(404), "has no me/streets; check USER/NAME"),
         (ConnectionError("no route\nto host"), r"\(no route\)$|: no route$"),
     ):
         fake.error = error

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from semiseg.data.loading import resize_image
 from semiseg.errors import UsageError
-from semiseg.inference.plan import Passes, segment
+from semiseg.inference.plan import InferencePlan, segment
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -34,20 +34,22 @@ class Sizes(nn.Module):
 
 def test_the_default_chooses_by_the_logits_and_gives_their_softmax() -> None:
     image, network = noise(150, 9), Strided().eval()
-    mask, confidence = segment(network, image, Passes())
+    mask, confidence = segment(network, image, InferencePlan())
     with torch.no_grad():
         raw = network(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255).logits
         logits = torch.nn.functional.interpolate(raw, size=(150, 9), mode="bilinear", align_corners=False)
     assert np.array_equal(mask, logits.argmax(1)[0].numpy()) and mask.dtype == np.uint8
     assert confidence is not None and confidence.dtype == np.float32
     np.testing.assert_allclose(confidence, torch.softmax(logits, 1).amax(1)[0].numpy(), atol=1e-6)
-    assert segment(network, image, Passes(), confidence=False)[1] is None
+    assert segment(network, image, InferencePlan(), confidence=False)[1] is None
 
 
-@pytest.mark.parametrize("passes", [Passes(tile=16), Passes(tile=5, overlap=0.6), Passes(tile=7, flip=True)])
-def test_tiles_of_a_network_without_context_are_the_whole(passes: Passes) -> None:
+@pytest.mark.parametrize(
+    "plan", [InferencePlan(tile=16), InferencePlan(tile=5, overlap=0.6), InferencePlan(tile=7, flip=True)]
+)
+def test_tiles_of_a_network_without_context_are_the_whole(plan: InferencePlan) -> None:
     image, network = noise(33, 47), Sizes()
-    whole, tiled = segment(network, image, Passes()), segment(network, image, passes)
+    whole, tiled = segment(network, image, InferencePlan()), segment(network, image, plan)
     assert np.array_equal(whole[0], tiled[0])
     np.testing.assert_allclose(whole[1], tiled[1], atol=1e-5)
     assert tiled[1] is not None and tiled[1].max() <= 1
@@ -55,34 +57,34 @@ def test_tiles_of_a_network_without_context_are_the_whole(passes: Passes) -> Non
 
 def test_a_tile_as_large_as_the_image_is_the_whole() -> None:
     image, network = noise(20, 31), Strided()
-    whole, tiled = segment(network, image, Passes()), segment(network, image, Passes(tile=40))
+    whole, tiled = segment(network, image, InferencePlan()), segment(network, image, InferencePlan(tile=40))
     assert np.array_equal(whole[0], tiled[0])
     np.testing.assert_allclose(whole[1], tiled[1], atol=1e-6)
 
 
 def test_tiles_never_exceed_their_size_and_keep_the_scale() -> None:
     image, network = noise(64, 100), Sizes()
-    segment(network, image, Passes(tile=16, scale=(0.5, 0.25)))
+    segment(network, image, InferencePlan(tile=16, scale=(0.5, 0.25)))
     # 16 pixels seen are 32 of the image's down and 64 across.
     assert set(network.sizes) == {(16, 16)} and len(network.sizes) == 3 * 2
     network.seen.clear()
-    segment(network, image, Passes(tile=16, scales=(0.5, 1, 1.25)))
+    segment(network, image, InferencePlan(tile=16, scales=(0.5, 1, 1.25)))
     assert set(network.sizes) == {(8, 8), (16, 16), (20, 20)}
     network.seen.clear()
-    segment(network, image, Passes(tile=200, scale=(0.5, 0.5), resize=(1, 1)))
+    segment(network, image, InferencePlan(tile=200, scale=(0.5, 0.5), resize=(1, 1)))
     assert network.sizes == [(32, 50)]
 
 
 def test_tiles_at_the_scale_of_training_see_what_the_resized_image_shows() -> None:
     image, network = noise(40, 60), Sizes()
-    segment(network, image, Passes(tile=64, scale=(0.5, 0.5)))
-    segment(network, image, Passes(resize=(20, 30)))
+    segment(network, image, InferencePlan(tile=64, scale=(0.5, 0.5)))
+    segment(network, image, InferencePlan(resize=(20, 30)))
     assert torch.equal(*network.seen)
 
 
 def test_flips_and_scales_are_the_mean_of_the_softmax() -> None:
     image, network = noise(18, 22), Strided().eval()
-    mask, confidence = segment(network, image, Passes(flip=True, scales=(0.5, 1.5)))
+    mask, confidence = segment(network, image, InferencePlan(flip=True, scales=(0.5, 1.5)))
     total = torch.zeros(4, 18, 22)
     with torch.no_grad():
         for size in ((9, 11), (27, 33)):
@@ -93,25 +95,25 @@ def test_flips_and_scales_are_the_mean_of_the_softmax() -> None:
                 total += torch.softmax(logits.flip(-1) if flip else logits, 1)[0] / 4
     np.testing.assert_allclose(confidence, total.amax(0), atol=1e-5)
     assert np.array_equal(mask, total.argmax(0))
-    plain = segment(network, image, Passes())
+    plain = segment(network, image, InferencePlan())
     assert not np.array_equal(plain[0], mask), "they must have an effect to be tested"
 
 
 def test_scales_are_relative_to_the_size_of_training() -> None:
     network = Sizes()
-    segment(network, noise(30, 30), Passes(resize=(10, 20), scales=(0.5, 2)))
+    segment(network, noise(30, 30), InferencePlan(resize=(10, 20), scales=(0.5, 2)))
     assert network.sizes == [(5, 10), (20, 40)]
 
 
 def test_sliding_windows_flip_too() -> None:
     image, network = noise(20, 24), Sizes()
-    mask, _ = segment(network, image, Passes("sliding", (8, 8), flip=True))
-    assert np.array_equal(mask, segment(network, image, Passes())[0]) and (8, 8) in network.sizes
+    mask, _ = segment(network, image, InferencePlan("sliding", (8, 8), flip=True))
+    assert np.array_equal(mask, segment(network, image, InferencePlan())[0]) and (8, 8) in network.sizes
 
 
 def test_the_networks_modes_are_kept() -> None:
     network = Colours().train()
-    segment(network, noise(9, 9), Passes(tile=4))
+    segment(network, noise(9, 9), InferencePlan(tile=4))
     assert network.training
 
 
@@ -129,14 +131,14 @@ def test_the_networks_modes_are_kept() -> None:
 )
 def test_values_that_make_no_sense(values: dict[str, object], word: str) -> None:
     with pytest.raises(UsageError, match=word):
-        Passes(**values)  # type: ignore[arg-type]
+        InferencePlan(**values)  # type: ignore[arg-type]
 
 
 MEASURE = """
 import resource, sys
 import numpy as np, torch
 from torch import nn
-from semiseg.inference.plan import Passes, segment
+from semiseg.inference.plan import InferencePlan, segment
 torch.set_num_threads(1)
 
 class Output:
@@ -150,9 +152,9 @@ class Cheap(nn.Module):
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 image = np.zeros((int(sys.argv[1]), int(sys.argv[2]), 3), np.uint8)
 image[:] = np.linspace(0, 255, image.shape[1]).astype(np.uint8)[None, :, None]
-segment(Cheap(), image[:600, :600], Passes(tile=512))
+segment(Cheap(), image[:600, :600], InferencePlan(tile=512))
 before = peak()
-mask, confidence = segment(Cheap(), image, Passes(tile=512), confidence=False)
+mask, confidence = segment(Cheap(), image, InferencePlan(tile=512), confidence=False)
 assert mask.shape == image.shape[:2] and mask.max() == 18
 print(peak() - before)
 """

@@ -8,7 +8,7 @@ from oracles import contrastive as oracle
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from semiseg.losses import contrastive_loss
+from semiseg.losses import contrastive_loss, effective_share, normalised_weights
 
 CLASSES = 4
 Case = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -232,3 +232,18 @@ def test_scores_next_to_nothing_leave_the_gradients_finite(score: float) -> None
     labels = torch.zeros(4, dtype=torch.int64)
     (1000 * contrastive_loss(p, labels, p_scores, z, labels, z_scores, 2)).backward()
     assert all(torch.isfinite(x.grad).all() for x in (p, z, p_scores, z_scores))
+
+
+def test_effective_share_counts_the_vectors_that_weigh() -> None:
+    labels = torch.tensor([0, 0, 0, 0, 1, 1, 3, 255])
+    scores = torch.tensor([0.5, 0.5, 0.5, 0.5, 1e-9, 0.9, 0.3, 0.7])
+    share = effective_share(scores, labels, 5)
+    assert share.dtype == torch.float64
+    torch.testing.assert_close(share[[0, 1, 3]], torch.tensor([1.0, 0.5, 1.0], dtype=torch.float64))
+    assert share[[2, 4]].isnan().all(), "no vector, no share"
+    g = torch.Generator().manual_seed(0)
+    many, classes = torch.rand(300, generator=g), torch.randint(0, 4, (300,), generator=g)
+    weights = normalised_weights(many.double(), classes, 4)
+    for c, found in enumerate(effective_share(many, classes, 4).tolist()):
+        w = weights[classes == c]
+        assert found == pytest.approx(float(w.sum() ** 2 / (w**2).sum() / len(w)), rel=1e-6)

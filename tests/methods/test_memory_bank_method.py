@@ -80,7 +80,7 @@ def test_every_term_is_its_equation(changes: dict[str, object]) -> None:
     method = build(method__augment__weak="none", **changes)
     labelled, unlabelled = batches()
     step = Watched(method, 2, labelled, unlabelled)
-    config, settings, views = method.config, method.own, method.own.pseudo.views
+    config, settings, views = method.config, method.options, method.options.pseudo.views
     assert len(step.views) == views
     assert torch.equal(step.teacher_images, torch.cat([labelled.images, unlabelled.images])), "un-augmented crops"
     assert torch.equal(step.student_images, torch.cat([labelled.images, *(view[0] for view in step.views)]))
@@ -117,7 +117,7 @@ def test_lambdas_weigh_their_own_term() -> None:
     for name, key in (("supervised", "supervised"), ("pseudo", "pseudo"), ("entropy", "entropy"),
                       ("contrastive", "contrastive")):  # fmt: skip
         changed = build(**{f"method__weights__{name}": 0.5}).losses(Step(*batches(), 2, generator()))
-        weight = getattr(build().own.weights, name)
+        weight = getattr(build().options.weights, name)
         wanted = reference["loss"] + (0.5 - weight) * reference[key]
         torch.testing.assert_close(changed["loss"], wanted, rtol=1e-5, atol=1e-5)
 
@@ -163,7 +163,7 @@ def test_warmup_bank_first_then_the_terms(start: float, first_filled: int) -> No
         terms = method.losses(Step(*batches(seed=iteration), iteration, generator()))
         assert bool(method.contrast.bank.counts.sum() > 0) is (iteration >= first_filled), iteration
         assert bool(terms["contrastive"] > 0) is (iteration >= 10), iteration
-        w = method.own.weights
+        w = method.options.weights
         late = float(iteration >= 10)
         wanted = terms["supervised"] + w.entropy * terms["entropy"]
         wanted = wanted + late * (w.pseudo * terms["pseudo"] + w.contrastive * terms["contrastive"])

@@ -83,7 +83,7 @@ def test_eq_1_is_the_weighted_sum_and_the_warmup_leaves_two_terms_out() -> None:
     method = build("memory_bank")
     assert isinstance(method, MemoryBankMethod)
     assert method.warmup == 1  # 0.25 of 4 iterations
-    w = method.own.weights
+    w = method.options.weights
     early = method.losses(Step(*batches(), 0, generator()))
     torch.testing.assert_close(early["loss"], early["supervised"] + w.entropy * early["entropy"])
     late = method.losses(Step(*batches(), 1, generator()))

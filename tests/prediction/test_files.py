@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from semiseg.data.base import DatasetInfo
 from semiseg.errors import SemisegError, UsageError
-from semiseg.inference.plan import Passes
+from semiseg.inference.plan import InferencePlan
 from semiseg.prediction.files import find_images, predict_array, predict_files, read_image
 
 COLOURS = ((200, 10, 20), (30, 210, 40), (50, 60, 220))
@@ -183,8 +183,8 @@ def test_an_image_too_large_for_the_memory_is_skipped(tmp_path: Path) -> None:
     predicted, failed = predict_files(Narrow(), INFO, tmp_path / "in", tmp_path / "out")
     assert [p.path.name for p in predicted] == ["b.png"]
     assert "8x4" in failed[0].reason and "--tile" in failed[0].reason
-    assert not predict_files(Narrow(), INFO, tmp_path / "in", tmp_path / "o2", passes=Passes("sliding", (4, 6)))[1]
-    assert not predict_files(Narrow(), INFO, tmp_path / "in", tmp_path / "o3", passes=Passes(tile=6))[1]
+    assert not predict_files(Narrow(), INFO, tmp_path / "in", tmp_path / "o2", plan=InferencePlan("sliding", (4, 6)))[1]
+    assert not predict_files(Narrow(), INFO, tmp_path / "in", tmp_path / "o3", plan=InferencePlan(tile=6))[1]
 
 
 @pytest.mark.parametrize("kept", ["masks/a.png", "overlays/b.png"])
@@ -224,11 +224,11 @@ def test_output_that_is_a_file_and_wrong_mode_are_errors(tmp_path: Path) -> None
     with pytest.raises(SemisegError, match="output folder"):
         predict_files(Colours(), INFO, tmp_path / "a.png", tmp_path / "a.png")
     with pytest.raises(UsageError, match="whole, sliding"):
-        predict_files(Colours(), INFO, tmp_path / "a.png", tmp_path / "out", passes=Passes("tiles"))
+        predict_files(Colours(), INFO, tmp_path / "a.png", tmp_path / "out", plan=InferencePlan("tiles"))
 
 
 def test_a_network_of_another_data_set_is_refused(tmp_path: Path) -> None:
     save(tmp_path / "a.png", np.full((3, 4), 2, np.uint8))
     two = DatasetInfo("two", ("red", "green"), COLOURS[:2])
-    with pytest.raises(SemisegError, match="predicts class 2 but two has 2"):
+    with pytest.raises(SemisegError, match="predicts class 2, but two has 2 classes"):
         predict_files(Colours(), two, tmp_path / "a.png", tmp_path / "out")

@@ -21,7 +21,7 @@ def test_videos_are_taken_where_they_are_named(tmp_path: Path) -> None:
     assert names(find_images(tmp_path / "b.MP4")) == ["b.MP4"]
     assert names(find_images(str(tmp_path / "*"))) == ["a.png", "b.MP4", "c.mov"]
     (tmp_path / "a.png").unlink()
-    with pytest.raises(SemisegError, match=r"no images in .* 2 videos are there: name them, e\.g\. .*b\.MP4"):
+    with pytest.raises(SemisegError, match=r"no images in .* to predict its 2 videos name them, e\.g\. .*b\.MP4"):
         find_images(tmp_path)
 
 
@@ -58,8 +58,8 @@ def test_grey_and_turned_pictures_become_upright_rgb() -> None:
         (PICTURE[:0], "uint8"),
         (torch.zeros(1, 3, 4, 4), "one by one"),
         (torch.zeros(4, 4, 3), "one image"),
-        (torch.full((3, 4, 4), 1.5), "undo normalisation"),
-        (torch.full((3, 4, 4), float("nan")), "undo normalisation"),
+        (torch.full((3, 4, 4), 1.5), "undo its normalisation"),
+        (torch.full((3, 4, 4), float("nan")), "undo its normalisation"),
         (torch.zeros(3, 4, 4, dtype=torch.int64), "uint8"),
         (Image.fromarray(np.zeros((3, 4), np.uint16)), "the PIL image holds 16-bit"),
         (7, "not int"),

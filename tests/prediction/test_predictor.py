@@ -65,18 +65,18 @@ def test_options_reach_the_passes(run: Path) -> None:
     for options in ({"tile": 32}, {"flip": True}, {"scales": (0.5, 1)}):
         found = semiseg.Predictor(run, **options)(photo(run))  # type: ignore[arg-type]
         assert not np.array_equal(found.confidence, plain.confidence), options
-    passes = semiseg.Predictor(run, tile=32, overlap=0.5, flip=True, scales=[1, 2]).passes
-    assert (passes.tile, passes.overlap, passes.flip, passes.scales) == (32, 0.5, True, (1.0, 2.0))
-    assert passes.scale == (1.0, 1.0)
+    plan = semiseg.Predictor(run, tile=32, overlap=0.5, flip=True, scales=[1, 2]).plan
+    assert (plan.tile, plan.overlap, plan.flip, plan.scales) == (32, 0.5, True, (1.0, 2.0))
+    assert plan.scale == (1.0, 1.0)
 
 
 def test_tiles_keep_the_scale_that_training_had(resized: Path) -> None:
     predictor = semiseg.Predictor(resized, tile=1000)
-    assert predictor.passes.scale == (0.5, 0.75)  # 64x64 became 32x48
+    assert predictor.plan.scale == (0.5, 0.75)  # 64x64 became 32x48
     plain = semiseg.Predictor(resized)(photo(resized))
     found = predictor(photo(resized))
     assert np.array_equal(found.mask, plain.mask), "one tile of an image like the training ones is the whole"
-    assert semiseg.Predictor(resized, tile=8, scale=0.25).passes.scale == (0.25, 0.25)
+    assert semiseg.Predictor(resized, tile=8, scale=0.25).plan.scale == (0.25, 0.25)
     moved = predictor.config.model_copy(deep=True)
     moved.data.root = "/nowhere"
     with pytest.raises(SemisegError, match=r"scale of training.*--scale"):
@@ -84,7 +84,7 @@ def test_tiles_keep_the_scale_that_training_had(resized: Path) -> None:
 
 
 def test_mistakes(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="scale goes with tile"):
+    with pytest.raises(UsageError, match="scale needs tile"):
         semiseg.Predictor(run, scale=0.5)
     with pytest.raises(UsageError, match="overlap of 2"):
         semiseg.Predictor(run, tile=32, overlap=2)

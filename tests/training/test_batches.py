@@ -9,6 +9,7 @@ from torch import nn
 
 from semiseg.data.run_data import open_run_data
 from semiseg.errors import SemisegError
+from semiseg.methods import Needs
 from semiseg.training.batches import refresh_batch_norm, to_batch, training_batches
 
 CPU, PLAIN = torch.device("cpu"), torch.contiguous_format
@@ -17,19 +18,19 @@ CPU, PLAIN = torch.device("cpu"), torch.contiguous_format
 def test_batches_go_on_where_they_stopped_and_hide_the_other_masks(folder: Path, tmp_path: Path) -> None:
     config = tiny(folder, tmp_path / "run", data__labelled=2, training__accumulation=2, training__unlabelled_ratio=1.5)
     data = open_run_data(config.data)
-    labelled, unlabelled = training_batches(config, data, 0, True, False)
+    labelled, unlabelled = training_batches(config, data, 0, config.training.iterations, Needs())
     assert unlabelled is not None
     all_l, all_u = list(labelled), list(unlabelled)
     t = config.training
     assert len(all_l) == len(all_u) == 2 * t.iterations
     assert {len(b["image"]) for b in all_l} == {t.batch_size} and {len(b["image"]) for b in all_u} == {3}
     assert all((b["label"] == 255).all() for b in all_u) and any((b["label"] < 255).any() for b in all_l)
-    late_l, late_u = training_batches(config, data, t.iterations - 1, True, False)
+    late_l, late_u = training_batches(config, data, t.iterations - 1, t.iterations, Needs())
     assert late_u is not None
     for whole, late in ((all_l[-2:], list(late_l)), (all_u[-2:], list(late_u))):
         assert len(late) == 2
         assert all(torch.equal(a["image"], b["image"]) for a, b in zip(whole, late, strict=True))
-    assert training_batches(config, data, 0, False, False)[1] is None
+    assert training_batches(config, data, 0, t.iterations, Needs(unlabelled=False))[1] is None
 
 
 def test_a_batch_on_the_device() -> None:
@@ -76,7 +77,7 @@ def test_a_damaged_image_is_one_line_also_from_a_worker(folder: Path, tmp_path: 
     data = open_run_data(config.data)
     for i in data.unlabelled:
         data.train.files[data.train.names[i]].write_bytes(b"junk")  # type: ignore[attr-defined]
-    _, unlabelled = training_batches(config, data, 0, True, False)
+    _, unlabelled = training_batches(config, data, 0, config.training.iterations, Needs())
     assert unlabelled is not None
     with pytest.raises(SemisegError, match=r"^\S+\.png cannot be read as an image \(.*\); replace or remove it$"):
         next(unlabelled)

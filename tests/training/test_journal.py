@@ -58,7 +58,7 @@ def test_without_a_terminal_a_line_every_30_seconds_and_at_the_end(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = Clock(monkeypatch)
-    bar = ProgressBar(100, 20, "classmix")
+    bar = ProgressBar(100, 20, "classmix", ("loss", "pseudo"))
     for iteration, now in ((21, 10.0), (30, 31.0), (40, 50.0), (60, 80.0), (100, 81.0)):
         clock.now = now
         if iteration == 60:
@@ -74,7 +74,7 @@ def test_without_a_terminal_a_line_every_30_seconds_and_at_the_end(
 
 def test_quiet_prints_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
-    bar = ProgressBar(2, 0, "quiet", shown=False)
+    bar = ProgressBar(2, 0, "quiet", ("loss",), shown=False)
     bar.advance(2, {"loss": 1.0}, 1.0)
     bar.close()
     assert capsys.readouterr() == ("", "")
@@ -83,7 +83,7 @@ def test_quiet_prints_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 def test_in_a_terminal_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "120")
-    bar = ProgressBar(8, 3, "memory_bank")
+    bar = ProgressBar(8, 3, "memory_bank", ("loss",))
     bar.advance(5, {"loss": 1.25}, 2.0)
     assert bar.bar is not None and bar.bar.tasks[0].completed == 5
     assert bar.bar.tasks[0].fields["text"] == "loss 1.250 2.0 img/s"

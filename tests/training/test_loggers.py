@@ -13,6 +13,7 @@ from conftest import tiny
 
 from semiseg import train
 from semiseg.errors import SemisegError
+from semiseg.methods import Step
 from semiseg.training import loggers
 from semiseg.training.loop import Run
 
@@ -88,7 +89,7 @@ def test_both_services_get_figures_and_pictures_and_change_nothing(
     names = [name for name, _ in mlflow.calls]
     assert names[:3] == ["set_experiment", "start_run", "log_params"] and names[-1] == "end_run"
     (parameters, _) = mlflow.calls[2][1]
-    assert parameters["training.batch_size"] == 2 and parameters["method.contrastive.dim"] == 16
+    assert parameters["training.batch_size"] == 2 and parameters["method.memory_bank.contrastive.dim"] == 16
     pictures = [value for name, value in mlflow.calls if name == "log_image"]
     assert len(pictures) == 2 and pictures[1][1].endswith("-000004.png")
 
@@ -143,14 +144,14 @@ def test_tensorboard_keeps_the_figures_of_the_step_that_a_run_goes_on_from(folde
 
     changes = {"training__tensorboard": "true", "training__validate_every": 2}
     run = Run(tiny(folder, tmp_path / "run", **changes))
-    step = run.method.step
+    losses = run.method.losses
 
-    def fails(labelled: Any, unlabelled: Any, iteration: int, generator: torch.Generator) -> Any:
-        if iteration == 3:
+    def fails(step: Step) -> Any:
+        if step.iteration == 3:
             raise RuntimeError("power cut")
-        return step(labelled, unlabelled, iteration, generator)
+        return losses(step)
 
-    run.method.step = fails  # type: ignore[method-assign]
+    run.method.losses = fails  # type: ignore[method-assign]
     with pytest.raises(RuntimeError, match="power cut"):
         run.train(progress=False)
     train(tiny(folder, tmp_path / "run", **changes), resume=True, progress=False)

@@ -42,7 +42,7 @@ def last(run_dir: Path) -> dict[str, Any]:
 
 
 def losses(run_dir: Path) -> list[dict[str, Any]]:
-    timed = ("images_per_second", "data_wait")
+    timed = ("images_per_second", "data_wait", "seconds")
     return [{k: v for k, v in row.items() if k not in timed} for row in read_metrics(run_dir)]
 
 
@@ -67,12 +67,12 @@ def test_stopped_and_resumed_is_bit_equal(
 ) -> None:
     semiseg.train(tiny(folder, tmp_path / "whole", method__name=method), progress=False)
     run = Run(tiny(folder, tmp_path / "broken", method__name=method))
-    losses = run.method.losses
+    losses_of = run.method.losses
 
     def fails(step: Step) -> Any:
         if step.iteration == 3:
             raise RuntimeError("power cut")
-        return losses(step)
+        return losses_of(step)
 
     monkeypatch.setattr(run.method, "losses", fails)
     with pytest.raises(RuntimeError, match="power cut"):
@@ -224,12 +224,12 @@ def test_best_is_never_ahead_of_last(folder: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(Validator, "validate", validate)
     config = tiny(folder, tmp_path / "run", training__validate_every=1, training__checkpoint_every=4)
     run = Run(config)
-    losses = run.method.losses
+    losses_of = run.method.losses
 
     def fails(step: Step) -> Any:
         if step.iteration == 3:
             raise RuntimeError("power cut")
-        return losses(step)
+        return losses_of(step)
 
     monkeypatch.setattr(run.method, "losses", fails)
     with pytest.raises(RuntimeError, match="power cut"):

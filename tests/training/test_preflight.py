@@ -43,6 +43,6 @@ def test_running_out_of_memory_is_one_line_with_the_mend(
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr(loop, "memory_remark", lambda *_: None)
-    monkeypatch.setattr(MemoryBankMethod, "step", full)
+    monkeypatch.setattr(MemoryBankMethod, "losses", full)
     with pytest.raises(SemisegError, match=r"out of memory on cpu at iteration 0: try training\.passes=in_turn"):
         train(tiny(folder, tmp_path / "run"), progress=False)

@@ -1,4 +1,4 @@
-"""The command line: one function a subcommand. Errors are one line; exit code 2 for misuse, 1 for failure."""
+"""The command line: one function for each command. Errors are one line; exit code 2 for misuse, 1 for failure."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def data_check(
         if not findings and not as_json:
             raise
         if not any(Path(finding.where).name in str(error) for finding in findings):
-            findings.insert(0, from_error("data", error))  # it is about something else than these files
+            findings.insert(0, from_error("data", error))  # the error is not about one of these files
     else:
         shape = config.data.crop_size
         findings = check_data(
@@ -56,7 +56,7 @@ def data_check(
     if as_json:
         print(json.dumps({"errors": errors, "findings": [vars(finding) for finding in findings]}, default=str))
     else:
-        table = Table("level", "where", "what", "mend")
+        table = Table("level", "where", "what", "what to do")
         for finding in findings:
             table.add_row(*(escape(text) for text in (finding.level, finding.where, finding.message, finding.mend)))
         if findings:
@@ -73,14 +73,14 @@ def data_convert(
     output: Annotated[Path, typer.Option(help="New folder for images/, masks/ and dataset.yaml.")],
     images: Annotated[Path | None, typer.Option(help="Folder of the images, if not beside the export.")] = None,
     classes: Annotated[str | None, typer.Option(help="Classes in the order of their numbers, e.g. a,b,c.")] = None,
-    background: Annotated[str, typer.Option(help="Class of pixels in no region, or ignore.")] = "background",
+    background: Annotated[str, typer.Option(help="Class of pixels outside all regions, or ignore.")] = "background",
     empty: Annotated[
         str, typer.Option(help="Annotated images without regions: unlabelled or background.")
     ] = "unlabelled",
     overlap: Annotated[str, typer.Option(help="Which region is on top: later or smaller.")] = "later",
     others: Annotated[str, typer.Option(help="Labels not in --classes: error, background or ignore.")] = "error",
-    colours: Annotated[Path | None, typer.Option(help="For colour: YAML or CSV, class and colour.")] = None,
-    skip_missing: Annotated[bool, typer.Option("--skip-missing", help="Leave out images not found.")] = False,
+    colours: Annotated[Path | None, typer.Option(help="For colour: YAML or CSV file of classes and colours.")] = None,
+    skip_missing: Annotated[bool, typer.Option("--skip-missing", help="Leave out images that are not found.")] = False,
 ) -> None:
     """Index masks from an annotation tool's export. Example: semiseg data convert labels --from labelme --output new"""
     from semiseg.data.convert import convert
@@ -103,7 +103,7 @@ def data_convert(
 @command(data_app, "split")
 def data_split(
     source: Source,
-    output: Annotated[Path, typer.Option(help="Text file to write, one image name a line.")],
+    output: Annotated[Path, typer.Option(help="Text file to write, one image name per line.")],
     labelled: Annotated[str, typer.Option(help="Count (12), fraction (1/30) or all.")] = "1/30",
     seed: Annotated[int, typer.Option(help="Seed of the permutation.")] = 0,
 ) -> None:

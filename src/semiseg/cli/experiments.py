@@ -27,13 +27,13 @@ def presets(as_json: AsJson = False) -> None:
         print(json.dumps(rows, indent=1))
         return
     table = Table(title="semiseg train PRESET")
-    for title, folds in (
+    for title, wraps in (
         ("preset", False),
         ("table", False),
         ("paper mIoU", False),
         ("what it does; what it needs", True),
     ):
-        table.add_column(title, no_wrap=not folds)
+        table.add_column(title, no_wrap=not wraps)
     for row in rows:
         figure = row["paper_miou"]
         what = f"{row['title'] or ''}\n[dim]{row['needs']}[/dim]" if row["table"] is None else row["title"]
@@ -43,7 +43,7 @@ def presets(as_json: AsJson = False) -> None:
 
 @command(app, "settings")
 def settings(
-    word: Annotated[str, typer.Argument(help="Part of a key or of its meaning; all settings without it.")] = "",
+    word: Annotated[str, typer.Argument(help="Part of a key or of its meaning; default: all settings.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Every section.key=value with its default and meaning. Example: semiseg settings teacher"""
@@ -53,12 +53,12 @@ def settings(
 
     rows = listed(word)
     if not rows:
-        raise UsageError(f"no setting is about {word!r}{did_you_mean(word, list(fields()))}")
+        raise UsageError(f"no setting mentions {word!r}{did_you_mean(word, list(fields()))}")
     if as_json:
         print(json.dumps([row._asdict() for row in rows], indent=1))
         return
     console = Console(highlight=False)
-    for row in rows:  # no table: keys are long and must not be cut
+    for row in rows:  # not in a table, which would cut long keys
         console.print(f"[bold]{row.key}[/bold] = {escape(row.default)}   [dim]({escape(row.kind)})[/dim]")
         console.print(Padding(escape(row.meaning), (0, 0, 0, 4)))
 
@@ -67,7 +67,7 @@ def settings(
 def cost(
     source: Source,
     overrides: Overrides = None,
-    classes: Annotated[int | None, typer.Option(help="Number of classes; else the data set's.")] = None,
+    classes: Annotated[int | None, typer.Option(help="Number of classes; default: as in the data set.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """FLOPs, parameters and memory of a training step. Example: semiseg cost table5_all"""
@@ -82,7 +82,7 @@ def cost(
     try:
         number = number or open_split(config.data, "train").info.num_classes
     except SemisegError as error:
-        raise UsageError(f"{error}; or give the number of classes, --classes N") from None
+        raise UsageError(f"{error}; or give the number of classes: --classes N") from None
     found = count(config, number)
     if as_json:
         print(json.dumps(found.to_json(), indent=1))
@@ -114,29 +114,30 @@ def reproduce(
     only: Annotated[list[str] | None, typer.Option(help="A preset of the table; may be repeated.")] = None,
     keep: Annotated[
         bool | None,
-        typer.Option("--keep/--no-keep", help="Leave the folders of finished runs; by default at full scale only."),
+        typer.Option("--keep/--no-keep", help="Keep the folders of finished runs; by default at full scale only."),
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder for results and runs in progress.")] = Path("reproduce"),
-    dry_run: Annotated[bool, typer.Option(help="Say what would run, and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Print what would run, and stop.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run or resume a table of the paper. Example: semiseg reproduce table5 --scale mini --dry-run"""
-    from semiseg.experiments import reproduce as tables
+    from semiseg.experiments.paper_tables import preview
+    from semiseg.experiments.reproduce import reproduce as run_table
 
     if scale not in ("full", "mini"):
         raise UsageError(f"--scale {scale!r}: choose full or mini")
     try:
         numbers = [int(number) for number in seeds.split(",")]
     except ValueError:
-        raise UsageError(f"--seeds {seeds!r} are not whole numbers; write e.g. --seeds 0,1,2") from None
+        raise UsageError(f"--seeds {seeds!r} is no list of whole numbers; write e.g. --seeds 0,1,2") from None
     if dry_run:
-        print(tables.plan(table, scale, data, numbers, only or [], overrides))  # type: ignore[arg-type]
+        print(preview(table, scale, data, numbers, only or [], overrides))  # type: ignore[arg-type]
         return
-    outcome = tables.reproduce(
+    outcome = run_table(
         table, scale=scale, data=data, seeds=numbers, only=only or [], output=output, overrides=overrides, keep=keep,  # type: ignore[arg-type]
     )  # fmt: skip
-    print(tables.to_json(outcome) if as_json else outcome.table)
+    print(outcome.to_json() if as_json else outcome.table)
     for preset, seed, reason in outcome.failed:
         print(f"semiseg: {preset}, seed {seed}: {reason}", file=sys.stderr)
     if outcome.failed:
-        raise SemisegError(f"{len(outcome.failed)} runs failed; mend that and give the same command again")
+        raise SemisegError(f"{len(outcome.failed)} runs failed; correct the cause and give the same command again")

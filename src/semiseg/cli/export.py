@@ -15,7 +15,7 @@ Repository = Annotated[str, typer.Argument(metavar="USER/NAME", help="Repository
 @command(app, "export")
 def export(
     run: Run,
-    output: Annotated[Path, typer.Option(help="File to write; FILE.md beside it tells how to use it.")],
+    output: Annotated[Path, typer.Option(help="File to write; FILE.md beside it says how to use it.")],
     format: Annotated[str, typer.Option(help="onnx, torch (a torch.export program) or safetensors.")] = "onnx",
     checkpoint: Checkpoint = "best",
     teacher: Teacher = False,

@@ -23,13 +23,13 @@ def predict(
     overlays: Annotated[bool, typer.Option(help="Write colour overlays.")] = True,
     confidence: Annotated[bool, typer.Option("--confidence", help="Write confidence/, 8-bit grey.")] = False,
     tile: Annotated[int | None, typer.Option(help="Blended tiles of this side, for large images.")] = None,
-    overlap: Annotated[float, typer.Option(help="Fraction of a tile that its neighbour shares.")] = 0.25,
+    overlap: Annotated[float, typer.Option(help="Fraction of a tile that it shares with its neighbour.")] = 0.25,
     scale: Annotated[
-        float | None, typer.Option(help="Pixels seen for one of the image in tiles; else training's.")
+        float | None, typer.Option(help="In tiles: pixels seen for one of the image; default: as in training.")
     ] = None,
     flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored image.")] = False,
     scales: Annotated[str, typer.Option(help="Average over sizes, e.g. 0.75,1,1.25.")] = "1",
-    every: Annotated[int, typer.Option(help="Of a video, take every so many frames.")] = 1,
+    every: Annotated[int, typer.Option(help="Predict every n-th frame of a video.")] = 1,
     overwrite: Annotated[bool, typer.Option(help="Replace existing results.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
@@ -41,7 +41,7 @@ def predict(
     try:
         factors = [float(factor) for factor in scales.split(",")]
     except ValueError:
-        raise UsageError(f"--scales {scales!r} are not numbers; write e.g. --scales 0.75,1,1.25") from None
+        raise UsageError(f"--scales {scales!r} is no list of numbers; write e.g. --scales 0.75,1,1.25") from None
     with CountingBar(str(output), shown=not quiet) as bar:
         written, failed = run_prediction(
             run, images, output, which_checkpoint(checkpoint), teacher, device, overlay=overlays, overwrite=overwrite,
@@ -53,8 +53,8 @@ def predict(
     videos = sum(hasattr(found, "frames") for found in written)
     done, films, skipped = distributed.sums(len(written) - videos, videos, len(failed))
     if distributed.is_main():
-        also = f" and {films} videos" if films else ""
-        print(f"{done} images{also} segmented into {output}, {skipped} skipped")
+        and_videos = f" and {films} videos" if films else ""
+        print(f"{done} images{and_videos} segmented into {output}, {skipped} skipped")
     distributed.stop()
     if not done + films:
         raise SemisegError("no image could be read; nothing was predicted")

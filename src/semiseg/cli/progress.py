@@ -1,4 +1,4 @@
-"""A bar that counts, in a terminal; silence elsewhere."""
+"""A progress bar in a terminal; silence elsewhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class CountingBar:
         self.bar: Progress | None = None
 
     def update(self, done: int, total: int) -> None:
-        """Show `done` of `total`."""
+        """Show ``done`` of ``total``."""
         if not self.shown or not distributed.is_main():
             return
         if self.bar is None:

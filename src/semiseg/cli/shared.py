@@ -1,4 +1,4 @@
-"""What the commands share: the groups, the common options, and errors as one line with an exit code."""
+"""What all commands share: their groups, common options, and errors as one line with an exit code."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ Teacher = Annotated[bool, typer.Option(help="Use the teacher instead of the stud
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="Changes, e.g. training.iterations=1000 data.root=FOLDER.")]
 
-GOES_ON = {
-    "train": "; `--resume` goes on from the last checkpoint",
-    "reproduce": "; the same command goes on from the last checkpoint",
+TO_CONTINUE = {
+    "train": "; `--resume` continues from the last checkpoint",
+    "reproduce": "; the same command continues from the last checkpoint",
 }
 
 
 def command(group: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a function as subcommand; its user errors become one line and an exit code."""
+    """Register a function as a command; errors of the user become one line and an exit code."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         @wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> None:
-            number = int(os.environ.get("RANK", "0"))  # of this process, where torchrun started several
+            number = int(os.environ.get("RANK", "0"))  # of this process among those that torchrun started
             try:
                 function(*args, **kwargs)
             except SemisegError as error:
@@ -51,16 +51,16 @@ def command(group: typer.Typer, name: str) -> Callable[[Callable[..., None]], Ca
                 if number == 0 or not misuse:  # all processes make the same mistake
                     print(f"semiseg{f' (process {number})' if number else ''}: {error}", file=sys.stderr)
                 raise typer.Exit(2 if misuse else 1) from None
-            except BrokenPipeError:  # the reader, such as head, has seen enough
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to flush into
+            except BrokenPipeError:  # the reader, such as head, has closed the pipe
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is flushed at exit goes nowhere
                 raise typer.Exit(1) from None
             except OSError as error:  # a full disk, a folder that cannot be written
-                print(f"semiseg: {error.strerror or error}: {error.filename or 'output'}; mend that and try again",
+                print(f"semiseg: {error.strerror or error}: {error.filename or 'output'}; correct this and try again",
                       file=sys.stderr)  # fmt: skip
                 raise typer.Exit(1) from None
             except KeyboardInterrupt:
                 if number == 0:
-                    print(f"semiseg: interrupted{GOES_ON.get(name, '')}", file=sys.stderr)
+                    print(f"semiseg: interrupted{TO_CONTINUE.get(name, '')}", file=sys.stderr)
                 raise typer.Exit(130) from None
 
         group.command(name)(guarded)
@@ -70,7 +70,11 @@ def command(group: typer.Typer, name: str) -> Callable[[Callable[..., None]], Ca
 
 
 def which_checkpoint(checkpoint: str) -> Literal["last", "best"]:
-    """``--checkpoint`` as the functions take it."""
+    """``--checkpoint`` as the Python functions take it.
+
+    Raises:
+        UsageError: neither ``last`` nor ``best``.
+    """
     if checkpoint == "last":
         return "last"
     if checkpoint == "best":

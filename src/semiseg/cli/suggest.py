@@ -20,7 +20,7 @@ def suggest(
     count: Annotated[int, typer.Option(help="How many images.")] = 20,
     by: Annotated[str, typer.Option(help="uncertainty, distance (from the memory bank) or both.")] = "both",
     diverse: Annotated[bool, typer.Option(help="Prefer images unlike those already chosen.")] = True,
-    output: Annotated[Path | None, typer.Option(help="New folder for a list, a CSV and a contact sheet.")] = None,
+    output: Annotated[Path | None, typer.Option(help="New folder for a list, a CSV file and a contact sheet.")] = None,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -28,9 +28,9 @@ def suggest(
     from semiseg.cli.progress import CountingBar
     from semiseg.suggest import suggest as rank
 
-    choice: Any = by
-    with CountingBar("suggest", shown=not as_json) as bar:
-        found = rank(run, count, choice, diverse, output, device, bar.update)
+    ranking: Any = by
+    with CountingBar("images", shown=not as_json) as bar:
+        found = rank(run, count, ranking, diverse, output, device, bar.update)
     if as_json:
         print(json.dumps([vars(suggestion) for suggestion in found], indent=1))
         return

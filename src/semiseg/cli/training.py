@@ -29,14 +29,14 @@ from semiseg.cli.shared import (
 def train(
     source: Source,
     overrides: Overrides = None,
-    resume: Annotated[bool, typer.Option(help="Go on from the run folder's last checkpoint.")] = False,
+    resume: Annotated[bool, typer.Option(help="Continue from the last checkpoint in the run folder.")] = False,
     quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
 ) -> None:
     """Train a network. Example: semiseg train toy_streets run_dir=runs/toy training.iterations=300"""
     from semiseg.runtime import distributed
     from semiseg.training.loop import train as run_training
 
-    # A cluster ends a job with SIGTERM, and torchrun the other processes when one has failed.
+    # A cluster ends a job with SIGTERM, and torchrun so ends the other processes when one has failed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     result = run_training(source, overrides or [], resume=resume, progress=not quiet)
     if distributed.is_main():
@@ -54,7 +54,7 @@ def evaluate(
     checkpoint: Checkpoint = "last",
     teacher: Teacher = False,
     device: Device = "auto",
-    data_root: Annotated[str | None, typer.Option(help="Where the data lies now, if it moved.")] = None,
+    data_root: Annotated[str | None, typer.Option(help="Where the data is now, if it has moved.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure IoU on a split. Example: semiseg evaluate runs/toy --split val --json"""
@@ -62,9 +62,9 @@ def evaluate(
     from semiseg.runtime import distributed
 
     result = run_evaluation(run, split, which_checkpoint(checkpoint), teacher, device, data_root)
-    speaks = distributed.is_main()
+    is_main = distributed.is_main()
     distributed.stop()
-    if not speaks:
+    if not is_main:
         return
     if as_json:
         print(json.dumps(result.to_json()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from typing import Annotated
 
 import typer
@@ -15,25 +16,27 @@ from semiseg.errors import UsageError
 def open_app(
     run: Run,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the page.")] = 7860,
-    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 lets the whole network in.")] = "127.0.0.1",
-    share: Annotated[str, typer.Option(help="never: no public link is made, and there is no other choice.")] = "never",
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 admits the whole network.")] = "127.0.0.1",
     checkpoint: Checkpoint = "best",
     teacher: Teacher = False,
     device: Device = "auto",
     flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored image.")] = False,
+    share: Annotated[str | None, typer.Option(hidden=True)] = None,  # of earlier command lines
 ) -> None:
     """Look at predictions in the browser. Example: semiseg app runs/toy"""
     from semiseg.app import serve
     from semiseg.prediction.predictor import Predictor
 
-    if share != "never":
+    if share not in (None, "never"):
         raise UsageError(
-            f"--share {share!r}: only never; to show the page to others, give --host 0.0.0.0 or an SSH tunnel"
+            f"--share {share}: no public link is ever made; to let others in, use --host 0.0.0.0 or an SSH tunnel"
         )
+    if share == "never":
+        print("semiseg: --share never can be left out: no public link is ever made", file=sys.stderr)
     predictor = Predictor(run, which_checkpoint(checkpoint), teacher, device, flip=flip)
     if host not in ("127.0.0.1", "localhost", "::1"):
         print(f"semiseg: everyone who reaches {host}:{port} can use this page; there is no password")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # uploads are deleted then too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that uploads are deleted in this case too
     serve(
         predictor,
         f"semiseg: {run.resolve().name}",

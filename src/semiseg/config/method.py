@@ -17,6 +17,9 @@ class TeacherConfig(Section):
     """τ of eq. 2 at the first iteration (section 4.2)."""
     momentum_end: Probability = 1.0
     """τ at the last iteration (section 4.2)."""
+    half_life: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Share of the run after which half of the teacher's weights are new ones, instead of the two ends above: for runs
+    of any length; None: the paper's schedule."""
     ramp: bool = False
     """Cap τ at 1 - 1/(i + 1), so that the first random weights are forgotten (Tarvainen and Valpola, 2017); for
     short schedules."""
@@ -55,8 +58,8 @@ class MethodConfig(Section):
     """What all methods share. A complete one, see :func:`complete`, has a section for every installed method."""
 
     name: str = "memory_bank"
-    """The method: supervised, mean_teacher, cutmix, classmix, memory_bank (the paper's), or one that an installed
-    package brings."""
+    """The method: supervised, joint_statistics, mean_teacher, cutmix, classmix, fixmatch, memory_bank (the paper's), or
+    one that an installed package brings."""
     profile: Literal["paper", "reference"] = "paper"
     """The paper's text, or every known deviation of the authors' code."""
     warmup: Probability = 2000 / 150000

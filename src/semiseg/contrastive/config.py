@@ -19,6 +19,9 @@ class ContrastiveConfig(Section):
     attention: bool = True
     """Class-specific attention weights and ranking (Table 8: S_c); without it w = 1 and the bank takes random
     vectors."""
+    least_score: Probability = 0.0
+    """Lower bound a of the attention scores, S = a + (1 - a)·S_c: 0 as in eq. 8; with 1/2 no vector weighs more than
+    twice another, so that the attention cannot choose a handful of vectors that are alike already."""
     teacher_features: bool = True
     """The bank stores teacher features (Table 8: f_ξ); otherwise the student's."""
     bank_weights: Literal["attention", "ones"] = "attention"

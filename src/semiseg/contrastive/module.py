@@ -6,13 +6,16 @@ images, then ``loss`` with the student's features of labelled and pseudo-labelle
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semiseg.contrastive.config import ContrastiveConfig
-from semiseg.losses import contrastive_loss
-from semiseg.memory_bank import MemoryBank, feature_quality_filter, shortlist, vectors_per_image
+from semiseg.losses import contrastive_loss, effective_share
+from semiseg.memory_bank import MemoryBank, bank_similarity, feature_quality_filter, shortlist, vectors_per_image
 from semiseg.networks.class_attention import ClassAttention
 from semiseg.networks.heads import PredictionHead, ProjectionHead
 from semiseg.networks.segmentation import Output
@@ -33,14 +36,21 @@ def rows(features: Tensor) -> Tensor:
     return features.permute(0, 2, 3, 1).flatten(0, 2)
 
 
-def _without_updates(head: nn.Module, vectors: Tensor) -> Tensor:
-    """The student's head on running statistics, which filling the bank must not move."""
+def _without_updates(head: nn.Module, *inputs: Tensor) -> Tensor:
+    """The student's head on running statistics, which looking at vectors must not move."""
     training = head.training
     head.eval()
     try:
-        return head(vectors)
+        return head(*inputs)
     finally:
         head.train(training)
+
+
+LEAST_EFFECTIVE = 0.25  # share of the bank that counts, below which the attention is said to have collapsed
+COLLAPSED = (
+    "the weights of eq. 8 leave {:.0%} of the bank's vectors: the attention makes the contrastive loss small by "
+    "itself; set method.contrastive.least_score=0.5 or method.contrastive.attention=false"
+)
 
 
 class ContrastiveModule(nn.Module):
@@ -53,6 +63,8 @@ class ContrastiveModule(nn.Module):
         labelled: ``|X_l|``, for ``K = max(1, ψ/|X_l|)``.
         batch_size: labelled images a step, for the authors' K over the batch.
     """
+
+    MEASURED = ("bank_within", "bank_between", "bank_effective")
 
     def __init__(
         self, config: ContrastiveConfig, feature_dim: int, num_classes: int, labelled: int, batch_size: int = 1
@@ -135,6 +147,45 @@ class ContrastiveModule(nn.Module):
         with torch.autocast(features.device.type, enabled=False):  # batch statistics need single precision
             return self._loss(features, labels, labelled)
 
+    def distance(self, features: Tensor, height: int) -> Tensor | None:
+        """Cosine distance of g_ξ of every feature to the nearest vector of the bank; None while the bank is empty.
+
+        Args:
+            features: (B, D, h, w) of images ``height`` pixels high; averaged down to stride 8 where they are finer.
+
+        Returns:
+            (rows,) in [0, 2], one for each feature.
+        """
+        if not int(self.bank.counts.sum()):
+            return None
+        return self.bank.distance(self.teacher_projection(at_least_single(rows(self.at_stride(features, height)))))
+
+    def measures(self) -> dict[str, float | None]:
+        """How alike the bank's vectors are (:func:`bank_similarity`) and how many count (:func:`effective_share`)."""
+        within, between = bank_similarity(self.bank.vectors, self.bank.labels, self.num_classes)
+        share = self.effective_share().nanmean().item()
+        return dict(zip(self.MEASURED, (within, between, None if math.isnan(share) else share), strict=True))
+
+    def remarks(self, measures: Mapping[str, float | None]) -> list[str]:
+        """A line where the attention has collapsed."""
+        share = measures["bank_effective"]
+        return [COLLAPSED.format(share)] if share is not None and share < LEAST_EFFECTIVE else []
+
+    @torch.no_grad()
+    def effective_share(self) -> Tensor:
+        """Share of the bank's vectors that count after the weights of eq. 8, (C,), NaN where a class has none."""
+        z, labels = self.bank.vectors, self.bank.labels
+        if self.config.attention and self.config.bank_weights == "attention":
+            scores = self._bounded(_without_updates(self.attention_z, z, labels))
+        else:
+            scores = torch.ones_like(z[:, 0])
+        return effective_share(scores, labels, self.num_classes)
+
+    def _bounded(self, scores: Tensor) -> Tensor:
+        """Attention scores (N,) in (0, 1), brought to (a, 1) for ``least_score`` a."""
+        least = self.config.least_score
+        return scores if least == 0 else least + (1 - least) * scores
+
     def _sampled(self, v: Tensor, flat: Tensor, split: int, most: int) -> tuple[Tensor, Tensor, int]:
         """At most ``most`` random rows a class, of the labelled and of the unlabelled rows alike; shapes stay fixed."""
         parts = []
@@ -155,9 +206,9 @@ class ContrastiveModule(nn.Module):
         valid = (flat >= 0) & (flat < self.num_classes)
         p = self.prediction(self.projection(v, valid), valid)
         z, z_labels = self.bank.slots.flatten(0, 1), self.bank.slot_labels
-        p_scores = self.attention_p(p, flat) if self.config.attention else torch.ones_like(p[:, 0])
+        p_scores = self._bounded(self.attention_p(p, flat)) if self.config.attention else torch.ones_like(p[:, 0])
         if self.config.attention and self.config.bank_weights == "attention":
-            z_scores = self.attention_z(z, z_labels)
+            z_scores = self._bounded(self.attention_z(z, z_labels))
         else:
             z_scores = torch.ones_like(z[:, 0])
 

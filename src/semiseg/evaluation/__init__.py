@@ -1,4 +1,4 @@
-"""How good a network is: confusion matrix and IoU, validation of a run, quality of pseudo-labels."""
+"""How good a network is: confusion matrix and IoU, validation during a run, quality of pseudo-labels."""
 
 from semiseg.evaluation.confusion import EvaluationResult
 

@@ -1,4 +1,4 @@
-"""Pseudo-label quality: how right and how sure the teacher is on unlabelled images, watched and never trained on."""
+"""Pseudo-label quality: accuracy and confidence of the teacher on some unlabelled images, never used for training."""
 
 from __future__ import annotations
 
@@ -47,29 +47,32 @@ def pseudo_label_quality(
 ) -> dict[str, Any]:
     """Quality of the teacher's pseudo-labels (eq. 5) on whole images, in eval mode as a validation predicts.
 
-    Several processes share the images and all get the figures of the whole set. Nothing is drawn at random, and every
+    Several processes share the images and all get the figures of the whole set. No random number is drawn, and every
     module of the teacher is left in the mode it was in.
 
     Args:
         teacher: f_ξ, images (B, 3, H, W) in [0, 1] -> an output with ``logits`` (B, C, h, w).
         images: the training images.
         indices: which of them to look at.
-        config: the run; resize, evaluation mode and ``training.precision`` are read, the last as in eq. 5 of training.
-        device: where the teacher is.
+        config: the run; resize, evaluation mode and ``training.precision`` are read: pseudo-labels are made in it.
+        device: where the teacher is moved to.
 
     Returns:
-        Fractions in [0, 1] over pixels: ``accuracy`` where hidden masks say what is true (None without any),
-        ``confidence`` the mean highest probability, ``confident`` the share of pixels above 0.9; ``class_share`` and
+        Fractions in [0, 1] over pixels: ``accuracy`` against the hidden masks (None without any), ``confidence`` the
+        mean highest probability, ``confident`` the share of pixels above 0.9; ``class_share`` and
         ``class_confidence``, lists of length C: each class's share of the pseudo-labels and their mean confidence (None
-        for a class that is never predicted); and ``images``, how many were looked at. None for all fractions when no
-        image could be looked at.
+        for a class that is never predicted); and ``images``, how many were looked at. Without any image all fractions
+        are None.
+
+    Raises:
+        SemisegError: an image cannot be read.
     """
     classes = images.info.num_classes
     # right, known, confident, images; then pixels and confidence of each class
     sums = torch.zeros(4 + 2 * classes, dtype=torch.float64)
-    with evaluating(teacher, device) as place, autocast(config.training.precision, place):
+    with evaluating(teacher, device) as run_device, autocast(config.training.precision, run_device):
         for i in indices[distributed.rank() :: distributed.world()]:
-            sums += _one_image(teacher, images, i, config, place)
+            sums += _one_image(teacher, images, i, config, run_device)
     sums = distributed.total(sums.to(device)).cpu()
     right, known, confident, seen = sums[:4].tolist()
     of_class, confidence = sums[4 : 4 + classes].tolist(), sums[4 + classes :].tolist()
@@ -88,7 +91,7 @@ def _one_image(teacher: nn.Module, images: ImageSet, i: int, config: Config, dev
     image = images.image(i)
     try:
         truth = images.label(i)
-    except SemisegError:  # training never reads this mask, so a broken one must not stop it
+    except SemisegError:  # training never reads this mask, so a damaged one must not stop it
         truth = None
     height, width = image.shape[:2] if truth is None else truth.shape
     seen = resize_image(image, config.data.resize) if config.data.resize else image
@@ -108,5 +111,6 @@ def _one_image(teacher: nn.Module, images: ImageSet, i: int, config: Config, dev
     head = torch.tensor([right, known, int((confidence > CONFIDENT).sum()), 1], dtype=torch.float64)
     labels, confidence = labels.flatten(), confidence.flatten().double()
     of_class = torch.bincount(labels, minlength=logits.shape[1]).double()
-    sure = torch.zeros_like(of_class).index_add_(0, labels, confidence)  # bincount with weights is not deterministic
-    return torch.cat([head, of_class.cpu(), sure.cpu()])
+    # bincount() with weights is not deterministic.
+    confidence_sums = torch.zeros_like(of_class).index_add_(0, labels, confidence)
+    return torch.cat([head, of_class.cpu(), confidence_sums.cpu()])

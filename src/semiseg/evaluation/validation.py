@@ -9,8 +9,9 @@ from torch import nn
 from semiseg.config.read import Config
 from semiseg.data.base import ImageSet
 from semiseg.data.loading import ResizedImages
-from semiseg.evaluation.confusion import EvaluationResult, evaluate_network
-from semiseg.inference.plan import Passes, segment
+from semiseg.evaluation.confusion import EvaluationResult
+from semiseg.evaluation.image_set import evaluate_network
+from semiseg.inference.plan import InferencePlan, segment
 from semiseg.visualise import colourise
 
 PICTURES = 4
@@ -54,9 +55,9 @@ def validate(
 def validation_pictures(
     network: nn.Module, images: ImageSet, config: Config, device: torch.device | str = "cpu"
 ) -> dict[str, np.ndarray]:
-    """The first four labelled images as image | truth | prediction, uint8 (H, 3·W, 3), by name; the mode is left."""
+    """The first four labelled images as image | truth | prediction, uint8 (H, 3·W, 3), by name; all modes stay."""
     evaluation = config.evaluation
-    passes = Passes(
+    plan = InferencePlan(
         mode=evaluation.mode, window=config.window, stride=evaluation.stride, resize=config.data.resize,
         precision=config.training.precision,
     )  # fmt: skip
@@ -64,7 +65,7 @@ def validation_pictures(
     for i in [i for i in range(len(images)) if images.has_label(i)][:PICTURES]:
         image, truth = images.image(i), images.label(i)
         assert truth is not None
-        mask, _ = segment(network, image, passes, device, confidence=False)
+        mask, _ = segment(network, image, plan, device, confidence=False)
         parts = [image, colourise(truth, images.info.colours), colourise(mask, images.info.colours)]
         found[images.names[i]] = np.concatenate(parts, axis=1)
     return found

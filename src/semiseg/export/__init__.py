@@ -15,7 +15,7 @@ from semiseg.export.weights import write_weights
 from semiseg.runs.checkpoint import LoadedModel, load_model
 from semiseg.runtime.extras import first_line
 
-# Each writes one file and checks it against PyTorch before it returns.
+# Each of them writes one file and compares it with PyTorch.
 FORMATS: dict[str, Callable[[LoadedModel, Path], None]] = {
     "onnx": write_onnx,
     "torch": write_program,
@@ -34,44 +34,50 @@ def export(
     teacher: bool = False,
     overwrite: bool = False,
 ) -> Path:
-    """Write a network of a run as one file, and what it takes and gives into ``FILE.md`` beside it.
+    """Write a network of a run as one file, and a description of its input and output into ``FILE.md`` beside it.
 
-    ``onnx`` and ``torch`` take images (B, 3, H, W) float32 RGB in [0, 1] of any batch and size, normalise them inside
-    and give logits (B, C, H, W) float32; they are compared with PyTorch on several sizes before the file gets its name.
+    ``onnx`` and ``torch`` files take images (B, 3, H, W) float32 RGB in [0, 1] of any number and size, normalise them
+    themselves and return logits (B, C, H, W) float32. They are compared with PyTorch on several sizes before the file
+    gets its name.
 
     Args:
         run_or_checkpoint: a run folder, or one checkpoint file.
         output: the file to write.
         format: ``onnx``, ``torch`` (a ``torch.export`` program) or ``safetensors`` (weights; ``semiseg predict`` reads
             them).
-        which: checkpoint of a run folder.
-        teacher: the teacher instead of the student.
+        which: the ``best`` or the ``last`` checkpoint of a run folder.
+        teacher: write the teacher instead of the student.
         overwrite: replace existing files.
 
+    Returns:
+        The file.
+
     Raises:
-        UsageError: no such format, or a name that does not end like it.
+        UsageError: no such format, or a file name without its suffix.
         SemisegError: a file exists, a library is missing, the network cannot be written in this format, or the file's
             outputs differ from PyTorch's.
     """
     if format not in FORMATS:
         raise UsageError(f"--format {format!r}: choose one of {', '.join(FORMATS)}")
     path = Path(output)
-    if path.suffix != SUFFIXES[format]:  # readers, ours among them, go by it
+    if path.suffix != SUFFIXES[format]:  # readers, load_model among them, decide by it
         stem = path.stem if path.suffix in SUFFIXES.values() else path.name
         better = path.with_name(f"{stem}{SUFFIXES[format]}")
-        raise UsageError(f"{path} does not end in {SUFFIXES[format]}, as --format {format} does: name it {better}")
+        raise UsageError(
+            f"{path} does not end in {SUFFIXES[format]}, the suffix of --format {format}; name it {better}"
+        )
     card = path.with_name(f"{path.name}.md")
     if existing := [str(p) for p in (path, card) if p.exists() and not overwrite]:
         raise SemisegError(f"{', '.join(existing)} exists; choose another --output, or --overwrite")
     model = load_model(run_or_checkpoint, which, teacher)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.partial{SUFFIXES[format]}")  # a wrong file never gets the name
+    partial = path.with_name(f".{path.stem}.partial{SUFFIXES[format]}")  # a wrong file must never get the name
     try:
         FORMATS[format](model, partial)
         os.replace(partial, path)
     except (SemisegError, OSError):
         raise
-    except Exception as error:  # the exporters raise many kinds
+    except Exception as error:  # the exporters raise many kinds of errors
         raise SemisegError(
             f"{model.config.network.backbone} cannot be written as {format} ({first_line(error)}); "
             "try another --format, and please report it"

@@ -1,4 +1,4 @@
-"""The page beside an exported file: what it is, what it takes and gives, and how to run it."""
+"""The page beside an exported file: what it is, its input and output, and how to run it."""
 
 from __future__ import annotations
 

@@ -24,7 +24,8 @@ def push(
     """Upload ``model.safetensors``, ``config.yaml`` and a model card to ``USER/NAME``; returns the page's address.
 
     Raises:
-        SemisegError: no library, no token, the hub refuses, or ``private`` was asked for and the repository is public.
+        SemisegError: no checkpoint, no library, no token, the hub refuses, or the repository is public although
+            ``private`` was asked for.
     """
     hub = require("huggingface_hub", "hub", "semiseg push")
     model = load_model(run_or_checkpoint, which, teacher)
@@ -36,10 +37,10 @@ def push(
         try:
             api = hub.HfApi()
             address = api.create_repo(repository, private=private, exist_ok=True)
-            if private and not api.repo_info(repository).private:  # one that was there keeps its visibility
+            if private and not api.repo_info(repository).private:  # an existing one keeps its visibility
                 raise SemisegError(
                     f"{repository} exists and is public, nothing was uploaded; make it private on its page, "
-                    "choose another name, or leave --private out"
+                    "choose another name, or give no --private"
                 )
             api.upload_folder(folder_path=str(folder), repo_id=repository, commit_message="semiseg push")
         except SemisegError:
@@ -50,10 +51,10 @@ def push(
 
 
 def pull(repository: str, output: str | Path) -> Path:
-    """Download what ``push`` uploaded into a new folder, which every command takes in place of a run.
+    """Download what ``push`` uploaded into a new folder, which every command takes in place of a run; returns it.
 
     Raises:
-        SemisegError: no library, a folder that is not empty, or nothing of this program there.
+        SemisegError: no library, a folder that is not empty, no access, or a repository that ``push`` has not made.
     """
     hub = require("huggingface_hub", "hub", "semiseg pull")
     folder = Path(output)
@@ -61,7 +62,7 @@ def pull(repository: str, output: str | Path) -> Path:
         raise SemisegError(f"{folder} is not empty; choose another --output")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
-        arriving = Path(temporary) / folder.name  # what breaks off leaves nothing in the way of a second try
+        arriving = Path(temporary) / folder.name  # an interrupted download leaves nothing in the way of the next one
         try:
             hub.snapshot_download(
                 repository, local_dir=str(arriving), allow_patterns=[PULLED, "config.yaml", "README.md"]
@@ -78,15 +79,15 @@ def pull(repository: str, output: str | Path) -> Path:
 
 def _refused(error: Exception, repository: str) -> SemisegError:
     """The hub's error as one line; without a token, how to give one."""
-    # A download's error has the hub's answer in the error that it was raised from.
+    # After a failed download the response of the hub is in the error that caused the error.
     answers = [getattr(e, "response", None) for e in (error, error.__cause__)]
     status: Any = next((a.status_code for a in answers if a is not None), None)
     if type(error).__name__ == "LocalTokenNotFoundError" or status in (401, 403):
         return SemisegError(
-            f"the hub refuses {repository}: run `hf auth login` with a token that may read or write it, or set HF_TOKEN"
+            f"the hub refuses {repository}; run `hf auth login` with a token that may read or write it, or set HF_TOKEN"
         )
     if status == 404:
         return SemisegError(
-            f"the hub knows no {repository}: check USER/NAME; a private one needs `hf auth login` or HF_TOKEN"
+            f"the hub has no {repository}; check USER/NAME (a private one needs `hf auth login` or HF_TOKEN)"
         )
     return SemisegError(f"the hub could not be used for {repository}: {first_line(error)}")

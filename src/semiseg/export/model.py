@@ -1,4 +1,4 @@
-"""What leaves the house: a network that takes plain images, the facts its user needs, and the comparison."""
+"""What an exported file holds: a network that takes plain images, and the facts its user needs; its comparison."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from semiseg.networks.segmentation import upsample
 from semiseg.runs.checkpoint import LoadedModel
 
 TOLERANCE = 1e-4
-# Even, odd, wide and below the training crop; batches of one and more.
+# Sides that are even, odd, long and below the training crop; batches of one and more.
 SHAPES = ((1, 64, 64), (2, 97, 131), (1, 45, 200), (3, 80, 48))
 EXAMPLE = (2, 96, 128)
 
 
 class ImageToLogits(nn.Module):
-    """images (B, 3, H, W) float32 RGB in [0, 1] → logits (B, C, H, W) float32; normalisation is the network's own."""
+    """images (B, 3, H, W) float32 RGB in [0, 1] → logits (B, C, H, W) float32; the network normalises its input."""
 
     def __init__(self, network: SegmentationNetwork) -> None:
         super().__init__()
@@ -53,10 +53,15 @@ def metadata(model: LoadedModel) -> dict[str, str]:
 
 @torch.no_grad()
 def compare(expected: ImageToLogits, found: Callable[[Tensor], Tensor], path: Path) -> None:
-    """Logits on several batches and sizes, to 1e-4 of the largest.
+    """Compare logits on several batches and sizes, with a tolerance of 1e-4 of the largest.
+
+    Args:
+        expected: the network in PyTorch.
+        found: what the exported file computes, images (B, 3, H, W) → logits (B, C, H, W).
+        path: the exported file, for the message.
 
     Raises:
-        SemisegError: they differ; the message says where and by how much.
+        SemisegError: they differ; the message says for which size and by how much.
     """
     generator = torch.Generator().manual_seed(0)
     for batch, height, width in SHAPES:

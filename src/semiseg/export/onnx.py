@@ -1,4 +1,4 @@
-"""ONNX: one file with weights and facts, batch and size free."""
+"""ONNX: one file with weights and facts, for any batch and size."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from semiseg.runtime.extras import require
 
 
 def write_onnx(model: LoadedModel, path: Path) -> None:
-    """Write and check; see ``semiseg.export.export``. Takes half a minute for EfficientNet-Lite0.
+    """Write and compare; see :func:`semiseg.export.export`. It takes half a minute for EfficientNet-Lite0.
 
     Raises:
         SemisegError: the extra ``export`` is missing, or ONNX Runtime's logits differ from PyTorch's.
@@ -40,7 +40,7 @@ def write_onnx(model: LoadedModel, path: Path) -> None:
         )
     assert program is not None
     program.model.metadata_props.update(metadata(model))
-    program.save(str(path), external_data=False)  # else the weights would go to a second file
+    program.save(str(path), external_data=False)  # otherwise the weights would go into a second file
 
     options = runtime.SessionOptions()
     options.log_severity_level = 3
@@ -54,7 +54,7 @@ def write_onnx(model: LoadedModel, path: Path) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's remarks on torchvision and on its own parts, which no user can act on."""
+    """Without the remarks of the exporter on torchvision and on itself, about which no user can do anything."""
     logger = logging.getLogger("torch.onnx")
     before = logger.level
     logger.setLevel(logging.ERROR)

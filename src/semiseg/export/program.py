@@ -1,4 +1,4 @@
-"""A ``torch.export`` program: PyTorch's own file that runs without this package."""
+"""A ``torch.export`` program: a file of PyTorch that runs without this package."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from semiseg.runs.checkpoint import LoadedModel
 
 
 def write_program(model: LoadedModel, path: Path) -> None:
-    """Write and check; see ``semiseg.export.export``. ``torch.export.load(FILE).module()(images)`` runs it.
+    """Write and compare; see :func:`semiseg.export.export`. ``torch.export.load(FILE).module()(images)`` runs it.
 
     The facts are in its extra file ``semiseg.json``.
 

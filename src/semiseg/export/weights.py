@@ -1,4 +1,4 @@
-"""safetensors: weights that run no code when read, with the configuration in the file's own header."""
+"""safetensors: weights whose reading runs no code, with the configuration in the header of the file."""
 
 from __future__ import annotations
 

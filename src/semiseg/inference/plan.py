@@ -18,30 +18,30 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Passes:
-    """The passes that make one prediction; sizes are (height, width) in pixels. The default is evaluation's.
+class InferencePlan:
+    """The forward passes behind one prediction; sizes are (height, width) in pixels. The default is evaluation's.
 
     Raises:
         UsageError: a tile, an overlap or scales that make no sense.
     """
 
     mode: str = "whole"
-    """``whole``, or ``sliding`` with `window` and `stride`; tiles take the place of both."""
+    """``whole``, or ``sliding`` with ``window`` and ``stride``; with tiles neither is used."""
     window: Size | None = None
     stride: Size | None = None
     precision: str = "fp32"
     resize: Size | None = None
-    """Size that whole images are brought to, as in training."""
+    """Size to which whole images are brought, as in training."""
     tile: int | None = None
     """Side of a tile in pixels as the network sees them; None: no tiles."""
     overlap: float = 0.25
-    """Least fraction of a tile that its neighbour shares."""
+    """Smallest fraction of a tile that it shares with its neighbour."""
     scale: tuple[float, float] = (1.0, 1.0)
-    """Pixels the network sees for one of the image, vertically and horizontally, in tiles."""
+    """In tiles: pixels that the network sees for one pixel of the image, vertically and horizontally."""
     flip: bool = False
     """Predict the mirrored image too."""
     scales: tuple[float, ...] = (1.0,)
-    """Sizes, relative to the usual one, whose class probabilities are averaged."""
+    """Sizes relative to the usual one, over which class probabilities are averaged."""
 
     def __post_init__(self) -> None:
         if self.tile is not None and self.tile < 1:
@@ -62,85 +62,96 @@ class Passes:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error is about memory; the CPU's allocator of PyTorch has no exception of its own."""
+    """Whether an error is about memory: PyTorch's CPU allocator raises a plain ``RuntimeError``."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
 
 
 def segment(
     network: nn.Module,
     image: np.ndarray,
-    passes: Passes,
+    plan: InferencePlan,
     device: torch.device | str | None = None,
     confidence: bool = True,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Classes and confidence of an image: uint8 (H,W,3) RGB -> uint8 (H,W) and float32 (H,W) in [0,1].
+    """Classes and confidence of an image.
 
-    The confidence is the probability of the class chosen; of several passes, the mean softmax decides. `device` moves
-    the network. Without `confidence` its place is None. Raises UsageError for another kind of image.
+    Args:
+        network: images (B,3,H,W) float32 in [0,1] -> an output with ``logits`` (B,C,h,w).
+        image: uint8 (H,W,3) RGB.
+        plan: the passes; of several, the mean softmax decides.
+        device: where the network is moved to; None leaves it where it is.
+        confidence: whether to return the confidence too.
+
+    Returns:
+        The classes, uint8 (H,W), and the probability of the class chosen, float32 (H,W) in [0,1], or None without
+        ``confidence``.
+
+    Raises:
+        UsageError: another kind of image, or a mode or precision that does not exist.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise UsageError(f"an image is uint8 (H,W,3) RGB, not {image.dtype} {image.shape}")
     size = (image.shape[0], image.shape[1])
-    with evaluating(network, device) as place, autocast(passes.precision, place):
-        if passes.tile is not None:
-            return _tiled(network, image, passes, place, confidence)
-        seen = passes.resize or size
-        if passes.single:
-            logits = _logits(network, _batch(image, seen, place), size, passes)
-            sure = confidence_of(logits)[0].cpu().numpy() if confidence else None
-            # On the CPU three times as fast as argmax(dim=1).
-            return logits.max(dim=1).indices[0].to(torch.uint8).cpu().numpy(), sure
-        best = _mean_probabilities(network, image, seen, passes, place).max(dim=0)
+    with evaluating(network, device) as run_device, autocast(plan.precision, run_device):
+        if plan.tile is not None:
+            return _tiled(network, image, plan, run_device, confidence)
+        seen = plan.resize or size
+        if plan.single:
+            logits = _logits(network, _batch(image, seen, run_device), size, plan)
+            highest = confidence_of(logits)[0].cpu().numpy() if confidence else None
+            # max() is three times as fast as argmax() on the CPU.
+            return logits.max(dim=1).indices[0].to(torch.uint8).cpu().numpy(), highest
+        best = _mean_probabilities(network, image, seen, plan, run_device).max(dim=0)
         mask = best.indices.to(torch.uint8).cpu().numpy()
         return mask, best.values.clamp(max=1).cpu().numpy() if confidence else None
 
 
 def _tiled(
-    network: nn.Module, image: np.ndarray, passes: Passes, place: torch.device, confidence: bool
+    network: nn.Module, image: np.ndarray, plan: InferencePlan, device: torch.device, confidence: bool
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    assert passes.tile is not None
+    assert plan.tile is not None
     size = (image.shape[0], image.shape[1])
-    down, across = passes.scale
-    tile = (max(1, round(passes.tile / down)), max(1, round(passes.tile / across)))
+    down, across = plan.scale
+    tile = (max(1, round(plan.tile / down)), max(1, round(plan.tile / across)))
     mask = np.empty(size, np.uint8)
-    sure = np.empty(size, np.float32) if confidence else None
+    highest = np.empty(size, np.float32) if confidence else None
 
     def predict(rows: slice, columns: slice) -> Tensor:
         crop = image[rows, columns]
         seen = (max(1, round(crop.shape[0] * down)), max(1, round(crop.shape[1] * across)))
-        return _mean_probabilities(network, crop, seen, passes, place)
+        return _mean_probabilities(network, crop, seen, plan, device)
 
-    for rows, columns, probabilities in blended(predict, size, tile, passes.overlap):
+    for rows, columns, probabilities in blended(predict, size, tile, plan.overlap):
         best = probabilities.max(dim=0)
         mask[rows, columns] = best.indices.to(torch.uint8).cpu().numpy()
-        if sure is not None:
-            sure[rows, columns] = best.values.clamp(max=1).cpu().numpy()  # float32 sums may end at 1.0000001
-    return mask, sure
+        if highest is not None:
+            highest[rows, columns] = best.values.clamp(max=1).cpu().numpy()  # float32 sums can reach 1.0000001
+    return mask, highest
 
 
 def _mean_probabilities(
-    network: nn.Module, image: np.ndarray, seen: Size, passes: Passes, place: torch.device
+    network: nn.Module, image: np.ndarray, seen: Size, plan: InferencePlan, device: torch.device
 ) -> Tensor:
-    """Softmax (C,H,W) at the size of `image`, averaged over scales and flips, of an image that is `seen` at a size."""
+    """Softmax (C,H,W) at the size of ``image``, averaged over scales and flips; ``seen`` is the size at scale 1."""
     size = (image.shape[0], image.shape[1])
     total: Tensor | None = None
-    for scale in passes.scales:
+    for scale in plan.scales:
         scaled = (max(1, round(seen[0] * scale)), max(1, round(seen[1] * scale)))
-        batch = _batch(image, scaled, place)
-        for flipped in (False, True) if passes.flip else (False,):
-            logits = _logits(network, batch.flip(-1) if flipped else batch, size, passes)
+        batch = _batch(image, scaled, device)
+        for flipped in (False, True) if plan.flip else (False,):
+            logits = _logits(network, batch.flip(-1) if flipped else batch, size, plan)
             probabilities = torch.softmax(logits.flip(-1) if flipped else logits, dim=1)
             total = probabilities if total is None else total.add_(probabilities)
     assert total is not None
-    return total[0].div_(len(passes.scales) * (1 + passes.flip))
+    return total[0].div_(len(plan.scales) * (1 + plan.flip))
 
 
-def _batch(image: np.ndarray, seen: Size, place: torch.device) -> Tensor:
-    # Made as in evaluation, strides included: another memory layout rounds differently, and ties would fall so.
-    batch = torch.from_numpy(np.stack([resize_image(image, seen)])).to(place)
+def _batch(image: np.ndarray, seen: Size, device: torch.device) -> Tensor:
+    # Evaluation's batch, memory layout included: another layout rounds differently and may decide ties differently.
+    batch = torch.from_numpy(np.stack([resize_image(image, seen)])).to(device)
     return batch.permute(0, 3, 1, 2).float().div_(255)
 
 
-def _logits(network: nn.Module, batch: Tensor, size: Size, passes: Passes) -> Tensor:
-    mode = "whole" if passes.tile is not None else passes.mode
-    return predict_logits(network, batch, size, mode, passes.window, passes.stride)
+def _logits(network: nn.Module, batch: Tensor, size: Size, plan: InferencePlan) -> Tensor:
+    mode = "whole" if plan.tile is not None else plan.mode
+    return predict_logits(network, batch, size, mode, plan.window, plan.stride)

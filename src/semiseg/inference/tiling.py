@@ -1,4 +1,4 @@
-"""Tiles over an image of any size, blended smoothly, with memory for one row of overlaps only."""
+"""Tiles over an image of any size, blended smoothly; only one row of overlaps is kept in memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Span:
 
 
 def spans(size: int, tile: int, overlap: float) -> list[Span]:
-    """Tiles of `tile` pixels along an axis of `size`, evenly spaced, neighbours sharing at least `overlap` of one.
+    """Evenly spaced tiles of ``tile`` pixels along an axis of ``size``; neighbours share at least ``overlap`` of one.
 
     A tile is never larger than the axis. The weights are Hann windows divided by their sum, so that a tile fades
     out where its context ends and its neighbour takes over.
@@ -31,7 +31,7 @@ def spans(size: int, tile: int, overlap: float) -> list[Span]:
     step = max(1, math.floor(tile * (1 - overlap)))
     count = 1 + math.ceil((size - tile) / step)
     starts = [round(i * (size - tile) / max(1, count - 1)) for i in range(count)]
-    window = np.sin(np.pi * (np.arange(tile) + 0.5) / tile) ** 2  # half a pixel in: nowhere zero
+    window = np.sin(np.pi * (np.arange(tile) + 0.5) / tile) ** 2  # half a pixel in, so that it is nowhere zero
     total = np.zeros(size)
     for start in starts:
         total[start : start + tile] += window
@@ -41,11 +41,11 @@ def spans(size: int, tile: int, overlap: float) -> list[Span]:
 def blended(
     predict: Callable[[slice, slice], Tensor], size: tuple[int, int], tile: tuple[int, int], overlap: float
 ) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Blocks (rows, columns, values (C,h,w)) that cover an image of `size` (H,W) once, each as soon as it is final.
+    """Blocks (rows, columns, values (C,h,w)) that cover an image of ``size`` (H,W) once, each as soon as it is final.
 
-    `predict(rows, columns)` gives the values of one tile, float (C,h,w), in a tensor of its own. Kept between the
-    tiles are the overlaps with the row below, C · overlap · tile height · W values, and one tile: neither grows with
-    the image's height.
+    ``predict(rows, columns)`` returns the values of one tile, float (C,h,w), in a new tensor, which is overwritten.
+    Between tiles, one tile and the overlap with the row below (C · overlap · tile height · W values) are kept: neither
+    grows with the height of the image.
     """
     rows, columns = spans(size[0], tile[0], overlap), spans(size[1], tile[1], overlap)
     overlaps = [row.stop - after.start for row, after in itertools.pairwise(rows)]
@@ -62,12 +62,12 @@ def blended(
                 values[:, :, : left.shape[2]] += left
             stop = size[1] if after is None else after.start
             left = values[:, :, stop - column.start :].clone()
-            values, place = values[:, :, : stop - column.start], slice(column.start, stop)
+            values, final = values[:, :, : stop - column.start], slice(column.start, stop)
             if carried is None and overlaps:
                 carried = values.new_zeros(len(values), max(overlaps), size[1])
             if carried is not None:
-                # A column is added once and overwritten by what it owes to the next row: one buffer serves both.
-                values[:, :above] += carried[:, :above, place]
-                carried[:, :below, place] = values[:, ready:]
-            yield slice(row.start, row.start + ready), place, values[:, :ready]
+                # What a column got from the row above is read before what it passes to the row below overwrites it.
+                values[:, :above] += carried[:, :above, final]
+                carried[:, :below, final] = values[:, ready:]
+            yield slice(row.start, row.start + ready), final, values[:, :ready]
         above = below

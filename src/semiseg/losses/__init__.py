@@ -4,7 +4,7 @@ And those of the compared methods: consistency (French et al., 2020).
 """
 
 from semiseg.losses.consistency import consistency
-from semiseg.losses.contrastive import class_means, contrastive_loss, normalised_weights
+from semiseg.losses.contrastive import class_means, contrastive_loss, effective_share, normalised_weights
 from semiseg.losses.cross_entropy import weighted_cross_entropy
 from semiseg.losses.entropy import entropy
 
@@ -12,6 +12,7 @@ __all__ = [
     "class_means",
     "consistency",
     "contrastive_loss",
+    "effective_share",
     "entropy",
     "normalised_weights",
     "weighted_cross_entropy",

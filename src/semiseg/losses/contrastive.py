@@ -42,6 +42,28 @@ def normalised_weights(scores: Tensor, labels: Tensor, num_classes: int) -> Tens
     return weights * (bins < num_classes)
 
 
+def effective_share(scores: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """How many vectors of a class the weights of eq. 8 leave, as a share of them: (Σw)²/(N_c Σw²).
+
+    1 where all weigh alike, 1/N_c where one has all the weight: an attention that chooses the vectors which are alike
+    already makes L_contr small and teaches the features nothing.
+
+    Args:
+        scores: (N,) attention scores in (0, 1).
+        labels: (N,) int64; rows outside 0…C-1 are left out.
+        num_classes: C.
+
+    Returns:
+        (C,) float64 in (0, 1], NaN for a class without vectors.
+    """
+    bins, scores = _bins(labels, num_classes), scores.double()
+    sums, squares, counts = (
+        scores.new_zeros(num_classes + 1).index_add(0, bins, values)[:num_classes]
+        for values in (scores, scores.square(), torch.ones_like(scores))
+    )
+    return sums.square() / (counts * squares)
+
+
 def class_means(
     vectors: Tensor, labels: Tensor, scores: Tensor, num_classes: int, across_processes: bool = False
 ) -> tuple[Tensor, Tensor]:

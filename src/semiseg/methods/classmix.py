@@ -51,10 +51,10 @@ class ClassMix(Method):
 
         logits_l, logits_u = self.pass_student(x_l, x_a).logits.tensor_split([len(x_l)])
         supervised = self.supervised(logits_l, y_l, step.iteration)
-        confident = mean((confidence > self.own.pseudo.confidence_threshold).float().mean())
+        confident = mean((confidence > self.options.pseudo.confidence_threshold).float().mean())
         cross_entropy = weighted_cross_entropy(upsample(logits_u, x_a.shape[-2:]), y_a, ignore_index=IGNORE)
         pseudo = cross_entropy * confident
-        loss = self.own.weights.supervised * supervised + self.pseudo_weight(step.iteration) * pseudo
+        loss = self.options.weights.supervised * supervised + self.pseudo_weight(step.iteration) * pseudo
         return {"loss": loss, "supervised": supervised, "pseudo": pseudo, "confident": confident}
 
 

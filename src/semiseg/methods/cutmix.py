@@ -42,9 +42,9 @@ class CutMix(Method):
 
         logits_l, logits_u = self.pass_student(x_l, x_a).logits.tensor_split([len(x_l)])
         supervised = self.supervised(logits_l, y_l, step.iteration)
-        confident = mean((target.amax(dim=1) > self.own.pseudo.confidence_threshold).float().mean())
+        confident = mean((target.amax(dim=1) > self.options.pseudo.confidence_threshold).float().mean())
         pseudo = consistency(probabilities(logits_u, x_a.shape[-2:]), target) * confident
-        loss = self.own.weights.supervised * supervised + self.pseudo_weight(step.iteration) * pseudo
+        loss = self.options.weights.supervised * supervised + self.pseudo_weight(step.iteration) * pseudo
         return {"loss": loss, "supervised": supervised, "pseudo": pseudo, "confident": confident}
 
 

@@ -36,7 +36,7 @@ class MeanTeacher(Method):
         logits_l, logits_u = self.pass_student(x_l, x_a).logits.tensor_split([len(x_l)])
         supervised = self.supervised(logits_l, y_l, step.iteration)
         pseudo = consistency(probabilities(logits_u, x_a.shape[-2:]), target)
-        loss = self.own.weights.supervised * supervised + self.pseudo_weight(step.iteration) * pseudo
+        loss = self.options.weights.supervised * supervised + self.pseudo_weight(step.iteration) * pseudo
         return {"loss": loss, "supervised": supervised, "pseudo": pseudo}
 
 

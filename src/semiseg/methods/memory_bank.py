@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from semiseg.config.read import Config
 from semiseg.config.section import Section
-from semiseg.contrastive import ContrastiveConfig, ContrastiveModule, rows
+from semiseg.contrastive import ContrastiveConfig, ContrastiveModule
 from semiseg.contrastive.cost import contrastive_flops, contrastive_kept
 from semiseg.data.base import IGNORE
 from semiseg.losses import entropy, weighted_cross_entropy
-from semiseg.memory_bank import MemoryBank, bank_similarity
+from semiseg.memory_bank import MemoryBank
 from semiseg.methods.base import Method, ParameterGroup, Step, StepCost, StoredVectors
 from semiseg.methods.base.cost import with_entropy
 from semiseg.methods.base.settings import EntropyLoss, FourWeights, WeightedPseudo
@@ -43,16 +43,16 @@ class MemoryBankMethod(Method):
     settings = MemoryBankSettings
     terms = ("supervised", "pseudo", "entropy", "contrastive")
     watched = ("confidence", "bank_filled")
-    measured = ("bank_within", "bank_between")
+    measured = ContrastiveModule.MEASURED
 
     def __init__(self, config: Config, student: SegmentationNetwork, labelled: int) -> None:
         super().__init__(config, student, labelled)
         self.contrast = ContrastiveModule(
-            self.own.contrastive, student.feature_dim, self.num_classes, labelled, config.training.batch_size
+            self.options.contrastive, student.feature_dim, self.num_classes, labelled, config.training.batch_size
         )
 
     def losses(self, step: Step) -> dict[str, Tensor]:
-        i, x_u, weights = step.iteration, step.x_u, self.own.weights
+        i, x_u, weights = step.iteration, step.x_u, self.options.weights
         x_l, y_l, y_target = self.labelled_view(step)
         with torch.no_grad():
             assert self.teacher is not None
@@ -64,17 +64,17 @@ class MemoryBankMethod(Method):
             self.counts.update(y_u)
         alpha = self.class_weights(i)
 
-        views = [self.views.strong(step, x_u.images, y_u, confidence) for _ in range(self.own.pseudo.views)]
+        views = [self.views.strong(step, x_u.images, y_u, confidence) for _ in range(self.options.pseudo.views)]
         y_a = torch.cat([view[1] for view in views])
-        beta = confidence_weights(torch.cat([view[2] for view in views]), self.own.pseudo.sharpness)
+        beta = confidence_weights(torch.cat([view[2] for view in views]), self.options.pseudo.sharpness)
 
         student = self.pass_student(x_l, *(view[0] for view in views))
         logits_a = upsample(student.logits[len(x_l) :], y_a.shape[-2:])
         supervised = self.supervised(student.logits[: len(x_l)], y_l, i)  # eq. 4
         # The A views have one size, so the mean over all of them is 1/A of the sum of eqs. 6 and 7.
         pseudo = weighted_cross_entropy(logits_a, y_a, alpha, beta, IGNORE)
-        valid = (y_a != IGNORE) if self.own.loss.entropy_valid_only else None
-        spread = entropy(logits_a, valid, self.own.loss.entropy_base, across_processes=True)
+        valid = (y_a != IGNORE) if self.options.loss.entropy_valid_only else None
+        spread = entropy(logits_a, valid, self.options.loss.entropy_base, across_processes=True)
         contrastive = self.contrastive(step, teacher, student, y_target, torch.cat([y_l, y_a]), len(x_l))
 
         total = (
@@ -97,8 +97,8 @@ class MemoryBankMethod(Method):
         self, step: Step, teacher: Output, student: Output, y_target: Tensor, labels: Tensor, labelled: int
     ) -> Tensor:
         """Fill the bank from the labelled crops, then L_contr (section 3.4); 0 during the warm-up."""
-        config = self.own.contrastive
-        if self.own.weights.contrastive > 0:
+        config = self.options.contrastive
+        if self.options.weights.contrastive > 0:
             if step.iteration >= self.warmup * config.bank_start:
                 source = teacher if config.teacher_features else student
                 first = Output(*(part[:labelled].detach() for part in source))
@@ -117,28 +117,26 @@ class MemoryBankMethod(Method):
         return [*super().groups(), ParameterGroup("heads", heads, self.training_config.lr_multipliers.heads)]
 
     def measures(self) -> dict[str, float | None]:
-        """How alike the bank's vectors are, see :func:`semiseg.memory_bank.bank_similarity`."""
-        bank = self.contrast.bank
-        within, between = bank_similarity(bank.vectors, bank.labels, bank.num_classes)
-        return {"bank_within": within, "bank_between": between}
+        return self.contrast.measures()
+
+    def remarks(self, measures: Mapping[str, float | None]) -> list[str]:
+        return self.contrast.remarks(measures)
 
     def distance(self, features: Tensor, height: int) -> Tensor | None:
-        if not int(self.contrast.bank.counts.sum()):
-            return None
-        z = self.contrast.teacher_projection(at_least_single(rows(self.contrast.at_stride(features, height))))
-        return self.contrast.bank.distance(z)
+        return self.contrast.distance(features, height)
 
     @classmethod
     def stored_vectors(cls, state: Mapping[str, Tensor]) -> StoredVectors | None:
         bank = MemoryBank.from_state(state, "contrast.bank.")
-        return (
-            None if bank is None else StoredVectors(bank.vectors.float(), bank.labels, bank.counts.tolist(), bank.size)
-        )
+        if bank is None:
+            return None
+        return StoredVectors(bank.vectors.float(), bank.labels, bank.counts.tolist(), bank.size)
 
     def cost(self, labelled: int, unlabelled: int) -> StepCost:
         """Two views of each crop, teacher features of labelled crops too, heads, attention and distances."""
-        passes = StepCost((labelled, *[unlabelled] * self.own.pseudo.views), labelled + unlabelled, losses=with_entropy)
-        if self.own.weights.contrastive == 0:  # the module is not run then
+        student = (labelled, *[unlabelled] * self.options.pseudo.views)
+        passes = StepCost(student, teacher=labelled + unlabelled, losses=with_entropy)
+        if self.options.weights.contrastive == 0:  # the module is not run then
             return passes
         return passes._replace(
             modules={"heads and attention": self.contrast},

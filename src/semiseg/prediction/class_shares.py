@@ -1,4 +1,4 @@
-"""Class shares: the fraction of an image's pixels of every class, and the table of them."""
+"""Class shares: the fraction of the pixels of an image that each class has, and the table of them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from semiseg.runtime import distributed
 
 
 def class_shares(mask: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
-    """Fractions of the pixels of a uint8 (H,W) mask by class name, summing to 1."""
+    """Fractions of the pixels of a uint8 (H,W) mask by class name; they sum to 1."""
     counts = np.zeros(256, np.int64)
-    for top in range(0, len(mask), 256):  # bincount makes 64-bit numbers of the bytes
+    for top in range(0, len(mask), 256):  # bincount() would make 64-bit numbers of all bytes at once
         counts += np.bincount(mask[top : top + 256].ravel(), minlength=256)
     return dict(zip(classes, (counts[: len(classes)] / mask.size).tolist(), strict=True))
 
 
 class SharesTable:
-    """A CSV file with a row for every image, written as they come; one of several processes writes a part of it.
+    """A CSV file with a row for every image, written one by one; each of several processes writes a part of it.
 
-    The first columns are `heads`, then a class each.
+    The first columns are ``heads``, then one for each class.
     """
 
     def __init__(
@@ -33,8 +33,8 @@ class SharesTable:
         self.path, self.heads, self.classes = path, list(heads), list(classes)
         self.world = distributed.world() if across_processes else 1
         self.parts = [path.with_name(f".{path.stem}-{r}of{self.world}.csv") for r in range(self.world)]
-        own = path if self.world == 1 else self.parts[distributed.rank()]
-        self.file = own.open("w", newline="", encoding="utf-8", errors=ANY_NAME)
+        written = path if self.world == 1 else self.parts[distributed.rank()]
+        self.file = written.open("w", newline="", encoding="utf-8", errors=ANY_NAME)
         self.writer = csv.writer(self.file)
         self.writer.writerow([*self.heads, *self.classes])
 
@@ -44,9 +44,9 @@ class SharesTable:
         self.file.flush()
 
     def join(self, order: Sequence[str]) -> None:
-        """Close the file; of several processes all must call this, and the first joins the parts.
+        """Close the file; every one of several processes must call this, and the first joins the parts.
 
-        `order` lists the rows' first cells as the joined table is to have them.
+        ``order`` lists the first cells of the rows in the order of the joined table.
         """
         self.file.close()
         if self.world == 1:

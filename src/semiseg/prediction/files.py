@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +12,11 @@ from PIL import Image
 from torch import nn
 
 from semiseg.errors import SemisegError, UsageError
-from semiseg.inference.plan import Passes, out_of_memory, segment
+from semiseg.inference.plan import InferencePlan, out_of_memory, segment
 from semiseg.prediction.class_shares import SharesTable, class_shares
 from semiseg.prediction.inputs import find_images, is_video, read_image
 from semiseg.prediction.outputs import Targets, as_grey, refuse_clashes, save_png
+from semiseg.prediction.results import FailedImage, PredictedImage, PredictedVideo
 from semiseg.prediction.video import frame_count, predict_video
 from semiseg.runtime import distributed
 from semiseg.visualise import overlay as blend
@@ -36,36 +36,6 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class PredictedImage:
-    """One image's prediction: its files, and the fraction of its pixels of every class (summing to 1)."""
-
-    path: Path
-    mask_path: Path
-    overlay_path: Path | None
-    shares: dict[str, float]
-    confidence_path: Path | None = None
-
-
-@dataclass(frozen=True)
-class PredictedVideo:
-    """One video's prediction: its overlay video, the CSV file of its `frames` frames, and their mean class shares."""
-
-    path: Path
-    overlay_path: Path | None
-    shares_path: Path
-    frames: int
-    shares: dict[str, float]
-
-
-@dataclass(frozen=True)
-class FailedImage:
-    """An image or video that was skipped, and why, in one line."""
-
-    path: Path
-    reason: str
-
-
 def predict_array(
     network: nn.Module,
     image: np.ndarray,
@@ -76,13 +46,13 @@ def predict_array(
     precision: str = "fp32",
     resize: tuple[int, int] | None = None,
 ) -> np.ndarray:
-    """Classes of one image: uint8 (H,W,3) RGB -> uint8 (H,W). `device` moves the network.
+    """Classes of one image: uint8 (H,W,3) RGB -> uint8 (H,W). ``device`` moves the network.
 
-    With `resize` (height, width) the network sees the image at the size it was trained on; the logits are
-    brought back to the image's own.
+    With ``resize`` (height, width) the network sees the image at the size it was trained on; the logits are brought
+    back to the size of the image. Arguments and errors are those of ``InferencePlan`` and ``segment``.
     """
-    passes = Passes(mode, window, stride, precision, resize)
-    return segment(network, image, passes, device, confidence=False)[0]
+    plan = InferencePlan(mode, window, stride, precision, resize)
+    return segment(network, image, plan, device, confidence=False)[0]
 
 
 def predict_files(
@@ -92,35 +62,49 @@ def predict_files(
     output: str | Path,
     overlay: bool = True,
     device: torch.device | str | None = None,
-    passes: Passes | None = None,
+    plan: InferencePlan | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
     across_processes: bool = False,
     confidence: bool = False,
     every: int = 1,
 ) -> tuple[list[PredictedImage | PredictedVideo], list[FailedImage]]:
-    """Write masks, overlays, confidence and class shares of images and videos into the folder `output`.
+    """Write masks, overlays, confidence and class shares of images and videos into the folder ``output``.
 
-    An image gives masks/STEM.png, at its own size: a palette PNG whose values are the class ids and whose palette
-    `info.colours`; with `overlay` overlays/STEM.png; with `confidence` confidence/STEM.png, 8-bit grey, 255 for
-    certain; and a row of shares.csv. A video gives shares/STEM.csv and, with `overlay`, overlays/STEM.mp4, from
-    every `every`-th frame.
+    An image becomes ``masks/STEM.png`` at the size of the image, a palette PNG whose values are the class ids and whose
+    palette is ``info.colours``, and a row of ``shares.csv``. A video becomes ``shares/STEM.csv``.
 
-    `paths` are what `find_images` takes. What cannot be read, or does not fit in the device's memory, is skipped and
-    returned among the failures; `progress(done, total)` counts images and frames, those skipped too. Raises
-    SemisegError before the first forward pass when two inputs would share an output file, an output file exists
-    and `overwrite` is off, or an output file is itself one of the inputs. `across_processes`: every process takes its
-    share of the inputs and returns that; shares.csv is of all.
+    Args:
+        network: images (B,3,H,W) float32 in [0,1] -> an output with ``logits`` (B,C,h,w).
+        info: names and colours of its classes.
+        paths: what :func:`find_images` takes.
+        output: the folder, which is made where it does not exist.
+        overlay: write ``overlays/STEM.png`` too, or ``overlays/STEM.mp4`` of a video.
+        device: where the network is moved to; None leaves it where it is.
+        plan: the passes of each image; None: one over the whole image.
+        overwrite: replace existing files.
+        progress: called with (images and frames done, images and frames in all); those skipped count too.
+        across_processes: every process predicts its share of the inputs and returns that; ``shares.csv`` is of all.
+        confidence: write ``confidence/STEM.png`` too, 8-bit grey, 255 for certain.
+        every: take every ``every``-th frame of a video.
+
+    Returns:
+        What was predicted, and what was skipped since it cannot be read or does not fit in memory.
+
+    Raises:
+        UsageError: an ``every`` below 1.
+        SemisegError: no input; before the first forward pass, two inputs that would share an output file, an output
+            file that exists (without ``overwrite``) or is itself an input; or a network that does not fit ``info``.
     """
     if every < 1:
-        raise UsageError(f"every {every}th frame: give 1 for all, 2 for every other")
-    inputs, folder, passes = find_images(paths), Path(output), passes or Passes()
+        raise UsageError(f"every={every}: give 1 for all frames, 2 for every second one")
+    inputs, folder, plan = find_images(paths), Path(output), plan or InferencePlan()
     targets = [Targets.of(folder, path, overlay, confidence) for path in inputs]
     table_path = None if all(is_video(path) for path in inputs) else folder / "shares.csv"
     refuse_clashes(inputs, targets, table_path, overwrite)
     order = [str(path) for path in inputs]
     if across_processes:
-        distributed.barrier()  # all have looked before the first writes
+        distributed.barrier()  # every process has looked for existing files before the first one writes
         share = slice(distributed.rank(), None, distributed.world())
         inputs, targets = inputs[share], targets[share]
     try:
@@ -129,10 +113,10 @@ def predict_files(
         table = None if table_path is None else SharesTable(table_path, info.classes, across_processes=across_processes)
     except OSError as error:
         raise SemisegError(f"cannot make the output folder {folder}: {error.strerror or error}") from error
-    job = _Job(network, info, passes, device, every, palette(info.colours))
+    job = _Job(network, info, plan, device, every, palette(info.colours))
     predicted: list[PredictedImage | PredictedVideo] = []
     failed: list[FailedImage] = []
-    job.plan(inputs, progress)
+    job.count(inputs, progress)
     for path, target in zip(inputs, targets, strict=True):
         try:
             found = job.video(path, target) if is_video(path) else job.image(path, target)
@@ -149,24 +133,24 @@ def predict_files(
 
 
 class _Skipped(Exception):
-    """One input cannot be predicted; the others can."""
+    """One input cannot be predicted; the others still can."""
 
 
 class _Job:
-    """What is common to the inputs, and how far the work is."""
+    """What all inputs share, and the progress made."""
 
     def __init__(
-        self, network: nn.Module, info: DatasetInfo, passes: Passes, device: torch.device | str | None, every: int,
+        self, network: nn.Module, info: DatasetInfo, plan: InferencePlan, device: torch.device | str | None, every: int,
         table: np.ndarray,
     ) -> None:  # fmt: skip
-        self.network, self.info, self.passes, self.device, self.every = network, info, passes, device, every
+        self.network, self.info, self.plan, self.device, self.every = network, info, plan, device, every
         self.table = table
         self.units: dict[Path, int] = {}
         self.total = 0
         self.progress: Callable[[int, int], None] | None = None
         self.before = self.frames = 0
 
-    def plan(self, inputs: Sequence[Path], progress: Callable[[int, int], None] | None) -> None:
+    def count(self, inputs: Sequence[Path], progress: Callable[[int, int], None] | None) -> None:
         self.progress = progress
         for path in inputs:
             self.units[path] = self._frame_count(path) if is_video(path) and progress is not None else 1
@@ -175,35 +159,35 @@ class _Job:
     def _frame_count(self, path: Path) -> int:
         try:
             return frame_count(path, self.every)
-        except SemisegError:  # PyAV is missing, which is said when the video's turn comes
+        except SemisegError:  # PyAV is missing, which is reported when it is this video's turn
             return 1
 
     def finished(self, path: Path) -> None:
         self.before, self.frames = self.before + self.units[path], 0
-        self._tell()
+        self._report()
 
     def _frame_done(self, path: Path) -> None:
-        self.frames = min(self.frames + 1, self.units[path] - 1)  # headers may count too few
-        self._tell()
+        self.frames = min(self.frames + 1, self.units[path] - 1)  # the count in the header may be too low
+        self._report()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         if self.progress is not None:
             self.progress(self.before + self.frames, self.total)
 
     def image(self, path: Path, target: Targets) -> PredictedImage:
         try:
-            image = read_image(path, any_size=self.passes.tile is not None)
+            image = read_image(path, any_size=self.plan.tile is not None)
         except SemisegError as error:
             raise _Skipped(str(error)) from None
-        mask, sure = self._segment(path, image, confidence=target.confidence is not None)
+        mask, confidence = self._segment(path, image, confidence=target.confidence is not None)
         assert target.mask is not None
         picture = Image.fromarray(mask)
         picture.putpalette(self.table.tobytes())
         save_png(picture, target.mask)
         if target.overlay is not None:
             save_png(Image.fromarray(blend(image, mask, self.info.colours)), target.overlay)
-        if target.confidence is not None and sure is not None:
-            save_png(Image.fromarray(as_grey(sure)), target.confidence)
+        if target.confidence is not None and confidence is not None:
+            save_png(Image.fromarray(as_grey(confidence)), target.confidence)
         shares = class_shares(mask, self.info.classes)
         return PredictedImage(path, target.mask, target.overlay, shares, target.confidence)
 
@@ -222,19 +206,19 @@ class _Job:
 
     def _segment(self, path: Path, image: np.ndarray, confidence: bool) -> tuple[np.ndarray, np.ndarray | None]:
         try:
-            mask, sure = segment(self.network, image, self.passes, self.device, confidence)
+            mask, highest = segment(self.network, image, self.plan, self.device, confidence)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
             size = f"{image.shape[1]}x{image.shape[0]}"
-            mend = "use smaller tiles" if self.passes.tile else "use tiles, e.g. --tile 512"
-            raise _Skipped(f"{path} ({size}) does not fit in memory: {mend}") from None
+            remedy = "use smaller tiles" if self.plan.tile else "use tiles, e.g. --tile 512"
+            raise _Skipped(f"{path} ({size}) does not fit in memory; {remedy}") from None
         if mask.max() >= len(self.info.classes):
             raise _NetworkError(
-                f"the network predicts class {mask.max()} but {self.info.name} has {len(self.info.classes)}"
+                f"the network predicts class {mask.max()}, but {self.info.name} has {len(self.info.classes)} classes"
             )
-        return mask, sure
+        return mask, highest
 
 
 class _NetworkError(SemisegError):
-    """The network does not belong to the classes: no input can be predicted."""
+    """The network has other classes than the data set: no input can be predicted."""

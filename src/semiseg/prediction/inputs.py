@@ -1,4 +1,4 @@
-"""Which files to predict, and images of any kind as arrays."""
+"""The files to predict, and images of any kind as arrays."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpe
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file's suffix is a video's."""
+    """Whether the suffix of a file is that of a video."""
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def find_images(inputs: str | Path | Iterable[str | Path]) -> list[Path]:
-    """Files that files, folders (not their subfolders) and glob patterns name, each once, in their order.
+    """The files that paths, folders (without their subfolders) and glob patterns stand for, each once, in that order.
 
-    A file that is named itself is taken whatever its suffix, the others by suffix and sorted: images (png, jpg, jpeg,
-    bmp, webp, tif, tiff), and videos where a pattern names them, since one video may be a day's work. Raises
-    SemisegError for a path that does not exist or when there is nothing at all.
+    A file that is named itself is taken whatever its suffix. Those of a folder or pattern are chosen by suffix and
+    sorted: images (png, jpg, jpeg, bmp, webp, tif, tiff), and videos only by a pattern, since one may take a day.
+
+    Raises:
+        SemisegError: a path does not exist, or no file is found.
     """
     named = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
     found: dict[Path, Path] = {}
@@ -46,38 +48,41 @@ def find_images(inputs: str | Path | Iterable[str | Path]) -> list[Path]:
             matches = (Path(match) for match in glob.glob(str(given), recursive=True))
             files = _among(matches, SUFFIXES + VIDEO_SUFFIXES)
         else:
-            raise SemisegError(f"{path} does not exist: give image files, folders or patterns such as 'photos/*.jpg'")
+            raise SemisegError(f"{path} does not exist; give image files, folders or patterns such as 'photos/*.jpg'")
         for file in files:
             found.setdefault(file.resolve(), file)
     if not found:
-        places = ", ".join(str(given) for given in named) or "nothing"
-        hint = f"; {len(videos)} videos are there: name them, e.g. {videos[0]}" if videos else ""
-        raise SemisegError(f"no images in {places}: looked for files ending in {' '.join(SUFFIXES)}{hint}")
+        searched = ", ".join(str(given) for given in named) or "nothing"
+        hint = f"; to predict its {len(videos)} videos name them, e.g. {videos[0]}" if videos else ""
+        raise SemisegError(f"no images in {searched}: looked for files ending in {' '.join(SUFFIXES)}{hint}")
     return list(found.values())
 
 
 def _among(paths: Iterable[Path], suffixes: tuple[str, ...]) -> list[Path]:
-    # Names that start with a dot are what file managers leave behind ("._photo.jpg"), not images.
+    # Names that start with a dot ("._photo.jpg") are no images: file managers leave them behind.
     return sorted(p for p in paths if p.suffix.lower() in suffixes and not p.name.startswith(".") and p.is_file())
 
 
 def read_image(path: str | Path, any_size: bool = False, formats: tuple[str, ...] | None = None) -> np.ndarray:
-    """An image file upright (EXIF) as uint8 (H,W,3) RGB; SemisegError says why it cannot be read.
+    """An image file, turned upright (EXIF), as uint8 (H,W,3) RGB.
 
-    Pillow refuses more than 179 million pixels, against files made to fill the memory; `any_size` reads them.
-    `formats` are Pillow's names of those to try (default: all it knows).
+    Pillow refuses more than 179 million pixels, as a guard against files made to fill the memory; ``any_size`` reads
+    them. ``formats`` are Pillow's names of the formats to try (None: all it knows).
+
+    Raises:
+        SemisegError: the file cannot be read as an image; the message says why.
     """
     try:
         with _any_size() if any_size else nullcontext(), Image.open(path, formats=formats) as opened:
             return _upright(opened)
     except SemisegError as error:
         raise SemisegError(f"{path} {error}") from None
-    except Exception as error:  # decoders of damaged files raise nearly anything: OSError, SyntaxError, struct.error
+    except Exception as error:  # damaged files make decoders raise almost anything: OSError, SyntaxError, struct.error
         raise SemisegError(f"{path} cannot be read as an image: {' '.join(str(error).split())}") from error
 
 
 class _Limit:
-    """Pillow's limit is one for the process: the last of several readers of large files puts it back."""
+    """Pillow's limit holds for the whole process: the last of several readers of large files restores it."""
 
     lock = threading.Lock()
     readers = 0
@@ -104,9 +109,9 @@ def _upright(picture: Image.Image) -> np.ndarray:
     turned = ImageOps.exif_transpose(picture)
     image = turned if turned.mode == "RGB" else turned.convert("RGB")
     if is_deep(mode):
-        raise SemisegError("holds 16-bit or floating-point grey values: convert it to 8 bits")
+        raise SemisegError("holds 16-bit or floating-point grey values; convert it to 8 bits")
     array = np.empty((image.height, image.width, 3), np.uint8)
-    for top in range(0, image.height, 256):  # in one piece Pillow would keep two more copies meanwhile
+    for top in range(0, image.height, 256):  # Pillow would make two more copies of the whole
         bottom = min(top + 256, image.height)
         array[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
     return array
@@ -116,7 +121,10 @@ def as_image(image: str | Path | Image.Image | np.ndarray | Tensor, any_size: bo
     """A file, a PIL image (turned upright), an array or a tensor as uint8 (H,W,3) RGB.
 
     Arrays are uint8 (H,W,3) or grey (H,W); tensors (3,H,W), uint8 or floating point in [0,1], rounded to 8 bits.
-    Raises UsageError for anything else, SemisegError for a file that cannot be read.
+
+    Raises:
+        UsageError: anything else.
+        SemisegError: a file that cannot be read.
     """
     if isinstance(image, (str, Path)):
         return read_image(image, any_size)
@@ -125,17 +133,17 @@ def as_image(image: str | Path | Image.Image | np.ndarray | Tensor, any_size: bo
             return _upright(image)
         except SemisegError as error:
             raise UsageError(f"the PIL image {error}") from None
-        except Exception as error:  # it is decoded only now
+        except Exception as error:  # a PIL image is decoded only here
             raise SemisegError(f"the PIL image cannot be read: {first_line(error)}") from error
     if isinstance(image, Tensor):
         if image.ndim != 3 or image.shape[0] != 3:
-            raise UsageError(f"a tensor is one image (3,H,W), not {tuple(image.shape)}: give them one by one")
+            raise UsageError(f"a tensor is one image (3,H,W), not {tuple(image.shape)}; give images one by one")
         values = image.detach()
         if values.is_floating_point():
             low, high = (float(values.min()), float(values.max())) if values.numel() else (0.0, 0.0)
             if not 0 <= low <= high <= 1:
                 raise UsageError(
-                    f"a floating-point tensor lies in [0,1], not {low:.3g}..{high:.3g}: undo normalisation"
+                    f"a floating-point tensor lies in [0,1], not {low:.3g}..{high:.3g}; undo its normalisation"
                 )
             values = (values * 255).round().byte()
         image = values.cpu().permute(1, 2, 0).numpy()

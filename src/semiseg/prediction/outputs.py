@@ -1,4 +1,4 @@
-"""The files that predictions become: their names, and never over a file that is there."""
+"""The files of predictions: their names, and the refusal to replace existing ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from semiseg.prediction.inputs import is_video
 
 @dataclass(frozen=True)
 class Targets:
-    """The files that one input becomes; None for those that are not asked for."""
+    """The output files of one input; None for those not asked for."""
 
     mask: Path | None
     overlay: Path | None
@@ -24,7 +24,7 @@ class Targets:
 
     @classmethod
     def of(cls, folder: Path, path: Path, overlay: bool, confidence: bool) -> Targets:
-        """Those of the input `path` under `folder`."""
+        """The files of the input ``path`` under ``folder``."""
         if is_video(path):
             video = folder / "overlays" / f"{path.stem}.mp4" if overlay else None
             return cls(None, video, None, folder / "shares" / f"{path.stem}.csv")
@@ -50,19 +50,24 @@ def as_grey(confidence: np.ndarray) -> np.ndarray:
 
 
 def refuse_clashes(inputs: Sequence[Path], targets: Sequence[Targets], table: Path | None, overwrite: bool) -> None:
+    """Check the output files before anything is written.
+
+    Raises:
+        SemisegError: two inputs share one, one is itself an input, or one exists and ``overwrite`` is off.
+    """
     by_file: dict[Path, Path] = {}
     for path, target in zip(inputs, targets, strict=True):
         for file in target.all:
             other = by_file.setdefault(file, path)
             if other is not path:
                 raise SemisegError(
-                    f"{other} and {path} would both be written to {file}: predict them into different output folders"
+                    f"{other} and {path} would both be written to {file}; predict them into different output folders"
                 )
     written = [*by_file, *([] if table is None else [table])]
     given = {path.resolve() for path in inputs}
     for file in written:
         if file.resolve() in given:
-            raise SemisegError(f"the output {file} is itself one of the images: choose another output folder")
+            raise SemisegError(f"the output {file} is itself one of the images; choose another output folder")
     existing = [str(file) for file in written if file.exists()]
     if existing and not overwrite:
         more = f" and {len(existing) - 3} more" if len(existing) > 3 else ""
@@ -72,6 +77,11 @@ def refuse_clashes(inputs: Sequence[Path], targets: Sequence[Targets], table: Pa
 
 
 def save_png(picture: Image.Image, path: Path) -> None:
+    """Write a PNG file.
+
+    Raises:
+        SemisegError: it cannot be written; the message says why.
+    """
     try:
         picture.save(path, format="PNG")
     except OSError as error:

@@ -15,7 +15,7 @@ from semiseg.config.read import Config
 from semiseg.data.base import Colour
 from semiseg.data.run_data import open_split
 from semiseg.errors import SemisegError, UsageError
-from semiseg.inference.plan import Passes, segment
+from semiseg.inference.plan import InferencePlan, segment
 from semiseg.prediction.class_shares import class_shares
 from semiseg.prediction.inputs import as_image
 from semiseg.runs.checkpoint import load_model
@@ -25,7 +25,7 @@ from semiseg.visualise import overlay as blend
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a network makes of one image, at the image's own size."""
+    """A network's prediction for one image, at the size of the image."""
 
     image: np.ndarray = field(repr=False)
     """uint8 (H,W,3): the image as it was read, upright."""
@@ -38,7 +38,11 @@ class Prediction:
     colours: tuple[Colour, ...] = field(repr=False)
 
     def overlay(self, alpha: float = 0.5) -> np.ndarray:
-        """The classes' colours over the image, uint8 (H,W,3), with opacity `alpha` in [0,1]; else UsageError."""
+        """The colours of the classes over the image, uint8 (H,W,3), with opacity ``alpha``.
+
+        Raises:
+            UsageError: ``alpha`` outside [0,1].
+        """
         return blend(self.image, self.mask, self.colours, alpha)
 
 
@@ -49,25 +53,25 @@ class Predictor:
     >>> predictor("photo.jpg").shares                           # doctest: +SKIP
     {'road': 0.41, 'building': 0.22, ...}
 
-    Without `tile`, `flip` and `scales` a prediction is the one `semiseg.evaluate` measures. `info` holds the classes
-    and their colours, `network` the module in evaluation mode, `config` the run's configuration and `passes` what
-    an image goes through.
+    Without ``tile``, ``flip`` and ``scales`` a prediction is the one that ``semiseg.evaluate`` measures. ``info`` has
+    the classes and their colours, ``network`` is the module in evaluation mode, ``config`` the configuration of the run
+    and ``plan`` the passes of an image.
 
     Args:
         run_or_checkpoint: a run folder, or one checkpoint file.
         which: the ``best`` or the ``last`` checkpoint of a run folder.
         teacher: the teacher instead of the student.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:0``.
-        tile: side, in pixels that the network sees, of tiles that are blended: bounded memory for any size of image.
-        overlap: least fraction of a tile that its neighbour shares.
+        tile: side of blended tiles in pixels as the network sees them: bounded memory for images of any size.
+        overlap: smallest fraction of a tile that it shares with its neighbour.
         flip: average with the prediction of the mirrored image.
         scales: average over sizes relative to the usual one.
-        scale: with tiles, pixels that the network sees for one of the image. None: as in training, that is 1, or what
-            ``data.resize`` made of the training images, which are looked at then.
+        scale: with tiles, pixels that the network sees for one pixel of the image. None: as in training, that is 1, or
+            what ``data.resize`` made of the training images, some of which are read to find out.
 
     Raises:
-        SemisegError: no checkpoint there, no teacher in it, or no training images to take the scale from.
-        UsageError: values that make no sense.
+        SemisegError: no checkpoint, no teacher in it, or no training images to take the scale from.
+        UsageError: no such device, or a tile, overlap or scale that makes no sense.
     """
 
     def __init__(
@@ -84,7 +88,7 @@ class Predictor:
         scale: float | None = None,
     ) -> None:
         if scale is not None and tile is None:
-            raise UsageError("scale goes with tile: whole images keep the size of the run's configuration")
+            raise UsageError("scale needs tile: whole images are seen at the size of the run's configuration")
         self.device = resolve_device(device)
         model = load_model(run_or_checkpoint, which, teacher, self.device)
         self.network, self.info, self.config = model.network, model.info, model.config
@@ -92,7 +96,7 @@ class Predictor:
         factors = (1.0, 1.0)
         if tile is not None:
             factors = training_scale(self.config) if scale is None else (scale, scale)
-        self.passes = Passes(
+        self.plan = InferencePlan(
             mode=evaluation.mode,
             window=self.config.window,
             stride=evaluation.stride,
@@ -109,18 +113,18 @@ class Predictor:
 
         Raises:
             SemisegError: a file that cannot be read.
-            UsageError: anything that is no such image.
+            UsageError: anything else.
         """
-        array = as_image(image, any_size=self.passes.tile is not None)
-        mask, confidence = segment(self.network, array, self.passes, self.device)
+        array = as_image(image, any_size=self.plan.tile is not None)
+        mask, confidence = segment(self.network, array, self.plan, self.device)
         assert confidence is not None
         return Prediction(array, mask, confidence, class_shares(mask, self.info.classes), self.info.colours)
 
 
 def training_scale(config: Config) -> tuple[float, float]:
-    """Pixels that the network saw in training for one of the images, vertically and horizontally.
+    """Pixels that the network saw in training for one pixel of an image, vertically and horizontally.
 
-    1 without ``data.resize``; with it, by the median size of some training images.
+    1 without ``data.resize``; with it, from the median size of some training images.
 
     Raises:
         SemisegError: the training images are not where they were.
@@ -129,12 +133,12 @@ def training_scale(config: Config) -> tuple[float, float]:
         return 1.0, 1.0
     try:
         images = open_split(config.data, "train")
-        some = {len(images) * i // 5 for i in range(5)}
-        sizes = np.array([images.image(i).shape[:2] for i in some])
+        sample = {len(images) * i // 5 for i in range(5)}
+        sizes = np.array([images.image(i).shape[:2] for i in sample])
     except (SemisegError, OSError) as error:
         raise SemisegError(
-            f"tiles keep the scale of training, which made images {config.data.resize}, but those are gone: {error}; "
-            "say by --scale (scale=) how many pixels the network saw for one of the image, e.g. 0.5"
+            f"tiles keep the scale of training, which resized images to {config.data.resize}, but the training "
+            f"images are gone ({error}); give --scale (scale=), the pixels seen for one pixel of the image, e.g. 0.5"
         ) from error
     height, width = np.median(sizes, axis=0)
     return float(config.data.resize[0] / height), float(config.data.resize[1] / width)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def frame_count(path: Path, every: int = 1) -> int:
-    """How many frames a prediction of every `every`-th will have, from the header; 1 where it does not say."""
+    """How many frames will be predicted, every ``every``-th, from the header; 1 where it does not say."""
     av = require("av", "video", f"the video {path.name}")
     try:
         with av.open(str(path), metadata_errors="replace") as container:
@@ -28,7 +28,7 @@ def frame_count(path: Path, every: int = 1) -> int:
             frames = stream.frames
             if not frames and stream.average_rate and container.duration:
                 frames = round(container.duration / av.time_base * float(stream.average_rate))
-    except (OSError, ValueError, IndexError):  # said again, with the reason, when its turn comes
+    except (OSError, ValueError, IndexError):  # reported with its reason when it is this video's turn
         return 1
     return max(1, -(-frames // every))
 
@@ -42,15 +42,24 @@ def predict_video(
     every: int = 1,
     done: Callable[[], None] | None = None,
 ) -> tuple[int, dict[str, float]]:
-    """Segment every `every`-th frame; returns how many those were and their mean class shares.
+    """Segment every ``every``-th frame of a video, one at a time and turned upright.
 
-    `segment` makes uint8 (H,W) classes of an uint8 (H,W,3) frame. `shares_path` becomes a CSV file: frame number from
-    0, its time in seconds, a column a class. `overlay_path`, if any, becomes an H.264 video with the frames' own
-    times, without sound. Frames are upright, and are read one at a time. `done` is called after each. A file appears
-    under its name only when it is complete.
+    A file gets its name only when it is complete, so that a video that breaks off leaves nothing behind.
+
+    Args:
+        segment: classes uint8 (H,W) of a frame uint8 (H,W,3).
+        info: names and colours of the classes.
+        path: the video.
+        shares_path: CSV file to write: number of the frame from 0, its time in seconds, a column for each class.
+        overlay_path: H.264 video to write, with the times of the frames and without sound; None for none.
+        every: take every ``every``-th frame.
+        done: called after each frame that was taken.
+
+    Returns:
+        The number of frames taken and their mean class shares.
 
     Raises:
-        SemisegError: PyAV is missing, or the file is no video; a video that breaks off keeps nothing.
+        SemisegError: PyAV is missing, the file is no video, or it breaks off.
     """
     av = require("av", "video", f"the video {path.name}")
     files = [shares_path] if overlay_path is None else [shares_path, overlay_path]
@@ -83,7 +92,7 @@ def predict_video(
                 if target is not None:
                     target.close()
         if not frames:
-            raise SemisegError(f"{path} has no frame that can be read: is it a video?")
+            raise SemisegError(f"{path} has no frame that can be read; is it a video?")
         for temporary, file in zip(partial, files, strict=True):
             os.replace(temporary, file)
     except (av.FFmpegError, IndexError) as error:
@@ -96,12 +105,12 @@ def predict_video(
 
 
 def _upright(frame: Any) -> np.ndarray:
-    # Telephones film lying down and note the turn, counter-clockwise, beside the frames.
+    # A phone stores frames as its sensor lies, and the rotation (counter-clockwise) that turns them upright.
     return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
 
 
 class _Writer:
-    """An H.264 file whose frames keep the source's times; its size is set by the first frame."""
+    """An H.264 file whose frames keep the times of the source; the first frame sets its size."""
 
     def __init__(self, av: Any, path: Path, source: Any, every: int) -> None:
         self.av, self.every = av, every
@@ -118,10 +127,10 @@ class _Writer:
             self.stream.width, self.stream.height = width + width % 2, height + height % 2
             self.stream.pix_fmt = "yuv420p"
             self.stream.codec_context.time_base = self.time_base
-        # The format has colours for pairs of pixels only: an odd side is lengthened by its last pixel.
+        # The format stores colours for pairs of pixels only: an odd side is lengthened by repeating its last pixel.
         room = ((0, self.stream.height - height), (0, self.stream.width - width), (0, 0))
         if min(room[0][1], room[1][1]) < 0 or max(room[0][1], room[1][1]) > 1:
-            raise SemisegError(f"the frames change to {width}x{height} midway: cut the video there")
+            raise SemisegError(f"the frames change to {width}x{height} midway; cut the video where they do")
         frame = self.av.VideoFrame.from_ndarray(np.pad(picture, room, mode="edge"), format="rgb24")
         step = round(self.every / self.rate / self.time_base)
         self.last = max(self.last + 1, pts if pts is not None else self.last + step)

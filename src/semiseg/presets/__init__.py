@@ -36,8 +36,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     name = values.pop("extends", None)
     if name is None:
         return values
-    places = [FOLDER / "shared" / f"{name}.yaml", preset_path(str(name))]
-    base = next((place for place in places if place.is_file()), None)
+    candidates = [FOLDER / "shared" / f"{name}.yaml", preset_path(str(name))]
+    base = next((path for path in candidates if path.is_file()), None)
     if base is None:
         raise UsageError(f"{path}: extends {name!r}, which is no preset; `semiseg presets` lists them")
     below = _plain(base)

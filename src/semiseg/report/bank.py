@@ -38,20 +38,20 @@ def bank_charts(runs: list[RunFacts]) -> list[Chart]:
 
 
 def _projection(key: str, title: str, classes: tuple[str, ...], bank: StoredVectors, wide: bool) -> Chart:
-    places, shares = principal_components(bank.vectors)
+    points, shares = principal_components(bank.vectors)
     most = max(1, MOST_POINTS // len(classes))
     traces: list[dict[str, Any]] = []
     middles: list[tuple[str, list[float]]] = []
     rows: list[list[Cell]] = []
     for number, name in enumerate(classes):
-        own = places[bank.labels == number]
-        if not len(own):
+        of_class = points[bank.labels == number]
+        if not len(of_class):
             rows.append([name, 0, None, None])
             continue
-        middle = own.mean(dim=0).tolist()
-        rows.append([name, len(own), *(round(value, 3) for value in middle)])
+        middle = of_class.mean(dim=0).tolist()
+        rows.append([name, len(of_class), *(round(value, 3) for value in middle)])
         middles.append((name, middle))
-        shown = own[torch.linspace(0, len(own) - 1, min(most, len(own))).round().long()]
+        shown = of_class[torch.linspace(0, len(of_class) - 1, min(most, len(of_class))).round().long()]
         traces.append({
             "type": "scatter", "mode": "markers", "name": plain(name),
             "x": [round(value, 3) for value in shown[:, 0].tolist()],

@@ -1,7 +1,7 @@
-"""Charts as plain Plotly figures (JSON), each with its text alternative and the table of what it shows.
+"""Charts as plain Plotly figures (JSON), each with a text alternative and a table of what it shows.
 
-Runs and classes differ by an Okabe–Ito colour *and* by dash, marker or hatching, so that nothing hangs on hue. Colours
-of text, grid and background are left to report.js, which knows whether the page is dark.
+Runs and classes differ by an Okabe–Ito colour *and* by dash, marker or hatching, so that nothing depends on hue alone.
+report.js sets the colours of text, grid and background, since it knows whether the page is dark.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-# Okabe and Ito's palette without black and yellow, which vanish on one of the two backgrounds; grey comes last.
+# The palette of Okabe and Ito without black and yellow, each invisible on one of the two backgrounds; grey comes last.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8C8C8C")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "triangle-down", "pentagon", "hexagram", "star")
@@ -33,7 +33,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """A Plotly figure (``data`` and ``layout``), what it shows in words for those who do not see it, and its table."""
+    """A Plotly figure (``data`` and ``layout``), a description for those who do not see it, and its table."""
 
     key: str
     title: str
@@ -52,6 +52,9 @@ class Curves:
         key: id in the page.
         title: heading.
         unit: title of the vertical axis.
+        log: whether that axis is logarithmic.
+        limits: its range; None: that of the values.
+        traces, columns: what :meth:`add` and :meth:`points` have collected.
     """
 
     key: str
@@ -63,7 +66,7 @@ class Curves:
     columns: dict[str, dict[int, float | None]] = field(default_factory=dict)
 
     def add(self, name: str, values: dict[int, float | None], colour: int, dash: int, *, markers: bool = False) -> None:
-        """A line by iteration; ``colour`` and ``dash`` are numbers into the lists above."""
+        """A line over iterations; ``colour`` and ``dash`` are indices into the lists above."""
         self.columns[name] = values
         self.traces.append({
             "type": "scatter", "mode": "lines+markers" if markers else "lines", "name": plain(name),
@@ -73,24 +76,26 @@ class Curves:
             "hovertemplate": "%{y:.4g} at %{x}<extra>" + plain(name) + "</extra>",
         })  # fmt: skip
 
-    def points(self, name: str, places: list[tuple[int, float, str]], symbol: str, colours: list[int]) -> None:
-        """Single marks (iteration, value, whose)."""
+    def points(self, name: str, marks: list[tuple[int, float, str]], symbol: str, colours: list[int]) -> None:
+        """Single marks (iteration, value, label)."""
         self.traces.append({
-            "type": "scatter", "mode": "markers", "name": plain(name), "x": [place[0] for place in places],
-            "y": [rounded(place[1]) for place in places], "text": [plain(place[2]) for place in places],
+            "type": "scatter", "mode": "markers", "name": plain(name), "x": [mark[0] for mark in marks],
+            "y": [rounded(mark[1]) for mark in marks], "text": [plain(mark[2]) for mark in marks],
             "marker": {"symbol": symbol, "size": 13, "color": [colour_of(c) for c in colours],
                        "line": {"width": 1.5, "color": "#8C8C8C"}},
             "hovertemplate": "%{text}: %{y:.4g} at %{x}<extra>" + plain(name) + "</extra>",
         })  # fmt: skip
 
     def chart(self, *, note: str = "", wide: bool = True) -> Chart:
-        """The finished chart; its description gives first, last and highest of every line."""
-        spoken = []
+        """The finished chart; its description has the first, last and highest value of every line."""
+        described = []
         for name, values in self.columns.items():
             known = [(i, v) for i, v in values.items() if v is not None and math.isfinite(v)]
             if known:
                 top = max(known, key=lambda pair: pair[1])
-                spoken.append(f"{name}: from {known[0][1]:.3g} to {known[-1][1]:.3g}, highest {top[1]:.3g} at {top[0]}")
+                described.append(
+                    f"{name}: from {known[0][1]:.3g} to {known[-1][1]:.3g}, highest {top[1]:.3g} at {top[0]}"
+                )
         axis: dict[str, Any] = {"title": {"text": self.unit}, "type": "log" if self.log else "linear"}
         if self.log:
             axis |= {"exponentformat": "power", "dtick": 1}
@@ -100,7 +105,7 @@ class Curves:
             "data": self.traces,
             "layout": layout(xaxis={"title": {"text": "iteration"}, "rangemode": "tozero"}, yaxis=axis),
         }
-        words = f"Line chart of {self.title} over iterations. {'; '.join(spoken)}."
+        words = f"Line chart of {self.title} over iterations. {'; '.join(described)}."
         return Chart(self.key, self.title, words, figure, self._table(), note, wide)
 
     def _table(self) -> Table:
@@ -109,7 +114,7 @@ class Curves:
         if len(steps) > LONGEST_TABLE:
             every = math.ceil(len(steps) / LONGEST_TABLE)
             kept = steps[::every] + ([steps[-1]] if (len(steps) - 1) % every else [])
-            note = f"{len(kept)} of {len(steps)} rows; metrics.jsonl holds them all."
+            note = f"{len(kept)} of {len(steps)} rows; metrics.jsonl has all of them."
             steps = kept
         rows: list[list[Cell]] = [[step, *(values.get(step) for values in self.columns.values())] for step in steps]
         return Table(["iteration", *self.columns], rows, note)
@@ -124,7 +129,15 @@ def bars(
     numbers: Sequence[int],
     note: str = "",
 ) -> Chart:
-    """Horizontal bars by class, one of a group each run: ``columns`` are (C,) values by run, ``numbers`` the runs'."""
+    """Horizontal bars by class, in each group one bar per run.
+
+    Args:
+        key, title, note: of the chart.
+        unit: title of the horizontal axis.
+        names: of the C classes.
+        columns: C values by the name of the run; None where one is unknown.
+        numbers: of the runs, which choose colour and hatching.
+    """
     traces = []
     for number, (run, values) in zip(numbers, columns.items(), strict=True):
         traces.append({
@@ -143,19 +156,19 @@ def bars(
             xaxis={"title": {"text": unit}, "rangemode": "tozero"}, yaxis={"autorange": "reversed"},
         ),
     }  # fmt: skip
-    spoken = []
+    described = []
     for run, values in columns.items():
         known = [(value, name) for value, name in zip(values, names, strict=True) if value is not None]
         if known:
             low, high = min(known), max(known)
-            spoken.append(f"{run}: lowest {low[1]} {low[0]:.3g}, highest {high[1]} {high[0]:.3g}")
-    words = f"Bar chart of {title} by class. {'; '.join(spoken)}."
+            described.append(f"{run}: lowest {low[1]} {low[0]:.3g}, highest {high[1]} {high[0]:.3g}")
+    words = f"Bar chart of {title} by class. {'; '.join(described)}."
     rows: list[list[Cell]] = [[name, *(values[c] for values in columns.values())] for c, name in enumerate(names)]
     return Chart(key, title, words, figure, Table(["class", *columns], rows), note)
 
 
 def heat_map(key: str, title: str, names: Sequence[str], confusion: Sequence[Sequence[int]]) -> Chart:
-    """Confusion matrix (C, C), rows truth, as percent of each row; rows without a pixel stay empty."""
+    """Confusion matrix (C, C), rows truth, in percent of each row; rows without pixels stay empty."""
     shares: list[list[float | None]] = []
     for counts in confusion:
         total = sum(counts)
@@ -177,20 +190,20 @@ def heat_map(key: str, title: str, names: Sequence[str], confusion: Sequence[Seq
             yaxis={"title": {"text": "truth"}, "autorange": "reversed", "showgrid": False},
         ),
     }
-    spoken = []
+    described = []
     for name, row in zip(names, shares, strict=True):
         known = [(value, other) for value, other in zip(row, names, strict=True) if value is not None]
         if known:
             wrong = max((pair for pair in known if pair[1] != name), default=(0.0, "nothing"))
             right = next((value for value, other in known if other == name), 0.0)
-            spoken.append(f"{name} {right:.0f} % right, most often taken for {wrong[1]} ({wrong[0]:.0f} %)")
-    words = f"Heat map of the {title}, percent of each true class. {'; '.join(spoken)}."
+            described.append(f"{name} {right:.0f} % right, most often taken for {wrong[1]} ({wrong[0]:.0f} %)")
+    words = f"Heat map of the {title}, percent of each true class. {'; '.join(described)}."
     rows: list[list[Cell]] = [[name, *row] for name, row in zip(names, shares, strict=True)]
     return Chart(key, title, words, figure, Table(["truth \\ predicted (%)", *names], rows), wide=False)
 
 
 def layout(height: int = 360, **more: Any) -> dict[str, Any]:
-    """What all charts share: transparent, a legend above, margins that give way to labels."""
+    """What all charts share: a transparent background, the legend above, margins that grow with the labels."""
     axes = {name: more.pop(name, {}) | {"automargin": True} for name in ("xaxis", "yaxis")}
     return {
         "height": height, "margin": {"l": 8, "r": 8, "t": 8, "b": 8}, "paper_bgcolor": "rgba(0,0,0,0)",
@@ -201,21 +214,21 @@ def layout(height: int = 360, **more: Any) -> dict[str, Any]:
 
 
 def colour_of(number: int) -> str:
-    """Colour of the run or class with this number; the dash or marker tells apart what shares one."""
+    """Colour of the run or class with this number; dash or marker distinguish those that share a colour."""
     return COLOURS[number % len(COLOURS)]
 
 
 def plain(text: str) -> str:
-    """Text as Plotly shows it literally: it reads a subset of HTML in names."""
+    """Text that Plotly shows literally, although it interprets some HTML in names."""
     return html.escape(text, quote=False)
 
 
 def unique(names: Sequence[str]) -> list[str]:
-    """Class names as categories of an axis, which would merge two of the same name."""
+    """Class names as categories of an axis, numbered where two have the same name, since the axis would merge them."""
     names = list(names)
     return [plain(name) if names.count(name) == 1 else f"{plain(name)} ({i})" for i, name in enumerate(names)]
 
 
 def rounded(value: float | None) -> float | None:
-    """Four significant digits, None for what is no number: JSON knows no NaN."""
+    """Four significant digits; None for NaN and infinity, which JSON does not have."""
     return None if value is None or not math.isfinite(value) else float(f"{value:.4g}")

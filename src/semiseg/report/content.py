@@ -45,14 +45,14 @@ def miou_chart(runs: list[RunFacts]) -> Chart | None:
     if not curves.columns:
         return None
     for title, key, symbol in (("best checkpoint", "best", "star"), ("teacher, last", "last_teacher", "diamond-open")):
-        places, colours = [], []
+        points, colours = [], []
         for run in runs:
             score = run.scores.get(key)
             if score is not None and score.miou is not None:
-                places.append((score.iteration, score.miou, run.name))
+                points.append((score.iteration, score.miou, run.name))
                 colours.append(run.number)
-        if places:
-            curves.points(title, places, symbol, colours)
+        if points:
+            curves.points(title, points, symbol, colours)
     return curves.chart(note="The best checkpoint is chosen on the validation set, so its figure flatters.")
 
 
@@ -71,8 +71,8 @@ def quality_chart(runs: list[RunFacts]) -> Chart | None:
             values = {i: None if v is None else 100 * v for i, v in _series(run, kind, key).items()}
             if any(value is not None for value in values.values()):
                 older |= kind == "train"
-                own = words if len(runs) == 1 else f"{run.name}: {words}"
-                curves.add(own, values, run.number if len(runs) > 1 else dash, dash, markers=kind != "train")
+                label = words if len(runs) == 1 else f"{run.name}: {words}"
+                curves.add(label, values, run.number if len(runs) > 1 else dash, dash, markers=kind != "train")
         looked = max([looked, *(row["images"] for row in run.kind("pseudo_labels"))])
     if not curves.columns:
         return None
@@ -97,8 +97,8 @@ def sureness_charts(runs: list[RunFacts]) -> list[Chart]:
         for run in group:
             for key, words in (("class_confidence", "mean confidence"), ("class_share", "share of the pixels")):
                 if len(runs) == 1 or key == "class_confidence":
-                    own = words if len(runs) == 1 else run.name
-                    columns[own] = [None if v is None else 100 * v for v in last[run.number][key]]
+                    label = words if len(runs) == 1 else run.name
+                    columns[label] = [None if v is None else 100 * v for v in last[run.number][key]]
         numbers = [run.number for run in group] if len(runs) > 1 else [0, 1]
         note = "Of the watched images, last validation. No bar: the class is never predicted, and so never learnt from."
         charts.append(

@@ -74,6 +74,11 @@ class RunFacts:
         return needs.unlabelled
 
     @property
+    def makes_pseudo_labels(self) -> bool:
+        """Whether a teacher labels unlabelled images, so that their quality can be watched."""
+        return self.semi_supervised and bool(method_class(self.method).keeps_teacher)
+
+    @property
     def finished(self) -> bool:
         return self.iteration >= self.config.training.iterations
 

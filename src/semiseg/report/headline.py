@@ -1,4 +1,4 @@
-"""The first thing a report says: figures of every run, and what the unlabelled images bought."""
+"""The top of a report: figures of every run, and the gain from the unlabelled images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from semiseg.report.charts import Cell, Table
 from semiseg.report.facts import RunFacts
 from semiseg.report.settings import DESCRIPTIONS
 
-# Which images are labelled is compared by name, and the method is what a gain is about.
+# The labelled images are compared by name; the method is what a gain is about.
 NOT_COMPARED = ("method.", "training.seed", "data.split_seed", "data.labelled")
 
 
@@ -32,7 +32,7 @@ class Gain:
 
 
 def figures(runs: list[RunFacts]) -> Table:
-    """Every run in a row: student last and best, teacher last, in percent, and how far it came."""
+    """A row for every run: student last and best, teacher last, in percent, and how far the run came."""
     paper = any(run.config.paper_miou is not None for run in runs)
     header = ["run", "method", "labelled images", "student, last", "student, best", "teacher, last"]
     rows: list[list[Cell]] = []
@@ -51,11 +51,11 @@ def figures(runs: list[RunFacts]) -> Table:
         row.append(None if seconds is None else duration(seconds))
         rows.append(row)
     header += [*(["paper"] if paper else []), "iterations", "time"]
-    return Table(header, rows, "mIoU on the validation images in %. Best is chosen on them, so it flatters.")
+    return Table(header, rows, "mIoU on the validation images in %. The best is chosen on them, so it flatters.")
 
 
 def gains(runs: list[RunFacts]) -> list[Gain]:
-    """For every semi-supervised method: its runs against the supervised ones on the same data and as many labels."""
+    """For every semi-supervised method: its runs against the supervised ones on the same data with as many labels."""
     known = [run for run in runs if "last" in run.scores and run.scores["last"].miou is not None]
     found = []
     baselines: dict[tuple[object, ...], list[RunFacts]] = {}
@@ -81,7 +81,7 @@ def gains(runs: list[RunFacts]) -> list[Gain]:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: 42 s, 12 min, 3.4 h."""
+    """Seconds in a readable unit: 42 s, 12 min, 3.4 h."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
@@ -94,7 +94,7 @@ def _task(run: RunFacts) -> tuple[object, ...]:
 
 
 def _caution(baseline: list[RunFacts], others: list[RunFacts]) -> str:
-    """What else differs between the two sides and may explain a part of the gain."""
+    """What else differs between the two sides and may explain part of the gain."""
     found = []
     both = [*baseline, *others]
     compared = (k for k in fields() if not (k in DESCRIPTIONS or k in FREE_ON_RESUME or k.startswith(NOT_COMPARED)))

@@ -1,4 +1,4 @@
-"""Strips of image, truth, prediction and error for a few validation images, as pictures inside the page."""
+"""Strips of image, truth, prediction and error for a few validation images, embedded in the page."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ IGNORED = np.array((0, 0, 0), np.uint8)  # as in a mask
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as data URI, its caption, and in words what it shows."""
+    """A picture as data URI, its caption, and a description for those who do not see it."""
 
     uri: str
     caption: str
@@ -35,7 +35,7 @@ class Picture:
 
 @dataclass
 class Strips:
-    """One row a validation image; ``legend`` names the classes' colours; ``remarks`` say what is missing and why."""
+    """One row per validation image; ``legend`` has the colours of the classes, ``remarks`` what is missing and why."""
 
     runs: str
     rows: list[tuple[str, list[Picture]]] = field(default_factory=list)
@@ -44,9 +44,9 @@ class Strips:
 
 
 def strips(runs: list[RunFacts], count: int, device: torch.device | str = "cpu") -> list[Strips]:
-    """Predictions of every run's last student on the same ``count`` images, for each validation set that occurs.
+    """Predictions of the last student of every run on the same ``count`` images of each validation set that occurs.
 
-    Data or networks that are gone become a remark, never an error.
+    Missing data or networks become a remark, never an error.
     """
     found = []
     for group in _same_data([run for run in runs if run.checkpoint is not None]):
@@ -89,14 +89,14 @@ def _strips_of(runs: list[RunFacts], count: int, device: torch.device | str) -> 
         except (SemisegError, RuntimeError) as error:
             result.remarks.append(f"No predictions of {run.name}: {str(error).splitlines()[0]}")
             continue
-        whose = f"{run.name}, " if len(runs) > 1 else ""
+        prefix = f"{run.name}, " if len(runs) > 1 else ""
         for row, (name, image, truth), mask in zip(rows, read, predicted, strict=True):
             assert truth is not None
             error_map, wrong = _errors(image, truth, mask)
-            said = f"{name}: predicted by {run.name}, {_shares(mask, run.classes)}"
-            row.append(Picture(_mask(mask, colours), f"{whose}prediction", said))
-            said = f"{name}: where {run.name} is wrong, {100 * wrong:.1f} % of the labelled pixels"
-            row.append(Picture(_png(error_map), f"{whose}error {100 * wrong:.1f}\u00a0%", said))
+            alt = f"{name}: predicted by {run.name}, {_shares(mask, run.classes)}"
+            row.append(Picture(_mask(mask, colours), f"{prefix}prediction", alt))
+            alt = f"{name}: where {run.name} is wrong, {100 * wrong:.1f} % of the labelled pixels"
+            row.append(Picture(_png(error_map), f"{prefix}error {100 * wrong:.1f}\u00a0%", alt))
     result.rows = [(name, row) for (name, _, _), row in zip(read, rows, strict=True)]
     return result
 
@@ -121,7 +121,7 @@ def _predictions(run: RunFacts, images: Sequence[np.ndarray], device: torch.devi
 
 
 def _errors(image: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, float]:
-    """Wrong pixels in colour on a pale grey image, ignored ones black; and the wrong share of the labelled."""
+    """Wrong pixels in colour on a pale grey image, ignored ones black; and the wrong share of the labelled pixels."""
     if image.shape[:2] != truth.shape:
         image = np.asarray(Image.fromarray(image).resize((truth.shape[1], truth.shape[0])))
         predicted = np.asarray(Image.fromarray(predicted).resize((truth.shape[1], truth.shape[0]), 0))
@@ -141,7 +141,7 @@ def _shares(mask: np.ndarray, classes: Sequence[str]) -> str:
 
 
 def _mask(mask: np.ndarray, colours: Sequence[Colour]) -> str:
-    picture = Image.fromarray(mask)  # grey; a palette makes it one of indices
+    picture = Image.fromarray(mask)  # a palette turns grey levels into indices
     picture.putpalette(palette(colours).tobytes())
     return _uri(_fitted(picture, Image.Resampling.NEAREST), "png")
 
@@ -154,11 +154,11 @@ def _jpeg(array: np.ndarray) -> str:
     return _uri(_fitted(Image.fromarray(array), Image.Resampling.LANCZOS), "jpeg")
 
 
-def _fitted(picture: Image.Image, how: Image.Resampling) -> Image.Image:
-    """At most WIDTH pixels wide; smaller ones are left to the browser to enlarge."""
+def _fitted(picture: Image.Image, resampling: Image.Resampling) -> Image.Image:
+    """At most WIDTH pixels wide; the browser enlarges smaller ones."""
     if picture.width <= WIDTH:
         return picture
-    return picture.resize((WIDTH, max(1, round(picture.height * WIDTH / picture.width))), how)
+    return picture.resize((WIDTH, max(1, round(picture.height * WIDTH / picture.width))), resampling)
 
 
 def _uri(picture: Image.Image, kind: str) -> str:

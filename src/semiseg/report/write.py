@@ -68,10 +68,10 @@ def write_report(
         raise UsageError(f"images is {images}: give how many validation images to show, 0 for none")
     facts = read_runs([Path(folder) for folder in folders])
     path = Path(output) if output is not None else facts[0].path / "report.html"
-    own = {(run.path / "report.html").resolve() for run in facts}
+    pages = {(run.path / "report.html").resolve() for run in facts}
     if path.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"{path}: a report is one HTML file; give a name that ends in .html")
-    if path.exists() and path.resolve() not in own and not overwrite:
+    if path.exists() and path.resolve() not in pages and not overwrite:
         raise UsageError(f"{path} exists; choose another --output, or --overwrite it")
     page = render(facts, images, device)
     partial = path.with_name(path.name + ".partial")
@@ -118,7 +118,7 @@ def render(runs: list[RunFacts], images: int = 4, device: torch.device | str = "
 
 def _parts(runs: list[RunFacts]) -> list[Part]:
     miou, quality = miou_chart(runs), quality_chart(runs)
-    learns = any(run.semi_supervised for run in runs)
+    watches = any(run.makes_pseudo_labels for run in runs)
     return [
         Part("miou", "mIoU over time", [miou] if miou else [], "No validation is logged yet."),
         Part("losses", "Losses", loss_charts(runs), "No training step is logged yet."),
@@ -126,7 +126,7 @@ def _parts(runs: list[RunFacts]) -> list[Part]:
         Part("confusion", "Confusion", confusion_charts(runs), "No validation is logged yet."),
         Part(
             "quality", "Pseudo-label quality", [*([quality] if quality else []), *sureness_charts(runs)],
-            "Nothing was measured." if learns else "A supervised run has no pseudo-labels.",
+            "Nothing was measured." if watches else "No run here has a teacher that makes pseudo-labels.",
         ),
         Part("bank", "Memory bank", bank_charts(runs), "No run here keeps a memory bank."),
         Part("weights", "Class weights", weight_charts(runs), "No checkpoint holds class counts."),

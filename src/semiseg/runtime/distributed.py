@@ -1,7 +1,7 @@
-"""Many processes as one: what must be summed, averaged or gathered so that they equal one process with the joint batch.
+"""Many processes as one: sums, means and gathers that make them equal one process with the joint batch.
 
-The engine is torch.distributed, started by ``torchrun``: nothing to install, and what Lightning Fabric and Accelerate
-call in the end. Every function is the identity in a single process, so there is one code path.
+They are joined by torch.distributed, which ``torchrun`` starts: nothing to install, and Lightning Fabric and Accelerate
+rest on it as well. Every function is the identity in a single process, so there is one code path.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.distributed.nn.functional import all_reduce as differentiable_all_red
 
 from semiseg.errors import SemisegError, UsageError
 
-TIMEOUT = timedelta(minutes=10)  # of one collective: a validation of the slowest rank must fit
+TIMEOUT = timedelta(minutes=10)  # of one collective: the slowest process must finish a validation within it
 
 
 def launched() -> bool:
@@ -25,7 +25,7 @@ def launched() -> bool:
 
 
 def start(device: torch.device) -> torch.device:
-    """Join the other processes; returns this one's device.
+    """Join the other processes; returns the device of this one.
 
     Raises:
         UsageError: more processes on this machine than CUDA devices.
@@ -37,8 +37,8 @@ def start(device: torch.device) -> torch.device:
         local = int(os.environ.get("LOCAL_RANK", "0"))
         if local >= torch.cuda.device_count():
             raise UsageError(
-                f"process {local} of this machine has no CUDA device of its own ({torch.cuda.device_count()} found); "
-                "give torchrun as many --nproc-per-node as there are, or training.device=cpu"
+                f"process {local} of this machine has no CUDA device for itself ({torch.cuda.device_count()} found); "
+                "start torchrun with as many --nproc-per-node as there are devices, or use training.device=cpu"
             )
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
@@ -46,7 +46,7 @@ def start(device: torch.device) -> torch.device:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
     except (RuntimeError, ValueError) as error:
         raise SemisegError(
-            f"the processes of this job do not find each other ({error}); start them by torchrun"
+            f"the processes of this job do not find each other ({error}); start them with torchrun"
         ) from None
     return device
 
@@ -64,7 +64,7 @@ def lost_another(error: RuntimeError) -> bool:
 
 
 def rank() -> int:
-    """Number of this process, from 0."""
+    """Number of this process, starting at 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
@@ -107,14 +107,14 @@ def sums(*numbers: int) -> list[int]:
 def total_with_gradient(values: Tensor) -> Tensor:
     """Sum over the processes; the gradient is summed over them as well.
 
-    A loss made of such sums is the same on every rank, and so is counted once a rank; gradients that are *averaged*
-    over the ranks, as data-parallel training does, are then those of the joint batch.
+    A loss made of such sums is the same in every process and its gradient is counted once by each; the *average* of the
+    gradients over the processes, which data-parallel training takes, is then that of the joint batch.
     """
     return values if world() == 1 else differentiable_all_reduce(values)  # type: ignore[no-untyped-call]
 
 
 def gathered(values: Tensor) -> Tensor:
-    """Rows of all processes, (N, …) → (Σ N, …), by rank; every process must bring as many rows."""
+    """Rows of all processes, (N, …) → (Σ N, …), in the order of their ranks; all must have equally many rows."""
     if world() == 1:
         return values
     parts = [torch.empty_like(values) for _ in range(world())]

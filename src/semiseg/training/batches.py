@@ -105,8 +105,9 @@ def training_batches(
     if not needs.unlabelled:
         return labelled, None
     size = max(1, round(t.batch_size * t.unlabelled_ratio))
+    indices = sorted({*data.unlabelled, *data.labelled}) if needs.labelled_too else data.unlabelled
     unlabelled = CropDataset(
-        data.train, data.unlabelled, c.crop_size, t.seed, "unlabelled", resize=c.resize, cache=c.cache,
+        data.train, indices, c.crop_size, t.seed, "unlabelled", resize=c.resize, cache=c.cache,
         use_labels=False, crops=needs.crops, overlap=needs.overlap, stored=stored,
     )  # fmt: skip
     return labelled, loader(unlabelled, share_of_batch(size, "batch_size * unlabelled_ratio"))

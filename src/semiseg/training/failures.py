@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,8 +16,13 @@ from semiseg.training.preflight import SAVERS
 
 
 @contextmanager
-def explained(device: torch.device, last: Path) -> Iterator[None]:
+def explained(device: torch.device, last: Path, iteration: Callable[[], int]) -> Iterator[None]:
     """Out of memory, and the end of another process, as one line.
+
+    Args:
+        device: of the training.
+        last: the checkpoint that is kept.
+        iteration: asked for the steps done.
 
     Raises:
         SemisegError: in their place.
@@ -26,7 +31,7 @@ def explained(device: torch.device, last: Path) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         kept = f"; {last} is kept (--resume with its settings, or start anew)" if last.exists() else ""
-        raise SemisegError(f"out of memory on {device}: try {SAVERS}{kept}") from error
+        raise SemisegError(f"out of memory on {device} at iteration {iteration()}: try {SAVERS}{kept}") from error
     except RuntimeError as error:
         if distributed.lost_another(error):
             raise SemisegError(

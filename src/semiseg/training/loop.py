@@ -123,7 +123,7 @@ class Run:
         bar = ProgressBar(t.iterations, start, self.config.method.name, shown, progress and self.main)
         method.train()
         try:
-            with explained(self.device, self.last):
+            with explained(self.device, self.last, lambda: self.iteration):
                 while self.iteration < t.iterations:
                     self._train_round(rounds.number_at(self.rounds, self.iteration), log, bar)
         finally:

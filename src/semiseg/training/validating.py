@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,10 @@ from semiseg.evaluation.pseudo_label_quality import pseudo_label_quality, watche
 from semiseg.evaluation.validation import validate, validation_pictures
 from semiseg.methods.base import Method
 from semiseg.runs import checkpoint
+from semiseg.runtime import distributed
 from semiseg.training.journal import MetricsLog
+
+FAR_BEHIND = 3.0  # points of mIoU; below that it may be noise
 
 
 class Validator:
@@ -30,6 +34,7 @@ class Validator:
     def __init__(self, config: Config, data: RunData, method: Method, device: torch.device, best_path: Path) -> None:
         self.config, self.data, self.method, self.device, self.best_path = config, data, method, device, best_path
         self.miou, self.iteration, self.stale = -math.inf, 0, 0  # best mIoU in percent, where, validations since
+        self.said: list[list[str]] = []  # beginnings of remarks
         self.results: dict[str, EvaluationResult] = {}  # of this process: last and best
         self.watched = watched_images(data) if method.needs.unlabelled and method.teacher is not None else []
 
@@ -45,8 +50,10 @@ class Validator:
         self.results["last"] = result
         miou = 100 * result.miou
         if log is not None:
-            facts = {"miou": miou, "seconds": round(seconds, 1)} | self.method.measures()
+            measures = self.method.measures()
+            facts = {"miou": miou, "seconds": round(seconds, 1)} | measures
             log.write("validation", iteration, result.to_json() | facts)
+            self._say(self.method.remarks(measures))
             if log.loggers:
                 log.pictures(iteration, validation_pictures(self.learner, self.data.val, self.config, self.device))
         self._watch(iteration, log)
@@ -68,7 +75,21 @@ class Validator:
             self.results["best"] = validate(best.network, self.data.val, self.config, self.device)
         if self.method.teacher is not None:
             self.results["last_teacher"] = validate(self.method.teacher, self.data.val, self.config, self.device)
+            behind = 100 * (self.results["last"].miou - self.results["last_teacher"].miou)
+            if behind > FAR_BEHIND and distributed.is_main():
+                self._say([
+                    f"the teacher ends {behind:.1f} points of mIoU behind its student, so late pseudo-labels were "
+                    "worse than the student's own; a shorter memory (method.teacher.half_life=0.02) follows faster"
+                ])  # fmt: skip
         return self.results
+
+    def _say(self, remarks: list[str]) -> None:
+        """Print what was not said before: a remark repeats with other figures at every validation."""
+        for remark in remarks:
+            beginning = remark.split()[:3]
+            if beginning not in self.said:
+                self.said.append(beginning)
+                print(f"semiseg: {remark}", file=sys.stderr, flush=True)
 
     def _watch(self, iteration: int, log: MetricsLog | None) -> None:
         if not self.watched or self.method.teacher is None:

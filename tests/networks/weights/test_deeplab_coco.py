@@ -168,14 +168,14 @@ def test_a_run_is_resumed_and_evaluated_without_the_file(folder, tmp_path, monke
 
     train(config("whole"), progress=False)
     run = Run(config("broken"))
-    step = run.method.step
+    losses = run.method.losses
 
-    def fails(labelled, unlabelled, iteration, generator):
-        if iteration == 1:
+    def fails(step):
+        if step.iteration == 1:
             raise RuntimeError("power cut")
-        return step(labelled, unlabelled, iteration, generator)
+        return losses(step)
 
-    monkeypatch.setattr(run.method, "step", fails)
+    monkeypatch.setattr(run.method, "losses", fails)
     with pytest.raises(RuntimeError, match="power cut"):
         run.train(progress=False)
     file.unlink()

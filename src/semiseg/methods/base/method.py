@@ -26,10 +26,10 @@ from semiseg.networks import SegmentationNetwork
 from semiseg.networks.activation_checkpointing import recomputed
 from semiseg.networks.segmentation import Output, upsample
 from semiseg.runtime.precision import at_least_single
-from semiseg.teacher import make_teacher, momentum, update
+from semiseg.teacher import make_teacher, momentum, momentum_of_half_life, update
 
 if TYPE_CHECKING:
-    from semiseg.inference.survey import Survey
+    from semiseg.methods.base.survey import Survey
 
 
 class Method(nn.Module):
@@ -62,7 +62,7 @@ class Method(nn.Module):
 
     def __init__(self, config: Config, student: SegmentationNetwork, labelled: int) -> None:
         super().__init__()
-        self.config, self.own, self.training_config = config.method, config.method.settings, config.training
+        self.config, self.options, self.training_config = config.method, config.method.settings, config.training
         self.iterations = config.training.iterations
         self.warmup = round(config.method.warmup * self.iterations)
         self.num_classes, self.labelled = student.num_classes, labelled
@@ -122,6 +122,10 @@ class Method(nn.Module):
         """``measured`` and their values, written down with every validation."""
         return {}
 
+    def remarks(self, measures: Mapping[str, float | None]) -> list[str]:
+        """What the user should know and can do something about, one line each, given what was just measured."""
+        return []
+
     # What other rooms ask.
 
     def distance(self, features: Tensor, height: int) -> Tensor | None:
@@ -143,9 +147,12 @@ class Method(nn.Module):
     # What most methods build on.
 
     def tau(self, iteration: int) -> float:
-        """τ of eq. 2 at an iteration, capped at first when ``teacher.ramp`` is set."""
+        """τ of eq. 2 at an iteration, by ``teacher.half_life`` where it is set, capped at first by ``teacher.ramp``."""
         teacher = self.config.teacher
-        tau = momentum(iteration, self.iterations, teacher.momentum_start, teacher.momentum_end)
+        if teacher.half_life is not None:
+            tau = momentum_of_half_life(teacher.half_life, self.iterations)
+        else:
+            tau = momentum(iteration, self.iterations, teacher.momentum_start, teacher.momentum_end)
         return min(tau, 1 - 1 / (iteration + 2)) if teacher.ramp else tau
 
     def train(self, mode: bool = True) -> Method:
@@ -158,9 +165,9 @@ class Method(nn.Module):
     def pseudo_weight(self, iteration: int) -> float:
         """λ_pseudo at an iteration: 0 during the warm-up (section 4.2), or a ramp there (authors' code)."""
         if iteration >= self.warmup:
-            return self.own.weights.pseudo * 1.0
+            return self.options.weights.pseudo * 1.0
         ramp = math.exp(-5 * (1 - iteration / self.warmup) ** 2)
-        return self.own.weights.pseudo * (ramp if self.own.pseudo.warmup == "ramp" else 0.0)
+        return self.options.weights.pseudo * (ramp if self.options.pseudo.warmup == "ramp" else 0.0)
 
     def class_weights(self, iteration: int) -> Tensor | None:
         """α of eq. 3, or None where class balance is off."""

@@ -55,12 +55,14 @@ class Needs(NamedTuple):
         unlabelled: whether it looks at unlabelled images.
         crops: crops of one unlabelled image: 1, or 2 that overlap.
         overlap: least share of the crop's area that two crops have in common.
+        labelled_too: whether the labelled images, without their labels, are among the unlabelled ones.
         stored_labels: whether unlabelled crops bring the pseudo-labels that the last :meth:`Method.begin_round` stored.
     """
 
     unlabelled: bool = True
     crops: int = 1
     overlap: float = 0.0
+    labelled_too: bool = False
     stored_labels: bool = False
 
 

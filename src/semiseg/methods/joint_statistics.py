@@ -1,0 +1,31 @@
+"""Supervised training whose BatchNorm sees the unlabelled images too: the cheapest use of them, and a baseline."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from semiseg.augment.weak_strong import augment
+from semiseg.methods.base import Method, Step
+
+
+class JointStatistics(Method):
+    """L = L_sup (eq. 4), labelled and unlabelled crops in one batch.
+
+    The unlabelled crops take part in the mean and variance of every BatchNorm layer and in nothing else: no teacher, no
+    pseudo-labels, no loss of their own. Statistics of both are what Li et al. (AdaBN, 2017) adapt a trained network
+    with; here they are there from the first step. Without BatchNorm, or with ``network.batch_norm=frozen`` and a
+    decoder that has none, this is ``supervised`` at a higher price.
+    """
+
+    keeps_teacher = False
+    terms = ("supervised",)
+
+    def losses(self, step: Step) -> dict[str, Tensor]:
+        x_l, y_l, _ = self.labelled_view(step)
+        x_u, _, _ = augment(step.x_u.images, step.x_u.labels, None, self.views.weak_set, step.draws)
+        logits = self.pass_student(x_l, x_u).logits
+        loss = self.supervised(logits[: len(x_l)], y_l, step.iteration)
+        return {"loss": loss, "supervised": loss}
+
+
+METHOD = JointStatistics
