@@ -72,3 +72,13 @@ def test_certain_prediction_has_no_entropy_and_a_finite_gradient() -> None:
     loss.backward()
     assert loss.item() == 0
     assert logits.grad is not None and torch.isfinite(logits.grad).all()
+
+
+def test_pixels_that_are_no_image_add_nothing_to_either_divisor() -> None:
+    g = torch.Generator().manual_seed(3)
+    logits, valid = torch.randn(2, 5, 4, 6, generator=g), torch.rand(2, 4, 6, generator=g) > 0.4
+    noise = torch.where(valid[:, None], logits, 100 * torch.randn(2, 5, 4, 6, generator=g))
+    over_valid, over_all = entropy(logits, valid), entropy(logits, valid, divisor="pixels")
+    torch.testing.assert_close(over_all * valid.numel(), over_valid * valid.sum())
+    torch.testing.assert_close(entropy(noise, valid), over_valid)
+    torch.testing.assert_close(entropy(noise, valid, divisor="pixels"), over_all)

@@ -107,13 +107,26 @@ def test_classmix_is_cross_entropy_with_mixed_pseudo_labels_times_the_confident_
     assert terms["pseudo"].item() == pytest.approx(by_hand * confident.item(), rel=1e-4)
 
 
-def test_classmix_gives_padding_no_pseudo_label() -> None:
-    method = build("classmix", method__pseudo__confidence_threshold=0)
+@pytest.mark.parametrize("name", BASELINES)
+def test_padding_is_learnt_from_by_none(name: str) -> None:
+    words: dict[str, object] = {} if name == "mean_teacher" else {"method__pseudo__confidence_threshold": 0}
+    method = build(name, **words)
+    method.views.strong_set = NOTHING
     labelled, unlabelled = batches()
-    nowhere = unlabelled._replace(inside=torch.zeros(3, SIZE, SIZE, dtype=torch.bool))
-    terms = method.losses(Step(labelled, nowhere, 3, torch.Generator().manual_seed(4)))
-    assert terms["pseudo"] == 0
-    assert method.losses(Step(labelled, unlabelled, 3, torch.Generator().manual_seed(4)))["pseudo"] > 0
+    inside = torch.zeros(3, SIZE, SIZE, dtype=torch.bool)
+    nowhere = unlabelled._replace(inside=inside)
+    assert method.losses(Step(labelled, nowhere, 3, torch.Generator().manual_seed(4)))["pseudo"] == 0
+    half = unlabelled._replace(inside=inside.clone().index_fill_(1, torch.arange(20), True))
+    seen: dict[str, Tensor] = {}
+    hook = method.student.register_forward_hook(lambda _, x, output: seen.update(logits=output.logits))
+    terms = method.losses(Step(labelled, half, 3, torch.Generator().manual_seed(4)))
+    hook.remove()
+    (gradient,) = torch.autograd.grad(terms["pseudo"], seen["logits"], retain_graph=True)
+    below = SIZE // gradient.shape[-1]
+    rows = -(-20 // below) + 1  # bilinear upsampling reaches one row further
+    assert gradient[2:, :, :rows].abs().sum() > 0 and not gradient[2:, :, rows:].any()
+    if "confident" in terms:
+        assert terms["confident"] == 1, "of the pixels that show an image"
 
 
 @pytest.mark.parametrize("name", ["cutmix", "classmix"])
@@ -147,14 +160,13 @@ def test_geometry_moves_pixels_and_colour_leaves_them_in_place() -> None:
     labels = torch.arange(SIZE * SIZE).view(1, SIZE, SIZE) % 250
     batch = Batch((labels / 250)[:, None].repeat(1, 3, 1, 1), labels)
     for seed in range(99):  # until an image is flipped and none is resized, so that colours stay what they were
-        step = Step(*batches(), 3, torch.Generator().manual_seed(seed))
-        images, moved = method.views.geometry(step, batch)
-        if not torch.equal(moved, labels) and torch.equal(moved.sort(2).values, labels.sort(2).values):
+        step = Step(batches()[0], batch, 3, torch.Generator().manual_seed(seed))
+        images, inside = method.views.geometry(step)
+        if inside.all() and torch.equal(images, batch.images.flip(3)):
             break
     else:
         raise AssertionError("no draw flips without resizing")
-    torch.testing.assert_close(images[:, 0] * 250, moved.float(), msg="colours are left")
     unlabelled = batches()[1]
     step = Step(*batches(), 3, torch.Generator().manual_seed(4))
-    perturbed = method.views.colour(step, unlabelled.images, unlabelled.labels)
+    perturbed = method.views.colour(step, unlabelled.images)
     assert perturbed.shape == unlabelled.images.shape and not torch.equal(perturbed, unlabelled.images)

@@ -100,11 +100,11 @@ def test_every_term_is_its_equation(changes: dict[str, object]) -> None:
         logits = step.student_logits[2 + 2 * a : 4 + 2 * a]
         _, y, sure = step.views[a]
         pseudo.append(oracles.cross_entropy(logits, y, alpha, sure**settings.pseudo.sharpness)[0])
-        valid = (y != 255) if settings.loss.entropy_valid_only else None
-        counted = 1.0 if valid is None else float(valid.sum())
-        entropy.append((oracles.entropy(logits, valid, settings.loss.entropy_base)[0], counted))
+        shown = (y != 255).sum().item()  # the border that a reduced image leaves is no image
+        by_pixel = oracles.entropy(logits, y != 255, settings.loss.entropy_base)[0]
+        entropy.append((by_pixel * shown, shown if settings.loss.entropy_valid_only else y.numel()))
     assert step.terms["pseudo"].item() == pytest.approx(sum(pseudo) / views, rel=1e-4)
-    by_hand = sum(h * n for h, n in entropy) / sum(n for _, n in entropy)
+    by_hand = sum(h for h, _ in entropy) / sum(n for _, n in entropy)
     assert step.terms["entropy"].item() == pytest.approx(by_hand, rel=1e-4)
     w = settings.weights
     total = (w.supervised * l_sup + w.pseudo * sum(pseudo) / views + w.entropy * by_hand

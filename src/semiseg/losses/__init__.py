@@ -3,7 +3,7 @@
 And those of the compared methods: consistency (French et al., 2020).
 """
 
-from semiseg.losses.consistency import consistency
+from semiseg.losses.consistency import consistency, valid_mean
 from semiseg.losses.contrastive import class_means, contrastive_loss, effective_share, normalised_weights
 from semiseg.losses.cross_entropy import weighted_cross_entropy
 from semiseg.losses.entropy import entropy
@@ -15,5 +15,6 @@ __all__ = [
     "effective_share",
     "entropy",
     "normalised_weights",
+    "valid_mean",
     "weighted_cross_entropy",
 ]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from semiseg.augment.mixing import classmix_masks, paste
 from semiseg.config.section import Probability, Section
 from semiseg.data.base import IGNORE
-from semiseg.losses import weighted_cross_entropy
+from semiseg.losses import valid_mean, weighted_cross_entropy
 from semiseg.methods.base import Method, Pseudo, Step, Weights
 from semiseg.networks.segmentation import upsample
 from semiseg.pseudo_labels import pseudo_labels
@@ -40,18 +39,16 @@ class ClassMix(Method):
 
     def losses(self, step: Step) -> dict[str, Tensor]:
         x_l, y_l, _ = self.labelled_view(step)
-        # No pseudo-label on padding, nor on the border that a reduced image leaves.
-        inside = step.x_u.without_padding(torch.zeros_like(step.x_u.labels))
-        x_u, inside = self.views.geometry(step, step.x_u, inside)
+        x_u, inside = self.views.geometry(step)
         y_u, confidence = pseudo_labels(self.teacher_logits(x_u))
-        y_u = y_u.where(inside != IGNORE, IGNORE)
+        y_u = y_u.where(inside, IGNORE)
         masks = classmix_masks(y_u, self.num_classes, step.draws)
         x_a, y_a, confidence = paste(masks, x_u, y_u, confidence)
-        x_a = self.views.colour(step, x_a, y_a)
+        x_a = self.views.colour(step, x_a)
 
         logits_l, logits_u = self.pass_student(x_l, x_a).logits.tensor_split([len(x_l)])
         supervised = self.supervised(logits_l, y_l, step.iteration)
-        confident = mean((confidence > self.options.pseudo.confidence_threshold).float().mean())
+        confident = mean(valid_mean(confidence > self.options.pseudo.confidence_threshold, y_a != IGNORE))
         cross_entropy = weighted_cross_entropy(upsample(logits_u, x_a.shape[-2:]), y_a, ignore_index=IGNORE)
         pseudo = cross_entropy * confident
         loss = self.options.weights.supervised * supervised + self.pseudo_weight(step.iteration) * pseudo

@@ -53,10 +53,9 @@ class FixMatch(Method):
     def losses(self, step: Step) -> dict[str, Tensor]:
         pseudo = self.options.pseudo
         x_l, y_l, _ = self.labelled_view(step)
-        inside = step.x_u.without_padding(torch.zeros_like(step.x_u.labels))
-        x_u, inside = self.views.geometry(step, step.x_u, inside)
+        x_u, inside = self.views.geometry(step)
         y_u, confidence = pseudo_labels(self.teacher_logits(x_u))
-        y_u = y_u.where(inside != IGNORE, IGNORE)
+        y_u = y_u.where(inside, IGNORE)
         if pseudo.weighting == "threshold":
             beta = (confidence >= pseudo.confidence_threshold).to(confidence.dtype)
         else:
@@ -74,7 +73,7 @@ class FixMatch(Method):
 
     def strong_view(self, step: Step, images: Tensor, labels: Tensor, beta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Strong colours, then the neighbour's rectangle or classes, of image, pseudo-label and weight together."""
-        images = self.views.colour(step, images, labels)
+        images = self.views.colour(step, images)
         probability = self.options.pseudo.mix_probability
         if self.options.pseudo.mix == "cutmix":
             height, width = images.shape[-2:]

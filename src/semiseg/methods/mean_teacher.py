@@ -29,13 +29,13 @@ class MeanTeacher(Method):
 
     def losses(self, step: Step) -> dict[str, Tensor]:
         x_l, y_l, _ = self.labelled_view(step)
-        x_u, _ = self.views.geometry(step, step.x_u)
+        x_u, inside = self.views.geometry(step)
         target = self.teacher_logits(x_u).softmax(dim=1)
-        x_a = self.views.colour(step, x_u, step.x_u.labels)
+        x_a = self.views.colour(step, x_u)
 
         logits_l, logits_u = self.pass_student(x_l, x_a).logits.tensor_split([len(x_l)])
         supervised = self.supervised(logits_l, y_l, step.iteration)
-        pseudo = consistency(probabilities(logits_u, x_a.shape[-2:]), target)
+        pseudo = consistency(probabilities(logits_u, x_a.shape[-2:]), target, inside)
         loss = self.options.weights.supervised * supervised + self.pseudo_weight(step.iteration) * pseudo
         return {"loss": loss, "supervised": supervised, "pseudo": pseudo}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -73,8 +74,8 @@ class MemoryBankMethod(Method):
         supervised = self.supervised(student.logits[: len(x_l)], y_l, i)  # eq. 4
         # The A views have one size, so the mean over all of them is 1/A of the sum of eqs. 6 and 7.
         pseudo = weighted_cross_entropy(logits_a, y_a, alpha, beta, IGNORE)
-        valid = (y_a != IGNORE) if self.options.loss.entropy_valid_only else None
-        spread = entropy(logits_a, valid, self.options.loss.entropy_base, across_processes=True)
+        divisor: Literal["valid", "pixels"] = "valid" if self.options.loss.entropy_valid_only else "pixels"
+        spread = entropy(logits_a, y_a != IGNORE, self.options.loss.entropy_base, True, divisor)
         contrastive = self.contrastive(step, teacher, student, y_target, torch.cat([y_l, y_a]), len(x_l))
 
         total = (

@@ -48,4 +48,4 @@ class EntropyLoss(Section):
     entropy_base: Literal["natural", "classes"] = "natural"
     """Logarithm of eq. 7: natural, or divided by ln C (authors' code)."""
     entropy_valid_only: bool = False
-    """Mean of eq. 7 over all N pixels, or over those with a pseudo-label (authors' code)."""
+    """Divisor of eq. 7: all N pixels, of which padding adds 0, or those with a pseudo-label (authors' code)."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from semiseg.augment.mixing import classmix_masks, paste
 from semiseg.augment.weak_strong import STRONG, STRONG_REFERENCE, WEAK, WEAK_REFERENCE, Strength, augment
 from semiseg.config.method import AugmentConfig
 from semiseg.data.base import IGNORE
-from semiseg.methods.base.step import Batch, Step
+from semiseg.methods.base.step import Step
 
 NOTHING = Strength(flip=0, resize=0, jitter=0, brightness=0, contrast=0, saturation=0, hue=0, blur=0, classmix=0)
 
@@ -55,17 +56,23 @@ class Views:
         mixed = self.mix(labels, self.strong_set.classmix, step, images, labels, moved)
         return mixed[0], mixed[1], mixed[2]
 
-    def geometry(self, step: Step, batch: Batch, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Flip and resize of the strong set: images and labels (those of the batch by default), colours as they are."""
-        labels = batch.labels if labels is None else labels
-        geometry = dataclasses.replace(self.strong_set, jitter=0.0, blur=0.0, classmix=0.0)
-        images, labels, _ = augment(batch.images, labels, None, geometry, step.draws)
-        return images, labels
+    def geometry(self, step: Step) -> tuple[Tensor, Tensor]:
+        """Unlabelled crops under flip and resize of the strong set, colours as they are.
 
-    def colour(self, step: Step, images: Tensor, labels: Tensor) -> Tensor:
+        Returns:
+            images (B, 3, H, W), and (B, H, W) bool: where they show an image at all, neither padding nor the border
+            that a reduced image leaves. Nothing may be learnt outside.
+        """
+        batch = step.x_u
+        inside = batch.without_padding(torch.zeros_like(batch.labels))
+        geometry = dataclasses.replace(self.strong_set, jitter=0.0, blur=0.0, classmix=0.0)
+        images, inside, _ = augment(batch.images, inside, None, geometry, step.draws)
+        return images, inside != IGNORE
+
+    def colour(self, step: Step, images: Tensor) -> Tensor:
         """Jitter and blur of the strong set without its geometry."""
         colour = dataclasses.replace(self.strong_set, flip=0.0, resize=0.0, classmix=0.0)
-        images, _, _ = augment(images, labels, None, colour, step.draws)
+        images, _, _ = augment(images, torch.zeros_like(images[:, 0], dtype=torch.int64), None, colour, step.draws)
         return images
 
     def mix(self, labels: Tensor, probability: float, step: Step, *tensors: Tensor) -> tuple[Tensor, ...]:
