@@ -20,6 +20,7 @@ from torch import nn
 from semiseg import Config
 from semiseg.data.run_data import open_run_data
 from semiseg.methods import Needs, Step, method_class
+from semiseg.networks.build import build_network_of
 from semiseg.runs import checkpoint
 from semiseg.training.batches import to_batch, training_batches
 from semiseg.training.optimisers import Optimisers
@@ -45,7 +46,7 @@ class TrainingStep:
         self.config, self.done, self.crops = config, 0, 0
         torch.manual_seed(config.training.seed)
         data = open_run_data(config.data)
-        network = checkpoint.build_network_of(config, data.train.info.num_classes)
+        network = build_network_of(config, data.train.info.num_classes)
         self.method = method_class(config.method.name)(config, network, len(data.labelled)).train()
         if state is not None:
             self.method.load_state_dict(checkpoint.load(state)["method"])
