@@ -28,7 +28,7 @@ from semiseg import Config
 from semiseg.data.base import DatasetInfo, ImageSet
 from semiseg.data.loading import CropDataset, batches
 from semiseg.evaluation import image_set as evaluation
-from semiseg.runs.checkpoint import build_network_of
+from semiseg.networks.build import build_network_of
 from semiseg.runtime.version import machine, versions
 
 RESULTS = Path(__file__).parent / "results"

@@ -27,7 +27,7 @@ import torch
 from semiseg import Config
 from semiseg.contrastive import module as contrastive_module
 from semiseg.methods import Batch, Step, memory_bank, method_class
-from semiseg.runs.checkpoint import build_network_of
+from semiseg.networks.build import build_network_of
 from semiseg.runtime.version import machine, versions
 from semiseg.training.optimisers import Optimisers
 from semiseg.training.step import iteration_generator

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from semiseg.contrastive import ContrastiveConfig, ContrastiveModule
 from semiseg.data.datasets.toy_streets import ToyStreets
 from semiseg.losses import entropy, weighted_cross_entropy
-from semiseg.networks import Output
-from semiseg.networks.segmentation import upsample
+from semiseg.networks import Output, upsample
 from semiseg.pseudo_labels import confidence_weights, pseudo_labels
 from semiseg.teacher import make_teacher, momentum, update
 

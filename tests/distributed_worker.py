@@ -14,7 +14,7 @@ from conftest import tiny
 
 from semiseg.methods import Batch, Step, method_class
 from semiseg.methods.base.views import NOTHING
-from semiseg.runs.checkpoint import build_network_of
+from semiseg.networks.build import build_network_of
 from semiseg.runtime import distributed
 from semiseg.training.optimisers import Optimisers
 from semiseg.training.parallel import data_parallel, log_means

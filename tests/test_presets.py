@@ -15,7 +15,7 @@ from semiseg.config.keys import used_fields
 from semiseg.config.read import Config, fields
 from semiseg.data.datasets import DATASETS
 from semiseg.errors import UsageError
-from semiseg.networks.segmentation import ARCHITECTURES, BACKBONES
+from semiseg.networks.build import ARCHITECTURES, BACKBONES
 from semiseg.presets import list_presets, merged, preset_names, preset_path, read_yaml
 from semiseg.runs.metrics import read_metrics
 

@@ -23,7 +23,8 @@ from semiseg.data.splits.lists import ANY_NAME, read_list, write_list
 from semiseg.errors import SemisegError, UsageError
 from semiseg.inference.logits import evaluating
 from semiseg.methods import Method, method_class
-from semiseg.networks.segmentation import Output, upsample
+from semiseg.networks import Output, upsample
+from semiseg.networks.build import build_network_of
 from semiseg.runs import checkpoint
 from semiseg.runtime.device import resolve_device
 from semiseg.visualise import comparison_picture
@@ -121,7 +122,7 @@ def _open(run: Path, device: torch.device) -> tuple[Config, Method, tuple[ImageS
     unlabelled = [i for i in candidates if data.train.names[i] not in used]
     if not unlabelled:
         raise SemisegError("the run has no unlabelled image left, so there is none to label next")
-    network = checkpoint.build_network_of(config, data.train.info.num_classes, pretrained=False)
+    network = build_network_of(config, data.train.info.num_classes, pretrained=False)
     method = method_class(config.method.name)(config, network, len(data.labelled)).to(device)
     method.load_state_dict(state["method"])
     return config, method, (data.train, unlabelled)

@@ -10,8 +10,8 @@ from semiseg.cli import app
 from semiseg.config.read import Config
 from semiseg.cost.step import PAPER, PAPER_TOTAL, cost
 from semiseg.losses import weighted_cross_entropy
-from semiseg.networks.segmentation import upsample
-from semiseg.runs.checkpoint import build_network_of
+from semiseg.networks import upsample
+from semiseg.networks.build import build_network_of
 
 SMALL = ["network.backbone=resnet18", "network.pretrained=none", "network.output_stride=16", "data.crop=64",
          "training.batch_size=2"]  # fmt: skip

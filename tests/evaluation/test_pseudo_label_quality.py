@@ -16,7 +16,7 @@ from semiseg.data.run_data import RunData
 from semiseg.errors import SemisegError
 from semiseg.evaluation.pseudo_label_quality import pseudo_label_quality, watched_images
 from semiseg.memory_bank import bank_similarity
-from semiseg.networks.segmentation import Output
+from semiseg.networks import Output
 from semiseg.runs import checkpoint
 from semiseg.runs.metrics import read_metrics
 from semiseg.training.loop import Run

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from semiseg.methods import Batch, Method, Step, method_class, method_names
 from semiseg.methods.base.views import NOTHING
-from semiseg.networks.segmentation import upsample
-from semiseg.runs.checkpoint import build_network_of
+from semiseg.networks import upsample
+from semiseg.networks.build import build_network_of
 
 SIZE = 32
 BASELINES = ("mean_teacher", "cutmix", "classmix")

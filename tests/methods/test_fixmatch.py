@@ -12,8 +12,8 @@ from torch import Tensor
 from semiseg.data.run_data import open_run_data
 from semiseg.methods import Batch, Method, Step, method_class
 from semiseg.methods.base.views import NOTHING
-from semiseg.networks.segmentation import upsample
-from semiseg.runs.checkpoint import build_network_of
+from semiseg.networks import upsample
+from semiseg.networks.build import build_network_of
 from semiseg.training.batches import training_batches
 
 HEIGHT, WIDTH = 32, 48

@@ -7,8 +7,8 @@ from conftest import tiny
 
 from semiseg.losses import weighted_cross_entropy
 from semiseg.methods import Batch, Method, Step, method_class
-from semiseg.networks.segmentation import upsample
-from semiseg.runs.checkpoint import build_network_of
+from semiseg.networks import upsample
+from semiseg.networks.build import build_network_of
 
 
 def build(name: str, **changes: object) -> Method:

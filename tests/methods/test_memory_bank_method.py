@@ -14,8 +14,8 @@ from semiseg.class_balance import class_weights
 from semiseg.methods import Batch, Step, method_class
 from semiseg.methods.base.views import NOTHING
 from semiseg.methods.memory_bank import MemoryBankMethod
-from semiseg.networks.segmentation import upsample
-from semiseg.runs.checkpoint import build_network_of
+from semiseg.networks import upsample
+from semiseg.networks.build import build_network_of
 
 SIZE = 32
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from semiseg import Config
 from semiseg.methods import Batch, Method, Step, method_class
-from semiseg.runs.checkpoint import build_network_of
+from semiseg.networks.build import build_network_of
 
 WORDS = [
     "network.backbone=resnet18", "network.architecture=deeplabv3plus", "network.pretrained=none", "method.warmup=0",

@@ -60,7 +60,7 @@ def test_the_policy_can_be_set_later_and_survives_a_copy():
 def test_frozen_backbone_computes_the_same_in_training_and_evaluation():
     network = build("frozen")
     x = torch.rand(2, 3, 64, 64)
-    torch.testing.assert_close(network.train().backbone(x)[1], network.eval().backbone(x)[1])
+    torch.testing.assert_close(network.train().backbone(x)[-1], network.eval().backbone(x)[-1])
 
 
 def test_evaluation_is_evaluation_under_every_policy():

@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 
 from semiseg.errors import UsageError
-from semiseg.networks import build_network
+from semiseg.networks import Output, build_network, upsample
+from semiseg.networks.build import ARCHITECTURES, BACKBONES
 from semiseg.networks.decoders.deeplabv2 import DilatedClassifier
-from semiseg.networks.decoders.deeplabv3plus import ASPP, Decoder
-from semiseg.networks.segmentation import ARCHITECTURES, BACKBONES, upsample
+from semiseg.networks.decoders.deeplabv3plus import ASPP, DeepLabV3Plus
 
 WIDTHS = {"resnet18": 512, "resnet34": 512, "resnet50": 2048, "resnet101": 2048, "efficientnet_lite0": 320}
 
@@ -47,6 +47,26 @@ def test_one_training_image(architecture, backbone, stride):
     assert sorted(map(id, groups)) == sorted(map(id, network.parameters()))
 
 
+@pytest.mark.parametrize("backbone", ["resnet18", "efficientnet_lite0"])
+def test_a_pass_is_encode_and_decode_of_the_maps_that_the_decoder_takes(backbone):
+    for architecture, taken in (("deeplabv2", [-1]), ("deeplabv3plus", [0, -1])):
+        network = build(architecture, backbone).eval()
+        x = images(2, 50, 71)
+        maps = network.backbone((x - network.mean) / network.std)
+        found = network.encode(x)
+        assert len(found) == len(taken) and all(torch.equal(found[i], maps[k]) for i, k in enumerate(taken))
+        assert all(map(torch.equal, network(x), network.decode(found)))
+        changed = network.decode([found[0] * 0, *found[1:]])
+        assert not torch.equal(changed.features, network(x).features)
+
+
+def test_a_part_of_an_output_is_that_of_its_images():
+    output = Output(torch.rand(5, 3, 4, 4), torch.rand(5, 7, 4, 4))
+    part = output.part(slice(1, 3))
+    assert torch.equal(part.logits, output.logits[1:3]) and torch.equal(part.features, output.features[1:3])
+    assert isinstance(part, Output)
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_sizes_that_no_stride_divides_round_up(architecture):
     network = build(architecture).eval()
@@ -61,7 +81,7 @@ def test_images_are_normalised_inside_and_the_checkpoint_knows_how():
     torch.testing.assert_close(network.mean.flatten(), torch.tensor([0.485, 0.456, 0.406]))
     torch.testing.assert_close(network.std.flatten(), torch.tensor([0.229, 0.224, 0.225]))
     assert {"mean", "std"} <= set(network.state_dict())
-    _, last = network.backbone((images() - network.mean) / network.std)
+    *_, last = network.backbone((images() - network.mean) / network.std)
     torch.testing.assert_close(network(images()).features, last)
     lite = build()
     assert lite.mean.flatten().tolist() == lite.std.flatten().tolist() == [0.5, 0.5, 0.5]
@@ -94,7 +114,7 @@ def test_deeplabv2_starts_near_zero_and_the_reference_has_two_branches():
 
 @pytest.mark.parametrize(("stride", "rates"), [(16, {6, 12, 18}), (8, {12, 24, 36})])
 def test_deeplabv3plus_doubles_its_rates_at_stride_8(stride, rates):
-    decoder = Decoder(24, 320, stride, 16)
+    decoder = DeepLabV3Plus((24, 320), (4, stride), 16)
     dilations = {m.dilation[0] for m in decoder.aspp.modules() if isinstance(m, torch.nn.Conv2d)}
     assert dilations == rates | {1}
 

@@ -12,9 +12,9 @@ from semiseg import Config, train
 from semiseg.contrastive import ContrastiveConfig, ContrastiveModule
 from semiseg.methods import Batch, Step, method_class
 from semiseg.methods.base.views import NOTHING
+from semiseg.networks import Output
 from semiseg.networks.activation_checkpointing import recomputed
-from semiseg.networks.segmentation import Output
-from semiseg.runs.checkpoint import build_network_of
+from semiseg.networks.build import build_network_of
 
 
 def weights(run_dir: Path) -> dict[str, torch.Tensor]:

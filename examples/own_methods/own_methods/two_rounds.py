@@ -5,7 +5,7 @@ from torch import Tensor
 from semiseg.config.section import Probability, Section
 from semiseg.losses import weighted_cross_entropy
 from semiseg.methods.base import Method, Needs, Round, Step
-from semiseg.networks.segmentation import upsample
+from semiseg.networks import upsample
 
 
 class TwoRoundsSettings(Section):

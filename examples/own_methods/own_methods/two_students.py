@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from semiseg.config.section import NotNegative, Section
 from semiseg.losses import weighted_cross_entropy
 from semiseg.methods.base import Method, Step
-from semiseg.networks.segmentation import upsample
+from semiseg.networks import upsample
 
 
 class TwoStudentsSettings(Section):

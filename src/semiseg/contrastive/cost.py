@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from semiseg.contrastive.module import ContrastiveModule, rows
 from semiseg.losses import class_means
-from semiseg.networks.segmentation import Output
+from semiseg.networks import Output
 
 
 def contrastive_flops(contrast: ContrastiveModule, output: Output, size: tuple[int, int]) -> dict[str, int]:

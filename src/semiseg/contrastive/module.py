@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from semiseg.contrastive.config import ContrastiveConfig
 from semiseg.losses import contrastive_loss, effective_share
 from semiseg.memory_bank import MemoryBank, bank_similarity, feature_quality_filter, shortlist, vectors_per_image
+from semiseg.networks import Output
 from semiseg.networks.class_attention import ClassAttention
 from semiseg.networks.heads import PredictionHead, ProjectionHead
-from semiseg.networks.segmentation import Output
 from semiseg.runtime.distributed import gathered, rank, world
 from semiseg.runtime.precision import at_least_single
 from semiseg.teacher import make_teacher

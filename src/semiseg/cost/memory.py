@@ -10,12 +10,7 @@ from torch import Tensor, nn
 
 from semiseg.config.read import Config
 from semiseg.methods.base import StepCost
-from semiseg.networks import SegmentationNetwork
-from semiseg.networks.backbones.efficientnet_lite import DepthwiseSeparable, InvertedResidual
-from semiseg.networks.backbones.resnet import BasicBlock, Bottleneck
-from semiseg.networks.segmentation import Output
-
-BLOCKS = (BasicBlock, Bottleneck, DepthwiseSeparable, InvertedResidual)  # what activation checkpointing goes by
+from semiseg.networks import Output, SegmentationNetwork
 
 
 def kept_for_backward(
@@ -82,7 +77,7 @@ def _blocks(student: SegmentationNetwork, images: Tensor) -> list[Callable[[], A
         shape = inputs[0].shape
         found.append(lambda: module.forward(torch.empty(shape, device="meta", requires_grad=True)))
 
-    pieces: list[nn.Module] = [m for m in student.backbone.modules() if isinstance(m, BLOCKS)] or [student.backbone]
+    pieces = student.backbone.recomputed_modules()
     hooks = [module.register_forward_pre_hook(remember) for module in pieces]
     with torch.no_grad():
         student(images)

@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from semiseg.config.read import Config
 from semiseg.cost.memory import kept_for_backward
 from semiseg.methods.base import Method, StepCost
-from semiseg.runs.checkpoint import build_network_of
+from semiseg.networks.build import build_network_of
 from semiseg.runtime.plugins import method_class
 
 # "Losses impact", section 4.4: one labelled and one unlabelled image of 512×512, in GFLOPs.

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from semiseg import __version__
 from semiseg.errors import SemisegError
-from semiseg.networks import SegmentationNetwork
-from semiseg.networks.segmentation import upsample
+from semiseg.networks import SegmentationNetwork, upsample
 from semiseg.runs.checkpoint import LoadedModel
 
 TOLERANCE = 1e-4

@@ -9,7 +9,7 @@ from semiseg.config.section import Probability, Section
 from semiseg.data.base import IGNORE
 from semiseg.losses import valid_mean, weighted_cross_entropy
 from semiseg.methods.base import Method, Pseudo, Step, Weights
-from semiseg.networks.segmentation import upsample
+from semiseg.networks import upsample
 from semiseg.pseudo_labels import pseudo_labels
 from semiseg.runtime.distributed import mean
 

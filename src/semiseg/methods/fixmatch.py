@@ -12,7 +12,7 @@ from semiseg.config.section import Count, NotNegative, Probability, Section
 from semiseg.data.base import IGNORE
 from semiseg.losses import weighted_cross_entropy
 from semiseg.methods.base import Method, Needs, Pseudo, Step, StepCost, Weights
-from semiseg.networks.segmentation import upsample
+from semiseg.networks import upsample
 from semiseg.pseudo_labels import confidence_weights, pseudo_labels
 from semiseg.runtime.distributed import mean
 

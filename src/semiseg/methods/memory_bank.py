@@ -18,8 +18,7 @@ from semiseg.memory_bank import MemoryBank
 from semiseg.methods.base import Method, ParameterGroup, Step, StepCost, StoredVectors
 from semiseg.methods.base.cost import with_entropy
 from semiseg.methods.base.settings import EntropyLoss, FourWeights, WeightedPseudo
-from semiseg.networks import SegmentationNetwork
-from semiseg.networks.segmentation import Output, upsample
+from semiseg.networks import Output, SegmentationNetwork, upsample
 from semiseg.pseudo_labels import confidence_weights, pseudo_labels
 from semiseg.runtime.precision import at_least_single
 
@@ -102,8 +101,7 @@ class MemoryBankMethod(Method):
         if self.options.weights.contrastive > 0:
             if step.iteration >= self.warmup * config.bank_start:
                 source = teacher if config.teacher_features else student
-                first = Output(*(part[:labelled].detach() for part in source))
-                self.contrast.fill_bank(first, y_target, step.draws)
+                self.contrast.fill_bank(source.part(slice(labelled)), y_target, step.draws)
             if step.iteration >= self.warmup:
                 return self.contrast.loss(student.features, labels, labelled)
         return student.logits.new_zeros(())

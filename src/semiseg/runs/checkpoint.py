@@ -15,7 +15,8 @@ import torch
 from semiseg.config.read import Config
 from semiseg.data.base import DatasetInfo
 from semiseg.errors import SemisegError
-from semiseg.networks import SegmentationNetwork, build_network
+from semiseg.networks import SegmentationNetwork
+from semiseg.networks.build import build_network_of
 from semiseg.runtime.extras import first_line, require
 
 FORMAT = 1
@@ -131,19 +132,3 @@ def _read_exported(path: Path, device: torch.device | str) -> dict[str, Any]:
         raise SemisegError(
             f"{path} is not what `semiseg export --format safetensors` writes ({first_line(error)})"
         ) from None
-
-
-def build_network_of(config: Config, num_classes: int, pretrained: bool = True) -> SegmentationNetwork:
-    """The network that a configuration describes; ``pretrained=False`` where a checkpoint follows."""
-    c = config.network
-    return build_network(
-        c.architecture,
-        c.backbone,
-        num_classes,
-        output_stride=c.output_stride,
-        pretrained=c.pretrained,
-        load=pretrained,
-        batch_norm=c.batch_norm,
-        decoder_channels=c.decoder_channels,
-        aspp=c.aspp,
-    )

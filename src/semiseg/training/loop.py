@@ -15,6 +15,7 @@ from semiseg.data.run_data import open_run_data
 from semiseg.data.splits.lists import write_list
 from semiseg.methods.base import Method
 from semiseg.networks import SegmentationNetwork
+from semiseg.networks.build import build_network_of
 from semiseg.runs import checkpoint
 from semiseg.runtime import distributed
 from semiseg.runtime.device import resolve_device
@@ -99,7 +100,7 @@ class Run:
 
     def _build_method(self, pretrained: bool) -> Method:
         t = self.config.training
-        network = checkpoint.build_network_of(self.config, self.data.train.info.num_classes, pretrained=pretrained)
+        network = build_network_of(self.config, self.data.train.info.num_classes, pretrained=pretrained)
         kind = method_class(self.config.method.name)
         method: Method = kind(self.config, network, len(self.data.labelled)).to(device=self.device)
         if t.sync_batch_norm and distributed.world() > 1 and self.device.type == "cuda":

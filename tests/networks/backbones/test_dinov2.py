@@ -5,12 +5,14 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from semiseg.errors import SemisegError, UsageError
-from semiseg.networks import build_network, segmentation
+from semiseg.networks import build_network
 from semiseg.networks.backbones import dinov2
 from semiseg.networks.backbones.dinov2 import Dinov2, Size
+from semiseg.networks.build import BACKBONES
 
 TINY = Size(width=24, depth=4, heads=2, repository="not a repository")
 
@@ -46,7 +48,7 @@ class StandIn(nn.Module):
 @pytest.fixture(autouse=True)
 def _a_tiny_size(monkeypatch):
     monkeypatch.setitem(dinov2.SIZES, "tiny", TINY)
-    monkeypatch.setitem(segmentation.BACKBONES, "dinov2:tiny", lambda stride: Dinov2("tiny", stride))
+    monkeypatch.setitem(BACKBONES, "dinov2:tiny", lambda stride: Dinov2("tiny", stride))
 
 
 @pytest.fixture(params=["stand-in", "transformers"])
@@ -59,45 +61,66 @@ def library(request, monkeypatch):
     return module
 
 
-def build(architecture="deeplabv2", pretrained="none"):
-    return build_network(architecture, "dinov2:tiny", 3, 16, pretrained, decoder_channels=8)
+def build(architecture="deeplabv2", pretrained="none", stride=16):
+    return build_network(architecture, "dinov2:tiny", 3, stride, pretrained, decoder_channels=8)
 
 
 @pytest.mark.parametrize("stride", [8, 16])
 def test_features_lie_on_the_grid_of_the_stride(library, stride):
     backbone = Dinov2("tiny", stride).eval()
     for height, width in ((64, 96), (50, 71)):
-        low, last = backbone(torch.rand(2, 3, height, width))
-        assert last.shape == (2, 24, -(-height // stride), -(-width // stride))
-        assert low.shape == (2, 24, -(-height // 4), -(-width // 4))
-    assert (backbone.low_channels, backbone.channels) == (24, 24)
+        maps = backbone(torch.rand(2, 3, height, width))
+        assert [tuple(found.shape) for found in maps] == [(2, 24, -(-height // stride), -(-width // stride))] * 4
+    assert (backbone.channels, backbone.strides) == ((24,) * 4, (stride,) * 4)
+
+
+@pytest.mark.parametrize("stride", [8, 16])
+def test_deeplabv3plus_enlarges_the_first_map_to_stride_4(library, stride):
+    network = build("deeplabv3plus", stride=stride).eval()
+    images = torch.rand(2, 3, 50, 71)
+    first, *_, last = network.backbone((images - network.mean) / network.std)
+    low = F.interpolate(first, size=(13, 18), mode="bilinear", align_corners=False)
+    assert all(torch.equal(*pair) for pair in zip(network.encode(images), (low, last), strict=True))
+    dilations = {m.dilation[0] for m in network.decoder.modules() if isinstance(m, nn.Conv2d)}
+    assert dilations == {1, *(rate * 16 // stride for rate in (6, 12, 18))}
+    assert network(images).logits.shape[-2:] == (13, 18)
+
+
+def test_the_stem_is_the_patch_embedding(library):
+    network = build()
+    stem = {id(p) for p in network.stem_parameters()}
+    names = {name for name, p in network.backbone.named_parameters() if id(p) in stem}
+    assert len(names) == 2 and all("embeddings." in name and "projection." in name for name in names)
 
 
 def test_sizes_round_up_in_onnx_too(library, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    backbone, free = Dinov2("tiny", 16).eval(), torch.export.Dim.DYNAMIC
+    network, free = build("deeplabv3plus").eval(), torch.export.Dim.DYNAMIC
     program = torch.onnx.export(
-        backbone, (torch.rand(2, 3, 64, 96),), dynamo=True, dynamic_shapes=({0: free, 2: free, 3: free},),
+        network, (torch.rand(2, 3, 64, 96),), dynamo=True, dynamic_shapes=({0: free, 2: free, 3: free},),
         input_names=["x"], verbose=False,
     )  # fmt: skip
     program.save(str(tmp_path / "backbone.onnx"), external_data=False)
     x = torch.rand(1, 3, 50, 71)
     found = runtime.InferenceSession(str(tmp_path / "backbone.onnx")).run(None, {"x": x.numpy()})
-    for mine, theirs in zip(found, backbone(x), strict=True):
+    for mine, theirs in zip(found, network(x), strict=True):
         torch.testing.assert_close(torch.from_numpy(mine), theirs, atol=1e-4, rtol=0)
 
 
-def test_low_features_come_after_a_quarter_of_the_blocks(library):
+def test_maps_come_after_each_quarter_of_the_blocks(library, monkeypatch):
+    monkeypatch.setitem(dinov2.SIZES, "deep", TINY._replace(depth=12))
+    assert list(Dinov2("deep", 16).config.out_indices) == [3, 6, 9, 12]
     backbone = Dinov2("tiny", 16).eval()
-    assert list(backbone.config.out_indices) == [1, 4]
+    assert list(backbone.config.out_indices) == [1, 2, 3, 4]
     x = torch.rand(1, 3, 32, 32)
-    low, last = backbone(x)
+    before = backbone(x)
     with torch.no_grad():
         for name, parameter in backbone.net.named_parameters():
             if ".3." in name or "layer.3" in name:  # the last block
                 parameter.mul_(1.5)
-    assert torch.equal(backbone(x)[0], low) and not torch.allclose(backbone(x)[1], last)
+    after = backbone(x)
+    assert all(map(torch.equal, after[:3], before[:3])) and not torch.allclose(after[3], before[3])
 
 
 @pytest.mark.parametrize("architecture", ["deeplabv2", "deeplabv3plus"])
@@ -143,7 +166,7 @@ def test_names_of_published_files_are_understood(tmp_path):
     assert all(torch.equal(loaded[name], tensor) for name, tensor in ours.items())
 
 
-def test_weights_that_the_hub_does_not_give_are_one_line_with_the_mend(library):
+def test_weights_that_the_hub_does_not_give_are_one_line_that_says_what_to_do(library):
     with pytest.raises(SemisegError, match=r"cannot get not a repository \(.*give network\.pretrained=FILE$") as caught:
         build(pretrained="imagenet")
     assert "\n" not in str(caught.value)

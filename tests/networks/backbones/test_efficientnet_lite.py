@@ -54,13 +54,23 @@ def test_dilated_features_contain_the_strided_ones():
         if "running" in name:
             buffer.uniform_(0.5, 1.5, generator=generator)
     x = torch.rand(1, 3, 64, 96, generator=generator, dtype=torch.float64)
-    low, last = strided(x)
-    assert low.shape == (1, 24, 16, 24)
-    assert last.shape == (1, 320, 2, 3)
+    maps = strided(x)
+    shapes = [(1, 24, 16, 24), (1, 40, 8, 12), (1, 112, 4, 6), (1, 320, 2, 3)]
+    assert [tuple(found.shape) for found in maps] == shapes
+    assert (strided.channels, strided.strides) == ((24, 40, 112, 320), (4, 8, 16, 32))
     for stride in (8, 16):
         dilated = EfficientNetLite0(stride).double().eval()
         dilated.load_state_dict(strided.state_dict())
-        dense = dilated(x)[1]
+        *_, dense = found = dilated(x)
+        assert dilated.strides == tuple(min(usual, stride) for usual in (4, 8, 16, 32))
+        assert [f.shape[-2:] for f in found] == [(64 // s, 96 // s) for s in dilated.strides]
         assert dense.shape == (1, 320, 64 // stride, 96 // stride)
         step = 32 // stride
-        torch.testing.assert_close(dense[:, :, step - 1 :: step, step - 1 :: step], last)
+        torch.testing.assert_close(dense[:, :, step - 1 :: step, step - 1 :: step], maps[-1])
+
+
+def test_stem_and_recomputed_blocks():
+    network = EfficientNetLite0()
+    stem = [network.conv_stem.weight, network.bn1.weight, network.bn1.bias]
+    assert [id(p) for p in network.stem_parameters()] == [id(p) for p in stem]
+    assert len(network.recomputed_modules()) == 16

@@ -58,15 +58,28 @@ def test_dilated_features_contain_the_strided_ones(name, stride, variant):
     strided = warmed(ResNet(name, 32, variant))
     # With 57 and 89 pixels both ways of pooling round alike.
     x = torch.rand(1, 3, 57, 89, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    low, last = strided(x)
-    assert low.shape == (1, strided.low_channels, 15, 23)
-    assert last.shape == (1, strided.channels, 2, 3)
+    maps = strided(x)
+    sizes = [(15, 23), (8, 12), (4, 6), (2, 3)]
+    assert [tuple(found.shape[-2:]) for found in maps] == sizes
+    assert tuple(found.shape[1] for found in maps) == strided.channels
+    assert strided.channels == tuple((4 if name == "resnet50" else 1) * width for width in (64, 128, 256, 512))
+    assert strided.strides == (4, 8, 16, 32)
     dilated = ResNet(name, stride, variant).double().eval()
     dilated.load_state_dict(strided.state_dict())
-    dense = dilated(x)[1]
-    assert dense.shape == (1, strided.channels, -(-57 // stride), -(-89 // stride))
+    *_, dense = found = dilated(x)
+    assert dilated.strides == tuple(min(usual, stride) for usual in strided.strides)
+    assert [tuple(f.shape[-2:]) for f in found] == [(-(-57 // s), -(-89 // s)) for s in dilated.strides]
     step = 32 // stride
-    torch.testing.assert_close(dense[:, :, ::step, ::step], last)
+    torch.testing.assert_close(dense[:, :, ::step, ::step], maps[-1])
+
+
+@pytest.mark.parametrize(("name", "blocks"), [("resnet18", 8), ("resnet50", 16)])
+def test_stem_and_recomputed_blocks(name, blocks):
+    network = ResNet(name)
+    network.bn1.requires_grad_(False)
+    stem = [network.conv1.weight, network.bn1.weight, network.bn1.bias]
+    assert [id(p) for p in network.stem_parameters()] == [id(p) for p in stem]
+    assert len(network.recomputed_modules()) == blocks
 
 
 def geometry(network):
@@ -110,5 +123,5 @@ def test_caffes_variant_reads_blue_first():
     rgb, bgr = ResNet("resnet18").eval(), ResNet("resnet18", variant="caffe").eval()
     bgr.load_state_dict(rgb.state_dict())
     x = torch.rand(1, 3, 57, 57)
-    assert torch.equal(bgr(x)[1], rgb(x[:, [2, 1, 0]])[1])
-    assert not torch.equal(bgr(x)[1], rgb(x)[1])
+    assert torch.equal(bgr(x)[-1], rgb(x[:, [2, 1, 0]])[-1])
+    assert not torch.equal(bgr(x)[-1], rgb(x)[-1])

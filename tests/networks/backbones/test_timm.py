@@ -1,5 +1,6 @@
 """timm's networks as backbones: against a stand-in for timm, and against timm where it can be imported."""
 
+import operator
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -9,6 +10,7 @@ from torch import nn
 
 from semiseg.errors import SemisegError, UsageError
 from semiseg.networks import build_network
+from semiseg.networks.backbones.base import first_convolution
 from semiseg.networks.backbones.timm import TimmBackbone
 
 
@@ -72,11 +74,51 @@ def build(architecture="deeplabv2", pretrained="none", name="resnet18", stride=8
 
 
 @pytest.mark.parametrize("stride", [8, 16])
-def test_features_at_stride_4_and_at_the_output_stride(library, stride):
+def test_all_features_are_given_with_their_channels_and_strides(library, stride):
     backbone = TimmBackbone("resnet18", stride).eval()
-    low, last = backbone(torch.rand(2, 3, 64, 96))
-    assert low.shape == (2, backbone.low_channels, 16, 24)
-    assert last.shape == (2, backbone.channels, 64 // stride, 96 // stride)
+    maps = backbone(torch.rand(2, 3, 64, 96))
+    geometry = list(zip(backbone.channels, backbone.strides, strict=True))
+    assert [tuple(found.shape) for found in maps] == [(2, c, 64 // s, 96 // s) for c, s in geometry]
+    assert len(maps) > 2 and 4 in backbone.strides and backbone.strides[-1] == stride
+
+
+def test_deeplabv3plus_takes_the_last_map_at_stride_4(library):
+    network = build("deeplabv3plus").eval()
+    images, strides = torch.rand(1, 3, 32, 48), network.backbone.strides
+    maps = network.backbone((images - network.mean) / network.std)
+    low = max(i for i, stride in enumerate(strides) if stride == 4)
+    assert all(map(torch.equal, network.encode(images), (maps[low], maps[-1])))
+
+
+def test_the_stem_is_the_first_convolution_and_its_norm(library):
+    network = build()
+    tensors = 2 if library.create_model is create_model else 3  # the stand-in's has a bias and no norm
+    stem, first = network.stem_parameters(), list(network.backbone.net.parameters())[:tensors]
+    assert len(stem) == tensors and all(map(operator.is_, stem, first))
+
+
+class Deep(nn.Module):
+    """A stem as timm has them: a norm with its activation inside, frozen here, and a token before all."""
+
+    def __init__(self, norm):
+        super().__init__()
+        self.token = nn.Parameter(torch.zeros(1, 1, 8))
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), norm.requires_grad_(False))
+        self.blocks = nn.Sequential(nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8))
+
+
+class NormAct(nn.BatchNorm2d):
+    def __init__(self, width):
+        super().__init__(width)
+        self.act = nn.ReLU()
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm2d(8), NormAct(8), nn.GroupNorm(2, 8)])
+def test_a_frozen_norm_belongs_to_the_stem(norm):
+    network = Deep(norm)
+    assert all(map(operator.is_, first_convolution(network), [network.stem[0].weight, norm.weight, norm.bias]))
+    assert len(first_convolution(network)) == 3
+    assert len(first_convolution(network.blocks)) == 4 and first_convolution(nn.Linear(2, 2)) == []
 
 
 @pytest.mark.parametrize("architecture", ["deeplabv2", "deeplabv3plus"])
@@ -125,7 +167,7 @@ def test_published_weights_are_timms(stand_in):
     assert [p.flatten()[0].item() for p in network.backbone.parameters()] == list(range(8))
 
 
-def test_weights_that_timm_does_not_give_are_one_line_with_the_mend(stand_in):
+def test_weights_that_timm_does_not_give_are_one_line_that_says_what_to_do(stand_in):
     with pytest.raises(
         SemisegError, match=r"timm cannot get its weights \(No pretrained.*\); give .*or none$"
     ) as caught:

@@ -11,7 +11,7 @@ from semiseg import evaluate, train
 from semiseg.errors import SemisegError, UsageError
 from semiseg.networks import build_network
 from semiseg.networks.backbones.resnet import ResNet
-from semiseg.networks.weights import deeplab_coco, pretrained
+from semiseg.networks.weights import deeplab_coco, downloads
 from semiseg.runs.checkpoint import load_model
 from semiseg.training.loop import Run
 
@@ -125,7 +125,7 @@ def test_coco_is_the_published_address_for_resnet101_alone(tmp_path, monkeypatch
     state = {name: torch.tensor(i / 7).expand(shape) for i, (name, shape) in enumerate(shapes("resnet101", 21).items())}
     torch.save(state, tmp_path / "coco.pth")
     asked = []
-    monkeypatch.setattr(pretrained, "fetch", lambda address: asked.append(address) or tmp_path / "coco.pth")
+    monkeypatch.setattr(downloads, "fetch", lambda address: asked.append(address) or tmp_path / "coco.pth")
     network = build_network("deeplabv2", "resnet101", 19, 8, "coco")
     assert asked == ["http://vllab1.ucmerced.edu/~whung/adv-semi-seg/resnet101COCO-41f33a49.pth"]
     assert_body_is(network, state)

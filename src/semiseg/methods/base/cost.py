@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from semiseg.losses import entropy, weighted_cross_entropy
-from semiseg.networks.segmentation import Output, upsample
+from semiseg.networks import Output, upsample
 
 
 def plain_losses(output: Output, size: tuple[int, int]) -> Tensor:

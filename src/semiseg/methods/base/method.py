@@ -22,9 +22,8 @@ from semiseg.losses import weighted_cross_entropy
 from semiseg.methods.base.cost import StepCost
 from semiseg.methods.base.step import Needs, ParameterGroup, Round, Step, StoredVectors
 from semiseg.methods.base.views import LabelledView, Views
-from semiseg.networks import SegmentationNetwork
+from semiseg.networks import Output, SegmentationNetwork, upsample
 from semiseg.networks.activation_checkpointing import recomputed
-from semiseg.networks.segmentation import Output, upsample
 from semiseg.runtime.precision import at_least_single
 from semiseg.teacher import make_teacher, momentum, momentum_of_half_life, update
 

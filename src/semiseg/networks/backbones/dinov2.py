@@ -9,11 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semiseg.errors import SemisegError
-from semiseg.networks.backbones.resnet import IMAGENET_MEAN, IMAGENET_STD
+from semiseg.networks.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, first_convolution
 from semiseg.runtime.extras import first_line, require
 
 PREFIX = "dinov2:"
 PATCH = 14
+TAPS = 4  # maps, after as many equal parts of the blocks
 TRAINED_SIZE = 518  # pixels, the size that the published position embeddings are for
 
 
@@ -32,12 +33,13 @@ SIZES = {
 }
 
 
-class Dinov2(nn.Module):
+class Dinov2(Backbone):
     """Patch features of a vision transformer, behind the interface of the convolutional backbones.
 
     The image is resized so that its patches of 14 pixels lie on the grid of ``output_stride``: no feature is resampled
-    and a smaller stride truly sees more, at a cost that grows with the square of the number of patches. As a
-    transformer has no finer features, those at stride 4 are those after a quarter of its blocks, made larger.
+    and a smaller stride truly sees more, at a cost that grows with the square of the number of patches. The maps are
+    those after each quarter of the blocks (of 12: after the 3rd, 6th, 9th and 12th), all at ``output_stride``: a
+    transformer has no finer ones.
 
     Args:
         size: a key of ``SIZES``.
@@ -51,7 +53,7 @@ class Dinov2(nn.Module):
 
     def __init__(self, size: str, output_stride: int) -> None:
         super().__init__()
-        self.size, self.output_stride = size, output_stride
+        self.size, self.name, self.output_stride = size, PREFIX + size, output_stride
         transformers = require("transformers", "dinov2", f"network.backbone={PREFIX}{size}")
         row = SIZES[size]
         self.config: Any = transformers.Dinov2Config(
@@ -60,34 +62,39 @@ class Dinov2(nn.Module):
             num_attention_heads=row.heads,
             image_size=TRAINED_SIZE,
             patch_size=PATCH,
-            out_indices=[row.depth // 4, row.depth],
+            out_indices=[row.depth * part // TAPS for part in range(1, TAPS + 1)],
         )
         self.net: nn.Module = transformers.Dinov2Backbone(self.config)
         # It stands for hidden patches when DINOv2 is trained; no image here has any, so it would get no gradient.
         self.net.get_parameter("embeddings.mask_token").requires_grad_(False)
-        self.low_channels = self.channels = row.width
+        self.channels, self.strides = (row.width,) * TAPS, (output_stride,) * TAPS
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x (B, 3, H, W), normalised → low (B, width, H/4, W/4) and last (B, width, H/s, W/s).
-
-        s is the output stride; sizes round up.
-        """
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """x (B, 3, H, W), normalised → four maps (B, width, ⌈H/s⌉, ⌈W/s⌉), s the output stride."""
         height, width = x.shape[-2:]
         # Not -(-a // b): in ONNX division cuts towards zero, which would round down.
         stride = self.output_stride
         grid = [PATCH * ((side + stride - 1) // stride) for side in (height, width)]
         x = F.interpolate(x, size=grid, mode="bilinear", align_corners=False)
-        low, last = self.net(x).feature_maps
-        quarter = [(side + 3) // 4 for side in (height, width)]
-        return F.interpolate(low, size=quarter, mode="bilinear", align_corners=False), last
+        return list(self.net(x).feature_maps)
 
-    def load_published(self, state: Mapping[str, Tensor] | None = None) -> None:
-        """Fills the network, in place, with Meta's weights from the Hugging Face hub or with ``state``, in their names.
+    def stem_parameters(self) -> list[nn.Parameter]:
+        """Those of the patch embedding's convolution, which has no norm."""
+        return first_convolution(self.net.get_submodule("embeddings"))
 
-        Raises:
-            SemisegError: the hub does not answer, or the weights do not fit.
-        """
-        source = PREFIX + self.size
+    def load_published(self, collection: str) -> dict[str, Tensor]:
+        """Meta's weights from the Hugging Face hub."""
+        if collection != "imagenet":
+            return super().load_published(collection)
+        self._fill(None)
+        return {}
+
+    def load_state(self, state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+        """Tensors in Hugging Face's names, of this release of transformers or of an older one."""
+        self._fill(state)
+        return {}
+
+    def _fill(self, state: Mapping[str, Tensor] | None) -> None:
         try:
             # transformers renames what older releases of it have written; hence a second network.
             filled, found = type(self.net).from_pretrained(  # type: ignore[attr-defined]
@@ -99,13 +106,13 @@ class Dinov2(nn.Module):
         except Exception as error:  # of huggingface_hub, httpx, safetensors or transformers
             what = f"get {SIZES[self.size].repository}" if state is None else "load the file"
             raise SemisegError(
-                f"network.backbone={source}: transformers cannot {what} ({first_line(error)}); download it by hand "
+                f"network.backbone={self.name}: transformers cannot {what} ({first_line(error)}); download it by hand "
                 "and give network.pretrained=FILE"
             ) from error
         wrong = [str(name) for kind in ("missing", "unexpected", "mismatched") for name in found[f"{kind}_keys"]]
         if wrong:
             raise SemisegError(
-                f"the weights do not fit {source}: {len(wrong)} tensors missing, unexpected or of wrong shape "
+                f"the weights do not fit {self.name}: {len(wrong)} tensors missing, unexpected or of wrong shape "
                 f"({', '.join(sorted(wrong)[:3])}, …); give a file of this size in Hugging Face's names"
             )
         self.net.load_state_dict(filled.state_dict())

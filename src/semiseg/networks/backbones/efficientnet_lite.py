@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semiseg.networks.activation_checkpointing import recomputed_blocks
+from semiseg.networks.backbones.base import Backbone
+from semiseg.networks.weights import efficientnet_lite0
+from semiseg.networks.weights.files import fill, read
 
 EPS = 1e-3  # the weights were trained with TensorFlow's BatchNorm at 1e-3
 
@@ -31,6 +35,7 @@ STAGES = (
     Stage(5, 2, 6, 192, 4),
     Stage(3, 1, 6, 320, 1),
 )
+TAPS = (1, 2, 4, 6)  # the last stage before each stride, and the last of all
 
 
 class StridedConv2d(nn.Conv2d):
@@ -97,26 +102,29 @@ class InvertedResidual(nn.Module):
         return out + x if self.residual else out
 
 
-class EfficientNetLite0(nn.Module):
+class EfficientNetLite0(Backbone):
     """EfficientNet-Lite0 without its head; dilation takes the place of the strides beyond ``output_stride``.
+
+    The maps are those after stages 1, 2, 4 and 6, at strides 4, 8, 16 and 32, none above ``output_stride``.
 
     Args:
         output_stride: 8, 16 or 32 pixels a feature. As in ``ResNet``, the features at 8 contain those at 32
             (for sizes that 32 divides; the last of every four, after the padding of ``StridedConv2d``).
     """
 
+    name = "efficientnet_lite0"
     mean, std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
-    low_channels, channels = STAGES[1].channels, STAGES[-1].channels
+    channels = tuple(STAGES[tap].channels for tap in TAPS)
 
     def __init__(self, output_stride: int = 32) -> None:
         super().__init__()
-        self.recompute = False  # activation checkpointing, block by block
         self.conv_stem = StridedConv2d(3, 32, 3, 2, bias=False)
         self.bn1 = nn.BatchNorm2d(32, EPS)
         self.act = nn.ReLU6(inplace=True)
 
         reached, before, inputs = 2, 1, 32
-        stages: list[nn.Module] = []
+        stages: list[nn.Sequential] = []
+        strides = []
         for stage in STAGES:
             stride, dilation = stage.stride, before
             if stride == 2 and reached == output_stride:
@@ -133,6 +141,8 @@ class EfficientNetLite0(nn.Module):
                 inputs = stage.channels
             stages.append(nn.Sequential(*blocks))
             before = dilation
+            strides.append(reached)
+        self.strides = tuple(strides[tap] for tap in TAPS)
         self.blocks = nn.Sequential(*stages)
 
         for module in self.modules():
@@ -141,16 +151,44 @@ class EfficientNetLite0(nn.Module):
                 fan_out = module.weight[0, 0].numel() * module.out_channels // module.groups
                 nn.init.normal_(module.weight, 0.0, (2 / fan_out) ** 0.5)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x (B, 3, H, W), normalised → low (B, 24, H/4, W/4) and last (B, 320, H/s, W/s).
+    def forward(self, x: Tensor, recompute: bool = False) -> list[Tensor]:
+        """x (B, 3, H, W), normalised → four maps (B, channels[i], ⌈H/strides[i]⌉, ⌈W/strides[i]⌉).
 
-        s is the output stride; sizes round up.
+        ``recompute``: see :meth:`maps`.
         """
         x = self.act(self.bn1(self.conv_stem(x)))
-        low = x
-        for number, stage in enumerate(self.blocks):
-            assert isinstance(stage, nn.Sequential)
-            x = recomputed_blocks(stage, x, self.recompute)
-            if number == 1:
-                low = x
-        return low, x
+        found = []
+        for number, stage in enumerate(self._stages()):
+            x = recomputed_blocks(stage, x, recompute)
+            if number in TAPS:
+                found.append(x)
+        return found
+
+    def maps(self, x: Tensor, recompute: bool) -> list[Tensor]:
+        """As :meth:`forward`; with ``recompute``, one block's activations at a time are computed again."""
+        found: list[Tensor] = self(x, recompute)
+        return found
+
+    def recomputed_modules(self) -> list[nn.Module]:
+        """The blocks of all stages."""
+        return [block for stage in self._stages() for block in stage]
+
+    def stem_parameters(self) -> list[nn.Parameter]:
+        """Those of ``conv_stem`` and ``bn1``."""
+        return [*self.conv_stem.parameters(), *self.bn1.parameters()]
+
+    def load_published(self, collection: str) -> dict[str, Tensor]:
+        """The ImageNet weights of the pip package that ``semiseg[lite0]`` installs."""
+        if collection != "imagenet":
+            return super().load_published(collection)
+        path = efficientnet_lite0.published_file()
+        return self.load_state(read(path), str(path))
+
+    def load_state(self, state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+        """Tensors in timm's names or in those of the pip package; head and classifier are left aside."""
+        renamed = efficientnet_lite0.renamed(state, [stage.depth for stage in STAGES])
+        fill(self, renamed, self.name, source, efficientnet_lite0.DROPPED)
+        return {}
+
+    def _stages(self) -> list[nn.Sequential]:
+        return [stage for stage in self.blocks if isinstance(stage, nn.Sequential)]

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from itertools import chain
 
 from torch import Tensor, nn
 
+from semiseg.errors import SemisegError
 from semiseg.networks.activation_checkpointing import recomputed_blocks
+from semiseg.networks.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, Variant
+from semiseg.networks.weights import deeplab_coco, downloads
+from semiseg.networks.weights.files import fill, read
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 CAFFE_MEAN = (122.67891434 / 255, 116.66876762 / 255, 104.00698793 / 255)  # RGB; Caffe counts 0 to 255
 CAFFE_STD = (1 / 255, 1 / 255, 1 / 255)
 
-Variant = Literal["torchvision", "caffe"]
-VARIANTS: tuple[Variant, ...] = ("torchvision", "caffe")
+ADDRESSES = {
+    "resnet18": "https://download.pytorch.org/models/resnet18-f37072fd.pth",
+    "resnet34": "https://download.pytorch.org/models/resnet34-b627a593.pth",
+    "resnet50": "https://download.pytorch.org/models/resnet50-0676ba61.pth",
+    "resnet101": "https://download.pytorch.org/models/resnet101-63fe2227.pth",
+}
+DROPPED = ("fc.weight", "fc.bias")  # the ImageNet classifier, of no use to a segmentation network
 
 
 def _conv3x3(inputs: int, outputs: int, stride: int, dilation: int) -> nn.Conv2d:
@@ -91,7 +99,7 @@ LAYERS: dict[str, tuple[type[BasicBlock | Bottleneck], tuple[int, int, int, int]
 }
 
 
-class ResNet(nn.Module):
+class ResNet(Backbone):
     """A ResNet without its classifier; dilation takes the place of the strides beyond ``output_stride``.
 
     Every kernel behind a removed stride is dilated by it, so that the features at output stride 8, taken at
@@ -106,12 +114,9 @@ class ResNet(nn.Module):
         output_stride: 8, 16 or 32 pixels a feature.
         variant: ``"torchvision"`` or ``"caffe"``.
 
-    Attributes:
-        mean, std: the normalisation that weights of this variant expect, RGB, of images in [0, 1].
+    The maps are those of the four layers, at strides 4, 8, 16 and 32, none above ``output_stride``.
     """
 
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
     layer1: nn.Sequential
     layer2: nn.Sequential
     layer3: nn.Sequential
@@ -119,7 +124,7 @@ class ResNet(nn.Module):
 
     def __init__(self, name: str, output_stride: int = 32, variant: Variant = "torchvision") -> None:
         super().__init__()
-        self.recompute = False  # activation checkpointing, block by block
+        self.name = name
         block, depths = LAYERS[name]
         self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
@@ -127,6 +132,7 @@ class ResNet(nn.Module):
         self.maxpool = nn.MaxPool2d(3, 2, padding=1)
 
         reached, before, inputs = 4, 1, 64
+        strides = []
         for number, (depth, width, stride) in enumerate(zip(depths, (64, 128, 256, 512), (1, 2, 2, 2), strict=True), 1):
             dilation = before
             if stride == 2 and reached == output_stride:
@@ -137,7 +143,9 @@ class ResNet(nn.Module):
             rest = [block(inputs, width, 1, dilation, dilation) for _ in range(depth - 1)]
             self.add_module(f"layer{number}", nn.Sequential(first, *rest))
             before = dilation
-        self.low_channels, self.channels = 64 * block.expansion, inputs
+            strides.append(reached)
+        self.strides = tuple(strides)
+        self.channels = tuple(width * block.expansion for width in (64, 128, 256, 512))
         self.follow(variant)
 
         for module in self.modules():
@@ -153,16 +161,49 @@ class ResNet(nn.Module):
             if isinstance(module, Bottleneck):
                 module.follow(variant)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x (B, 3, H, W), RGB, normalised → low (B, low_channels, H/4, W/4) and last (B, channels, H/s, W/s).
+    def forward(self, x: Tensor, recompute: bool = False) -> list[Tensor]:
+        """x (B, 3, H, W), RGB, normalised → four maps (B, channels[i], H/strides[i], W/strides[i]).
 
-        s is the output stride; sizes round up. Where ⌈H/2⌉ is even, Caffe's pooling gives one row more, and with it
-        the last feature may have one more: 65 for 512 pixels at stride 8.
+        Sizes round up. Where ⌈H/2⌉ is even, Caffe's pooling gives one row more, and with it the others may have one
+        more: 65 for 512 pixels at stride 8. ``recompute``: see :meth:`maps`.
         """
         if self.variant == "caffe":
             x = x.flip(1)
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        low = last = recomputed_blocks(self.layer1, x, self.recompute)
-        for layer in (self.layer2, self.layer3, self.layer4):
-            last = recomputed_blocks(layer, last, self.recompute)
-        return low, last
+        found = []
+        for layer in self._layers():
+            x = recomputed_blocks(layer, x, recompute)
+            found.append(x)
+        return found
+
+    def maps(self, x: Tensor, recompute: bool) -> list[Tensor]:
+        """As :meth:`forward`; with ``recompute``, one block's activations at a time are computed again."""
+        found: list[Tensor] = self(x, recompute)
+        return found
+
+    def recomputed_modules(self) -> list[nn.Module]:
+        """The residual blocks."""
+        return list(chain(*self._layers()))
+
+    def stem_parameters(self) -> list[nn.Parameter]:
+        """Those of ``conv1`` and ``bn1``."""
+        return [*self.conv1.parameters(), *self.bn1.parameters()]
+
+    def load_published(self, collection: str) -> dict[str, Tensor]:
+        """torchvision's ImageNet weights or, for resnet101, DeepLab's COCO weights with their classifier."""
+        path = downloads.fetch(ADDRESSES[self.name] if collection == "imagenet" else deeplab_coco.ADDRESS)
+        state = read(path)
+        if collection == "coco" and not deeplab_coco.recognised(state):
+            raise SemisegError(f"{path} is not DeepLab's file: it has no {deeplab_coco.CLASSIFIER}*; delete it")
+        return self.load_state(state, str(path))
+
+    def load_state(self, state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+        """Tensors in torchvision's names or in DeepLab's; the variant becomes that of their network."""
+        deeplab = deeplab_coco.recognised(state)
+        body, classifier = deeplab_coco.divided(state) if deeplab else (state, {})
+        self.follow("caffe" if deeplab else "torchvision")
+        fill(self, body, self.name, source, DROPPED)
+        return classifier
+
+    def _layers(self) -> tuple[nn.Sequential, ...]:
+        return self.layer1, self.layer2, self.layer3, self.layer4

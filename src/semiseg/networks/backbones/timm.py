@@ -9,20 +9,18 @@ from typing import Any
 from torch import Tensor, nn
 
 from semiseg.errors import SemisegError, UsageError
+from semiseg.networks.backbones.base import Backbone, first_convolution
 from semiseg.runtime.extras import first_line, require
 
 PREFIX = "timm:"
 
 
-class TimmBackbone(nn.Module):
-    """Features of a network that timm can dilate to ``output_stride`` (``features_only=True``).
+class TimmBackbone(Backbone):
+    """All features of a network that timm can dilate to ``output_stride`` (``features_only=True``).
 
     Args:
         name: timm's, with or without the tag of its weights: ``resnet50`` or ``resnet50.a1_in1k``.
         output_stride: 8, 16 or 32 pixels a feature.
-
-    Attributes:
-        mean, std: the normalisation of timm's weights for this network, RGB, of images in [0, 1].
 
     Raises:
         UsageError: timm has no such network, or it has no features at strides 4 and ``output_stride``.
@@ -31,7 +29,7 @@ class TimmBackbone(nn.Module):
 
     def __init__(self, name: str, output_stride: int) -> None:
         super().__init__()
-        self.name, self.output_stride = name, output_stride
+        self.timm_name, self.name, self.output_stride = name, PREFIX + name, output_stride
         timm = require("timm", "timm", f"network.backbone={PREFIX}{name}")
         if not timm.is_model(name):
             near = difflib.get_close_matches(name.partition(".")[0], timm.list_models(), n=1)
@@ -51,37 +49,37 @@ class TimmBackbone(nn.Module):
                 f"network.backbone={PREFIX}{name} has features at strides {', '.join(map(str, strides))}, not at 4 and "
                 f"network.output_stride={output_stride}; choose a convolutional network such as {PREFIX}resnet50"
             )
-        self.low_index = len(strides) - 1 - strides[::-1].index(4)
-        self.low_channels, self.channels = int(channels[self.low_index]), int(channels[-1])
+        self.strides, self.channels = tuple(map(int, strides)), tuple(map(int, channels))
         published: Any = self.net.pretrained_cfg
         self.mean, self.std = tuple(published["mean"]), tuple(published["std"])
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x (B, 3, H, W), normalised → low (B, low_channels, H/4, W/4) and last (B, channels, H/s, W/s).
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """x (B, 3, H, W), normalised → every feature map, (B, channels[i], H/strides[i], W/strides[i]).
 
-        s is the output stride; sizes that do not divide are rounded as the network's own padding has it.
+        Sizes that do not divide are rounded as the network's own padding has it.
         """
-        features = self.net(x)
-        return features[self.low_index], features[-1]
+        return list(self.net(x))
 
-    def load_published(self, state: Mapping[str, Tensor] | None = None) -> None:
-        """Fills the network, in place, with the weights that timm publishes for it or with ``state``, in timm's names.
+    def stem_parameters(self) -> list[nn.Parameter]:
+        """Those of the first convolution and its norm, whatever the network calls them."""
+        return first_convolution(self.net)
 
-        Every tensor of the network must be in ``state``; what lies behind the last feature is left aside.
+    def load_published(self, collection: str) -> dict[str, Tensor]:
+        """The weights that timm publishes for the network under its name."""
+        if collection != "imagenet":
+            return super().load_published(collection)
+        try:
+            # A second network, since only timm knows how to bring its files into what it creates.
+            self.net.load_state_dict(self._create(pretrained=True).state_dict())
+        except Exception as error:  # of huggingface_hub, urllib, safetensors or torch
+            raise SemisegError(
+                f"network.backbone={self.name}: timm cannot get its weights ({first_line(error)}); "
+                "give network.pretrained=FILE, a file with timm's names, or none"
+            ) from error
+        return {}
 
-        Raises:
-            SemisegError: timm cannot get the weights, or they do not fit.
-        """
-        if state is None:
-            try:
-                # A second network, since only timm knows how to bring its files into what it creates.
-                self.net.load_state_dict(self._create(pretrained=True).state_dict())
-            except Exception as error:  # of huggingface_hub, urllib, safetensors or torch
-                raise SemisegError(
-                    f"network.backbone={PREFIX}{self.name}: timm cannot get its weights ({first_line(error)}); "
-                    "give network.pretrained=FILE, a file with timm's names, or none"
-                ) from error
-            return
+    def load_state(self, state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+        """Tensors in timm's names; what lies behind the last feature is left aside."""
         # timm's own loading of a file may leave tensors at random, silently.
         given = {_joined(name): tensor for name, tensor in state.items()}
         wanted = self.net.state_dict()
@@ -89,14 +87,15 @@ class TimmBackbone(nn.Module):
         wrong = [name for name, tensor in wanted.items() if shapes.get(_joined(name)) != tensor.shape]
         if wrong:
             raise SemisegError(
-                f"the weights do not fit {PREFIX}{self.name}: {len(wrong)} of {len(wanted)} tensors are missing or of "
+                f"the weights do not fit {self.name}: {len(wrong)} of {len(wanted)} tensors are missing or of "
                 f"wrong shape ({', '.join(wrong[:3])}{', …' if len(wrong) > 3 else ''}); give a file with timm's names"
             )
         self.net.load_state_dict({name: given[_joined(name)] for name in wanted})
+        return {}
 
     def _create(self, **options: Any) -> nn.Module:
-        return require("timm", "timm", f"network.backbone={PREFIX}{self.name}").create_model(
-            self.name, features_only=True, output_stride=self.output_stride, **options
+        return require("timm", "timm", f"network.backbone={self.name}").create_model(
+            self.timm_name, features_only=True, output_stride=self.output_stride, **options
         )
 
 

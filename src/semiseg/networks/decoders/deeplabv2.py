@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
+
+from semiseg.networks.decoders.base import Decoder
 
 DILATIONS = (6, 12, 18, 24)
 DILATIONS_REFERENCE = (6, 12)  # the authors' code returns after two of its four branches
+
+
+class LastMap(Decoder):
+    """No decoder at all: V is the backbone's last map."""
+
+    def take(self, maps: Sequence[Tensor], size: tuple[int, int]) -> list[Tensor]:
+        """The last map."""
+        return [maps[-1]]
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """[last (B, D, h, w)] → last."""
+        return maps[0]
 
 
 class DilatedClassifier(nn.Module):

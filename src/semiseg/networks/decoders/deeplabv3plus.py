@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from semiseg.networks.decoders.base import Decoder
+
+LOW_STRIDE = 4  # of the finer map and of V
 
 
 def _conv_bn_relu(inputs: int, outputs: int, kernel: int, dilation: int = 1, separable: bool = False) -> nn.Sequential:
@@ -45,31 +51,33 @@ class ASPP(nn.Module):
         return joined
 
 
-class Decoder(nn.Module):
-    """From backbone features to V = f_θ⁻(x) at stride 4 (Chen et al. 2018, section 3.1).
+class DeepLabV3Plus(Decoder):
+    """From the stride-4 map and the last one to V = f_θ⁻(x) at stride 4 (Chen et al. 2018, section 3.1).
+
+    Where the backbone has no map at stride 4, as a transformer, its first one is enlarged to that stride.
 
     Args:
-        low_channels: width of the backbone's feature at stride 4.
-        channels: width of the backbone's last feature.
-        output_stride: of the last feature; dilations are 6, 12, 18 at 16 and double at 8.
+        channels: widths of the backbone's maps.
+        strides: their strides; dilations are 6, 12, 18 where the last is 16 and double at 8.
         width: of the pyramid and of V; the paper's is 256, less is faster on a CPU.
-        low_width: what the stride-4 feature is reduced to.
+        low_width: what the stride-4 map is reduced to.
         separable: depthwise-separable 3x3 convolutions (section 3.1), or plain ones.
     """
 
     def __init__(
         self,
-        low_channels: int,
-        channels: int,
-        output_stride: int,
+        channels: Sequence[int],
+        strides: Sequence[int],
         width: int = 256,
         low_width: int = 48,
         separable: bool = True,
     ) -> None:
         super().__init__()
-        dilations = tuple(rate * 16 // output_stride for rate in (6, 12, 18))
-        self.aspp = ASPP(channels, width, dilations, separable)
-        self.reduce_low = _conv_bn_relu(low_channels, low_width, 1)
+        self.enlarge = LOW_STRIDE not in strides
+        self.low = 0 if self.enlarge else max(i for i, stride in enumerate(strides) if stride == LOW_STRIDE)
+        dilations = tuple(rate * 16 // strides[-1] for rate in (6, 12, 18))
+        self.aspp = ASPP(channels[-1], width, dilations, separable)
+        self.reduce_low = _conv_bn_relu(channels[self.low], low_width, 1)
         self.refine = nn.Sequential(
             _conv_bn_relu(width + low_width, width, 3, separable=separable),
             _conv_bn_relu(width, width, 3, separable=separable),
@@ -80,8 +88,18 @@ class Decoder(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def forward(self, low: Tensor, last: Tensor) -> Tensor:
-        """low (B, low_channels, H/4, W/4), last (B, channels, H/s, W/s) → V (B, width, H/4, W/4)."""
+    def take(self, maps: Sequence[Tensor], size: tuple[int, int]) -> list[Tensor]:
+        """The map at stride 4, or the first one enlarged to ⌈size/4⌉, and the last one."""
+        low = maps[self.low]
+        if self.enlarge:
+            # Not -(-a // b): in ONNX division cuts towards zero, which would round down.
+            target = [(side + LOW_STRIDE - 1) // LOW_STRIDE for side in size]
+            low = F.interpolate(low, size=target, mode="bilinear", align_corners=False)
+        return [low, maps[-1]]
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """[low (B, ·, H/4, W/4), last (B, ·, H/s, W/s)] → V (B, width, H/4, W/4)."""
+        low, last = maps
         pyramid = F.interpolate(self.aspp(last), size=low.shape[-2:], mode="bilinear", align_corners=False)
         features: Tensor = self.refine(torch.cat([pyramid, self.reduce_low(low)], dim=1))
         return features

@@ -38,3 +38,11 @@ def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         next((ours + name.removeprefix(theirs) for theirs, ours in rows if name.startswith(theirs)), name): tensor
         for name, tensor in state.items()
     }
+
+
+def divided(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """A state dict in this naming as two: of ``SegmentationNetwork.backbone`` and of its ``classifier``."""
+    ours = renamed(state)
+    classifier = {name: tensor for name, tensor in ours.items() if name.startswith("classifier.")}
+    body = {name.removeprefix("backbone."): tensor for name, tensor in ours.items() if name not in classifier}
+    return body, {name.removeprefix("classifier."): tensor for name, tensor in classifier.items()}

@@ -1,0 +1,25 @@
+"""What a segmentation network gives, and its logits at the size of the image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Output(NamedTuple):
+    """logits (B, C, h, w) and features V = f_θ⁻(x) (B, D, h, w), both at the features' resolution."""
+
+    logits: Tensor
+    features: Tensor
+
+    def part(self, some: slice) -> Output:
+        """The output of some images of the batch."""
+        return Output(self.logits[some], self.features[some])
+
+
+def upsample(logits: Tensor, size: Sequence[int]) -> Tensor:
+    """logits (B, C, h, w) → (B, C, *size), bilinear with half-pixel centres (align_corners=False)."""
+    return F.interpolate(logits, size=list(size), mode="bilinear", align_corners=False)
