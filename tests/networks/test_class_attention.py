@@ -101,7 +101,7 @@ def test_gradients_equal_one_network_per_class(training: bool, labels: Tensor) -
     torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-9, atol=1e-11)
     outside = (labels < 0) | (labels >= CLASSES)
     assert not ours.grad[outside].any() and ours.grad[labels == 4].any()
-    places = {
+    their_names = {
         "weight1": "0.weight",
         "bias1": "0.bias",
         "norm_weight": "1.weight",
@@ -109,11 +109,11 @@ def test_gradients_equal_one_network_per_class(training: bool, labels: Tensor) -
         "weight2": "3.weight",
         "bias2": "3.bias",
     }
-    for name, place in places.items():
+    for name, their_name in their_names.items():
         found = getattr(module, name).grad
         assert found is not None and not found[3].any(), "the absent class learns nothing"
         for c in (0, 1, 2, 4):
-            gradient = dict(networks[c].named_parameters())[place].grad
+            gradient = dict(networks[c].named_parameters())[their_name].grad
             assert gradient is not None
             torch.testing.assert_close(found[c], gradient.reshape(found[c].shape), rtol=1e-9, atol=1e-11)
 

@@ -22,7 +22,7 @@ BLOCK = 128  # rows a block; small enough that padding is cheap, large enough fo
 LOWEST = -30.0
 
 
-def _as_it_is(values: Tensor) -> Tensor:
+def _unchanged(values: Tensor) -> Tensor:
     return values
 
 
@@ -85,16 +85,16 @@ class ClassAttention(nn.Module):
         row_class = bins[order]
         rank = torch.arange(n, device=labels.device) - first_row[row_class]
         start = torch.cat([last_block - blocks_of, last_block.new_full((1,), blocks)]) * BLOCK
-        place = start[row_class] + rank  # ignored rows land behind the last block
-        place = place.clamp_max(blocks * BLOCK)
+        slot = start[row_class] + rank  # ignored rows land behind the last block
+        slot = slot.clamp_max(blocks * BLOCK)
 
         padded = vectors.new_zeros(blocks * BLOCK + 1, self.dim).index_copy(
-            0, place.where(inside[order], blocks * BLOCK), vectors[order]
+            0, slot.where(inside[order], blocks * BLOCK), vectors[order]
         )
         x = padded[:-1].view(blocks, BLOCK, self.dim)
         hidden = torch.baddbmm(self.bias1[block_class][:, None], x, self.weight1[block_class].transpose(1, 2))
         filled = torch.zeros(blocks * BLOCK + 1, dtype=torch.bool, device=labels.device)
-        filled[place.where(inside[order], blocks * BLOCK)] = True
+        filled[slot.where(inside[order], blocks * BLOCK)] = True
         scale, shift = self._norm(hidden, filled[:-1].view(blocks, BLOCK, 1), block_class, counts)
         hidden = F.leaky_relu(
             torch.addcmul(shift[block_class][:, None], hidden, scale[block_class][:, None]),
@@ -102,7 +102,7 @@ class ClassAttention(nn.Module):
         )
         scores = torch.bmm(hidden, self.weight2[block_class][:, :, None])[..., 0] + self.bias2[block_class][:, None]
         scores = torch.cat([scores.clamp_min(LOWEST).sigmoid().flatten(), scores.new_zeros(1)])
-        back = torch.empty_like(place).index_copy(0, order, place.where(inside[order], blocks * BLOCK))
+        back = torch.empty_like(slot).index_copy(0, order, slot.where(inside[order], blocks * BLOCK))
         return scores[back]
 
     def _norm(self, hidden: Tensor, filled: Tensor, block_class: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
@@ -110,7 +110,7 @@ class ClassAttention(nn.Module):
         mean, variance = self.running_mean.to(hidden.dtype), self.running_var.to(hidden.dtype)
         if self.training:
             zeros = hidden.new_zeros(self.num_classes, self.hidden)
-            summed = _as_it_is if self.replicated else total_with_gradient
+            summed = _unchanged if self.replicated else total_with_gradient
             n = summed(counts.to(hidden.dtype)[:, None])
             weight = filled.to(hidden.dtype)
             batch_mean = summed(zeros.index_add(0, block_class, (hidden * weight).sum(1))) / n.clamp_min(1)

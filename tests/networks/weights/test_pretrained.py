@@ -158,13 +158,13 @@ def ordered(state):
     order = {"conv_pw": 0, "bn1": 1, "conv_dw": 2, "bn2": 3, "conv_pwl": 4, "bn3": 5}
     first = {"conv_dw": 0, "bn1": 1, "conv_pw": 2, "bn2": 3}
 
-    def place(name):
+    def position(name):
         head, *rest = name.split(".")
         if head != "blocks":
             return (-1, 0, head == "bn1")
         return (int(rest[0]), int(rest[1]), (first if rest[0] == "0" else order)[rest[2]])
 
-    return [state[name] for name in sorted(state, key=place)]
+    return [state[name] for name in sorted(state, key=position)]
 
 
 @needs_package
