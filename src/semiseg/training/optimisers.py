@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from semiseg.config.optimiser import OptimiserConfig
+from semiseg.errors import SemisegError
 from semiseg.methods.base import Method, ParameterGroup, Round
 
 
@@ -42,7 +43,7 @@ class Optimisers:
     def __init__(self, method: Method) -> None:
         self.configs = method.optimisers()
         self.groups = [group for group in method.groups() if group.parameters]
-        self._natural_order = _natural_order(method)
+        self._earlier = _earlier_orders(method)
         self.restart()
 
     def restart(self) -> None:
@@ -99,12 +100,15 @@ class Optimisers:
             optimiser.load_state_dict(self._regrouped(state[name], optimiser) if name == "main" else state[name])
 
     def _regrouped(self, state: dict[str, Any], optimiser: torch.optim.Optimizer) -> dict[str, Any]:
-        """Earlier versions had no stem group for some backbones: the same parameters in fewer groups."""
+        """A state of an earlier version, whose groups held other parameters, in the groups of today."""
         saved = state["param_groups"]
-        if len(saved) == len(optimiser.param_groups):
+        if [len(g["params"]) for g in saved] == [len(g["params"]) for g in optimiser.param_groups]:
             return state
         group_of = {number: group for group in saved for number in group["params"]}
-        number_of = dict(zip(self._natural_order, group_of, strict=False))  # saved numbers, in that version's order
+        order = next((order for order in self._earlier if len(order) == len(group_of)), None)
+        if order is None:
+            raise SemisegError("the checkpoint's optimiser belongs to another network or method; start anew")
+        number_of = dict(zip(order, group_of, strict=True))
         groups = []
         for group in optimiser.param_groups:
             numbers = [number_of[id(p)] for p in group["params"]]
@@ -112,11 +116,18 @@ class Optimisers:
         return state | {"param_groups": groups}
 
 
-def _natural_order(method: Method) -> list[int]:
-    """Identities of the main parameters, those of a network's backbone in the order of its modules."""
-    order = []
-    for group in method.groups():
-        if group.optimiser == "main" and not group.name.endswith(("stem", "backbone")):
-            order += [id(p) for p in group.parameters]
-    backbones = [id(p) for network in method.learners().values() for p in network.backbone_parameters()]
-    return backbones + order
+def _earlier_orders(method: Method) -> list[list[int]]:
+    """Identities of the parameters in the order of earlier versions, whose checkpoints number them.
+
+    The stem of ResNet and EfficientNet-Lite was a group that held frozen parameters too; other backbones had no stem,
+    and theirs are in the order of their modules.
+    """
+    others = [
+        id(p)
+        for group in method.groups()
+        if group.optimiser == "main" and not group.name.endswith(("stem", "backbone"))
+        for p in group.parameters
+    ]
+    stem = [id(p) for network in method.learners().values() for p in network.stem_parameters()]
+    backbone = [id(p) for network in method.learners().values() for p in network.backbone_parameters()]
+    return [[*stem, *(p for p in backbone if p not in set(stem)), *others], [*backbone, *others]]

@@ -89,7 +89,7 @@ class Method(nn.Module):
         rates = self.training_config.lr_multipliers
         found = []
         for name, network in self.learners().items():
-            stem = network.stem_parameters()
+            stem = [p for p in network.stem_parameters() if p.requires_grad]
             known = {id(p) for p in stem}
             backbone = [p for p in network.backbone_parameters() if id(p) not in known]
             prefix = "" if network is self.student else f"{name} "
