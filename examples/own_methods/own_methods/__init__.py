@@ -1,0 +1,1 @@
+"""Four small methods that have more than a student and a teacher, one a file."""
