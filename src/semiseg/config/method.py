@@ -5,7 +5,14 @@ from __future__ import annotations
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, create_model, field_validator, model_serializer, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    create_model,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from semiseg.config.section import Probability, Section
 from semiseg.errors import SemisegError, did_you_mean
@@ -73,9 +80,9 @@ class MethodConfig(Section):
         packages = values.get("packages") if isinstance(values, dict) else None
         if not isinstance(packages, dict):
             return values
-        gone = packages.keys() - set(plugins.method_names())
+        gone = [name for name in packages if name not in plugins.method_names()]
         if (name := values.get("name")) in gone:
-            raise ValueError(f"{name!r} is a method of the package {packages[name]}, which is not installed; install it")
+            raise ValueError(f"{name!r} comes from the package {packages[name]}, which is not installed; install it")
         return {key: value for key, value in values.items() if key not in {"packages", *gone}}
 
     @field_validator("name")
