@@ -1,18 +1,55 @@
-"""Train each configuration file in float64; run by test_own_methods.py in one process, and in each of two.
+"""Runs of own methods in float64; test_own_methods.py calls it in one process and starts it in two.
 
-python own_methods_worker.py CONFIG.yaml [CONFIG.yaml ...]
+python own_methods_worker.py IMAGES RUNS METHOD ...
 """
 
 import sys
+from pathlib import Path
+from typing import Any
 
 import torch
+from conftest import tiny
 
-from semiseg import Config, train
+from semiseg.methods.base.views import NOTHING
 from semiseg.runtime import distributed
+from semiseg.training import loop
+
+
+def trained(images: Path, run_dir: Path, name: str) -> dict[str, Any]:
+    """Gradients of each step of a run and the state after it. Its joint batch is the same for any number of processes.
+
+    No BatchNorm sees a part of the batch only, and nothing is drawn, since each process draws its own augmentation.
+    """
+    config = tiny(
+        images, run_dir, method__name=name, network__architecture="deeplabv2", network__batch_norm="frozen",
+        network__backbone="efficientnet_lite0", training__batch_size=4, training__iterations=2,
+        training__validate_every=2, training__checkpoint_every=2,
+    )  # fmt: skip
+    gradients = []
+    torch.set_default_dtype(torch.float64)
+    try:
+        run = loop.Run(config)
+        run.method.views.weak_set = run.method.views.strong_set = NOTHING
+        take = run.optimisers.step
+
+        def watched(*words: Any) -> None:
+            gradients.append({n: p.grad.clone() for n, p in run.method.named_parameters() if p.grad is not None})
+            take(*words)
+
+        run.optimisers.step = watched  # type: ignore[method-assign]
+        run.train(progress=False)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    return {"gradients": gradients, "state": run.method.state_dict()}
+
+
+def main(images: str, runs: str, *names: str) -> None:
+    torch.set_num_threads(1)
+    loop.memory_remark = lambda *words: None  # type: ignore[assignment] # it takes longer than these runs
+    found = {name: trained(Path(images), Path(runs) / name, name) for name in names}
+    torch.save(found, Path(runs) / f"found.{distributed.rank()}")
+    distributed.stop()
+
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    torch.set_default_dtype(torch.float64)  # the networks' own; images are promoted
-    for path in sys.argv[1:]:
-        train(Config.load(path), progress=False)
-    distributed.stop()
+    main(*sys.argv[1:])

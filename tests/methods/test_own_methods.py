@@ -1,11 +1,10 @@
-"""A package of four methods, installed as a stranger would, through everything that a method goes through.
-
-``examples/own_methods`` brings a critic with its own Adam, two students, two rounds with stored pseudo-labels, and two
-overlapping crops, by entry points alone.
-"""
+"""examples/own_methods, installed as a stranger would: methods that need more than a student and a teacher."""
 
 import importlib
+import json
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,271 +12,319 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import own_methods_worker
 import pytest
 import torch
-import yaml
-from conftest import tiny, write_picture
-from torch import Tensor
+from conftest import write_picture
+from typer.testing import CliRunner
 
-from semiseg import Config, train
+from semiseg import Config
+from semiseg.cli import app
 from semiseg.config import method as method_config
 from semiseg.config import read
-from semiseg.cost import cost
 from semiseg.data.stored_labels import StoredLabels
-from semiseg.errors import SemisegError, UsageError
-from semiseg.methods import Step, method_class, method_names
-from semiseg.report import write_report
+from semiseg.methods import Method, method_class, method_names
+from semiseg.methods.base import ParameterGroup, Step, Survey
 from semiseg.runs import checkpoint
 from semiseg.runs.metrics import read_metrics
 from semiseg.runtime import plugins
+from semiseg.training import loop
 from semiseg.training.loop import Run
+from semiseg.training.optimisers import Optimisers
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "examples" / "own_methods"
 TERMS = {
     "adversary": ("supervised", "adversarial", "critic"),
-    "two_students": ("supervised", "cross"),
+    "overlap": ("supervised", "consistency"),
     "two_rounds": ("supervised", "stored"),
-    "two_crops": ("supervised", "overlap"),
+    "two_students": ("supervised", "cross"),
 }
-CACHES = (
-    plugins.installed,
-    plugins.method_names,
-    method_config.method_sections,
-    method_config.complete,
-    read._complete,
-)
+WORDS = [
+    "data.crop=32", "data.workers=0", "network.pretrained=none", "network.decoder_channels=16", "training.device=cpu",
+    "training.iterations=4", "training.batch_size=2", "training.log_every=1", "training.tensorboard=false",
+    "training.validate_every=4", "training.checkpoint_every=4",
+]  # fmt: skip
 
 
-def forget() -> None:
-    """Look for installed packages anew."""
+def call(*words: object) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.stdout, done.stderr
+
+
+def look_again() -> None:
+    """Forget which packages are installed."""
     importlib.invalidate_caches()
-    for cached in CACHES:
+    for cached in (plugins.installed, plugins.method_names, method_config.method_sections, method_config.complete,
+                   read._complete):  # fmt: skip
         cached.cache_clear()
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that pip has installed the package into."""
-    target = tmp_path_factory.mktemp("site")
-    source = tmp_path_factory.mktemp("source") / "own_methods"  # building writes beside the sources
-    subprocess.run(["cp", "-r", str(PACKAGE), str(source)], check=True)
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run([*pip, "--target", str(target), str(source)], check=True)
-    return target
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds the installed package."""
+    base = tmp_path_factory.mktemp("stranger")
+    shutil.copytree(PACKAGE, base / "source")  # building leaves files behind
+    install = ["install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target", base / "site"]
+    subprocess.run([sys.executable, "-m", "pip", *install, base / "source"], check=True)
+    return base / "site"
 
 
 @pytest.fixture(autouse=True)
-def _found(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.syspath_prepend(installed)
-    forget()
+def _installed(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.setattr(loop, "memory_remark", lambda *words: None)  # it takes longer than these runs
+    look_again()
     yield
     monkeypatch.undo()
-    forget()
+    look_again()
 
 
-def small(folder: Path, run_dir: Path, name: str, **changes: Any) -> Config:
-    return tiny(folder, run_dir, method__name=name, training__optimizer="sgd", **changes)
-
-
-def weights(run_dir: Path, which: str = "last") -> dict[str, Tensor]:
-    return checkpoint.load(run_dir / "checkpoints" / f"{which}.pt")["method"]
-
-
-def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
-    assert one.keys() == other.keys()
-    for key, value in one.items():
-        assert torch.equal(value, other[key]), key
-
-
-def test_all_four_are_found_beside_the_shipped_ones() -> None:
-    assert set(TERMS) < set(method_names()) and "memory_bank" in method_names()
-    assert Config.parse({}, ["method.name=adversary"]).method.settings.learning_rate == 1e-4
-    with pytest.raises(UsageError, match=r"method\.two_rounds\.first: .* \(given 2\)"):
-        Config.parse({}, ["method.two_rounds.first=2"])
-    with pytest.raises(UsageError, match="did you mean 'two_crops'"):
-        Config.parse({}, ["method.name=two_crop"])
-
-
-@pytest.mark.parametrize("name", TERMS)
-def test_it_trains_and_its_terms_are_logged_and_reported(name: str, folder: Path, tmp_path: Path, capsys: Any) -> None:
-    config = small(folder, tmp_path / "run", name)
-    train(config)
-    rows = [row for row in read_metrics(tmp_path / "run") if row["kind"] == "train"]
-    for term in TERMS[name]:
-        assert all(term in row for row in rows)
-    progress = capsys.readouterr().err
-    assert name in progress and all(f"{term} " in progress for term in TERMS[name])
-    page = write_report(tmp_path / "run").read_text(encoding="utf-8")
-    assert all(f'"{term}"' in page for term in TERMS[name] if len(TERMS[name]) > 1)
-    counted = cost(config, 3)
-    assert counted.memory_total > 0 and next(iter(counted.parameters)) == "student"
-    assert ("second" in counted.parameters) == (name == "two_students")
-    assert list(yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["method"])[-1] == name
-
-
-@pytest.mark.parametrize("name", TERMS)
-@pytest.mark.parametrize("stop", [2, 3, 5])  # two_rounds begins its second round after step 3
-def test_stopped_and_resumed_is_bit_equal(name: str, stop: int, folder: Path, tmp_path: Path) -> None:
-    words = {"training__iterations": 6, "training__checkpoint_every": 1, "training__validate_every": 6}
-    train(small(folder, tmp_path / "whole", name, **words), progress=False)
-    run = Run(small(folder, tmp_path / "broken", name, **words))
-    losses = run.method.losses
-
-    def fails(step: Step) -> dict[str, Tensor]:
-        if step.iteration == stop:
-            raise RuntimeError("power cut")
-        return losses(step)
-
-    run.method.losses = fails  # type: ignore[method-assign]
-    with pytest.raises(RuntimeError, match="power cut"):
-        run.train(progress=False)
-    train(small(folder, tmp_path / "broken", name, **words), resume=True, progress=False)
-    assert_same(weights(tmp_path / "whole"), weights(tmp_path / "broken"))
-    first, second = (checkpoint.load(tmp_path / n / "checkpoints" / "last.pt") for n in ("whole", "broken"))
-    for optimiser, state in first["optimisers"].items():
-        for number, values in state["state"].items():
-            for key, value in values.items():
-                other = second["optimisers"][optimiser]["state"][number][key]
-                assert torch.equal(torch.as_tensor(value), torch.as_tensor(other))
-
-
-def test_the_second_round_learns_from_what_the_first_one_stored(folder: Path, tmp_path: Path) -> None:
-    config = small(folder, tmp_path / "run", "two_rounds", training__iterations=6, training__checkpoint_every=3)
-    run = Run(config)
-    run.train(progress=False)
-    rows = [row for row in read_metrics(tmp_path / "run") if row["kind"] == "train"]
-    assert [row["stored"] > 0 for row in rows] == [False] * 3 + [True] * 3
-    assert rows[3]["learning_rate"] == rows[0]["learning_rate"] > rows[2]["learning_rate"], "a schedule a round"
-    stored = StoredLabels(tmp_path / "run" / "pseudo_labels" / "round_1")
-    assert set(stored.indices()) == set(run.data.unlabelled)
-    labels, confidence = stored.read(run.data.unlabelled[0])
-    assert labels.shape == confidence.shape == (64, 64) and labels.max() < 3 and confidence.min() >= 1 / 3
-
-
-def test_labels_of_an_interrupted_survey_are_not_trained_on(folder: Path, tmp_path: Path) -> None:
-    words = {"training__iterations": 6, "training__checkpoint_every": 1}
-    train(small(folder, tmp_path / "whole", "two_rounds", **words), progress=False)
-    run = Run(small(folder, tmp_path / "broken", "two_rounds", **words))
-    begin = run.method.begin_round
-
-    def breaks(number: int, survey: Any) -> None:
-        for index, image in survey:
-            survey.store(index, torch.zeros(image.shape[-2:]), torch.ones(image.shape[-2:]))
-        raise RuntimeError("power cut")
-
-    run.method.begin_round = breaks  # type: ignore[method-assign]
-    with pytest.raises(RuntimeError, match="power cut"):
-        run.train(progress=False)
-    assert begin is not None
-    train(small(folder, tmp_path / "broken", "two_rounds", **words), resume=True, progress=False)
-    assert_same(weights(tmp_path / "whole"), weights(tmp_path / "broken"))
-
-
-def test_missing_stored_labels_are_one_line(folder: Path, tmp_path: Path) -> None:
-    words = {"training__iterations": 6, "training__checkpoint_every": 1, "training__validate_every": 6}
-    run = Run(small(folder, tmp_path / "run", "two_rounds", **words))
-    losses = run.method.losses
-    stop = 4
-
-    def fails(step: Step) -> dict[str, Tensor]:
-        if step.iteration == stop:
-            raise RuntimeError("power cut")
-        return losses(step)
-
-    run.method.losses = fails  # type: ignore[method-assign]
-    with pytest.raises(RuntimeError, match="power cut"):
-        run.train(progress=False)
-    for path in (tmp_path / "run" / "pseudo_labels" / "round_1").iterdir():
-        path.unlink()
-    with pytest.raises(SemisegError) as caught:
-        train(small(folder, tmp_path / "run", "two_rounds", **words), resume=True, progress=False)
-    assert "\n" not in str(caught.value) and "round_1" in str(caught.value)
-
-
-def test_the_critic_learns_by_its_own_optimiser_and_leaves_the_student_alone(folder: Path, tmp_path: Path) -> None:
-    run = Run(small(folder, tmp_path / "run", "adversary", method__adversary__weight=0))
-    assert isinstance(run.optimisers.by_name["critic"], torch.optim.Adam)
-    assert {id(p) for p in run.optimisers.parameters("critic")} == {id(p) for p in run.method.critic.parameters()}
-    before = [p.clone() for p in run.method.critic.parameters()]
-    run.train(progress=False)
-    assert all(not torch.equal(a, b) for a, b in zip(before, run.method.critic.parameters(), strict=True))
-    train(small(folder, tmp_path / "plain", "adversary", method__adversary__weight=0,
-                method__adversary__learning_rate=1e-9), progress=False)  # fmt: skip
-    for key, value in weights(tmp_path / "plain").items():
-        if key.startswith("student."):
-            assert torch.equal(value, weights(tmp_path / "run")[key]), key
-
-
-def test_two_processes_are_one_with_the_joint_batch(installed: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "photos"
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("images")
     for i in range(12):
-        write_picture(folder, f"photo{i:02d}", i, mask=i < 5)
-    words = {
-        "network__architecture": "deeplabv2", "network__batch_norm": "frozen", "method__augment__weak": "none",
-        "training__batch_size": 4, "training__learning_rate": 0.001,
-    }  # fmt: skip
-
-    def trained(world: int) -> dict[str, dict[str, Tensor]]:
-        files = []
-        for name in TERMS:
-            files.append(tmp_path / f"{name}-{world}.yaml")
-            small(folder, tmp_path / str(world) / name, name, **words).save(files[-1])
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(map(str, (installed, ROOT / "src"))), "OMP_NUM_THREADS": "1",
-            "WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
-        }  # fmt: skip
-        command = [sys.executable, str(ROOT / "tests" / "own_methods_worker.py"), *map(str, files)]
-        workers = [
-            subprocess.Popen(
-                command,
-                env=environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for rank in range(world)
-        ]
-        for worker in workers:
-            _, error = worker.communicate(timeout=240)
-            assert worker.returncode == 0, error
-        return {name: weights(tmp_path / str(world) / name) for name in TERMS}
-
-    alone, pair = trained(1), trained(2)
-    for name in TERMS:
-        assert alone[name].keys() == pair[name].keys()
-        for key, value in alone[name].items():
-            torch.testing.assert_close(pair[name][key], value, rtol=1e-6, atol=1e-9, msg=f"{name}: {key}")
-    one, two = (StoredLabels(tmp_path / str(w) / "two_rounds" / "pseudo_labels" / "round_1") for w in (1, 2))
-    assert one.indices() == two.indices()
-    for index in one.indices():
-        assert (one.read(index)[0] == two.read(index)[0]).mean() > 0.999
+        write_picture(root, f"photo{i:02d}", i, mask=i < 5)
+    return root
 
 
-def test_a_run_whose_method_is_gone_says_so_and_others_load_without_it(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture(scope="module")
+def whole(images: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, str]]:
+    """By method: the folder of a run that nothing stopped, and what it printed; made when first asked for."""
+    base = tmp_path_factory.mktemp("whole")
+
+    class Runs(dict[str, tuple[Path, str]]):
+        def __missing__(self, name: str) -> tuple[Path, str]:
+            code, _, err = call("train", images, f"method.name={name}", f"run_dir={base / name}", *WORDS)
+            assert code == 0, err
+            self[name] = base / name, err
+            return self[name]
+
+    return Runs()
+
+
+def test_they_are_listed_with_their_settings() -> None:
+    assert set(TERMS) <= set(method_names())
+    keys = {row["key"]: row["default"] for row in json.loads(call("settings", "--json")[1])}
+    assert keys["method.adversary.critic.kind"] == "'adam'" and keys["method.two_rounds.first_round"] == "0.5"
+    assert [name for name in TERMS if method_class(name).terms != TERMS[name]] == []
+
+
+def test_a_command_of_its_own_process_finds_them(site: Path, images: Path, tmp_path: Path) -> None:
+    words = ["train", images, "method.name=overlap", f"run_dir={tmp_path / 'run'}", *WORDS, "network.backbone=resnet18"]
+    done = subprocess.run(
+        [sys.executable, "-m", "semiseg", *words], capture_output=True, text=True, timeout=120,
+        env=os.environ | {"PYTHONPATH": f"{site}{os.pathsep}{ROOT / 'src'}", "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0 and "overlap 4/4 loss" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_its_terms_are_in_the_progress_line_the_log_and_the_report(
+    name: str, whole: dict[str, tuple[Path, str]]
 ) -> None:
-    train(small(folder, tmp_path / "own", "two_students"), progress=False)
-    train(small(folder, tmp_path / "shipped", "supervised", method__two_students__weight=1.5), progress=False)
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [])
-    forget()
-    with pytest.raises(UsageError, match=r"no such method.*'two_students'") as caught:
-        checkpoint.load_model(tmp_path / "own")
-    assert "\n" not in str(caught.value)
-    assert checkpoint.load_model(tmp_path / "shipped").config.method.name == "supervised"
+    run, printed = whole[name]
+    assert re.search(rf"^{name} 4/4 loss " + "".join(rf".*{term} \d" for term in TERMS[name]), printed, re.MULTILINE)
+    rows = [row for row in read_metrics(run) if row["kind"] == "train"]
+    assert len(rows) == 4 and all(set(TERMS[name]) <= set(row) for row in rows)
+    assert all(rows[-1][term] > 0 for term in TERMS[name])
+    code, _, err = call("report", run, "--images", 0)
+    assert code == 0, err
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert all(term in page for term in ("loss", *TERMS[name]))
 
 
-def test_a_package_that_cannot_be_imported_is_named(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "own_methods.adversary", None)
-    with pytest.raises(SemisegError, match=r"'adversary' of semiseg\.methods comes from the package own-methods"):
-        method_class("adversary")
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [("adversary", ["student", "critic"]), ("two_students", ["student", "second"]), ("two_rounds", ["student"]),
+     ("overlap", ["student"])],
+)  # fmt: skip
+def test_its_cost_is_counted(name: str, parts: list[str]) -> None:
+    code, out, err = call("cost", "folder", f"method.name={name}", "--classes", 3, "--json", *WORDS,
+                         "network.backbone=resnet18")  # fmt: skip
+    assert code == 0, err
+    assert list(json.loads(out)["parameters"]) == parts
 
 
-def test_the_guide_shows_the_file_as_it_is() -> None:
+def kept(run: Path) -> dict[str, Any]:
+    """What must be the same, bit for bit, whether a run was stopped or not."""
+    state = checkpoint.load(run / "checkpoints" / "last.pt")
+    timed = ("images_per_second", "data_wait", "seconds")
+    labels = StoredLabels(run / "pseudo_labels" / "round_1")
+    return {
+        "weights": dict(state["method"]),
+        "momenta": {name: optimiser["state"] for name, optimiser in state["optimisers"].items()},
+        "metrics": json.dumps([{k: v for k, v in row.items() if k not in timed} for row in read_metrics(run)]),
+        "labels": {index: [part.tolist() for part in labels.read(index)] for index in labels.indices()},
+    }
+
+
+def assert_same(one: dict[str, Any], two: dict[str, Any]) -> None:
+    assert (one["metrics"], one["labels"]) == (two["metrics"], two["labels"])
+    for part in ("weights", "momenta"):
+        torch.testing.assert_close(one[part], two[part], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "stop"),
+    [("adversary", 2), ("two_students", 2), ("overlap", 2), ("two_rounds", 1), ("two_rounds", 2), ("two_rounds", 3)],
+)
+def test_stopped_and_resumed_is_bit_equal(
+    name: str, stop: int, whole: dict[str, tuple[Path, str]], images: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    words = [f"method.name={name}", f"run_dir={tmp_path / 'run'}", *WORDS, "training.checkpoint_every=1"]
+    run = Run(Config.load(images, words))
+    losses = run.method.losses
+
+    def fails(step: Step) -> Any:
+        if step.iteration == stop:
+            raise RuntimeError("power cut")
+        return losses(step)
+
+    monkeypatch.setattr(run.method, "losses", fails)
+    with pytest.raises(RuntimeError, match="power cut"):
+        run.train(progress=False)
+    torch.rand(7)  # the global generator stands elsewhere now
+    assert call("train", images, "--resume", *words)[0] == 0
+    assert_same(kept(whole[name][0]), kept(tmp_path / "run"))
+
+
+def test_stopped_while_it_labels_and_resumed_is_bit_equal(
+    whole: dict[str, tuple[Path, str]], images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["method.name=two_rounds", f"run_dir={tmp_path / 'run'}", *WORDS, "training.checkpoint_every=2"]
+    store = Survey.store
+
+    def fails(survey: Survey, index: int, labels: torch.Tensor, confidence: torch.Tensor) -> None:
+        if survey.labels.indices():
+            raise RuntimeError("power cut")
+        store(survey, index, labels, confidence)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Survey, "store", fails)
+        with pytest.raises(RuntimeError, match="power cut"):
+            Run(Config.load(images, words)).train(progress=False)
+    left = StoredLabels(tmp_path / "run" / "pseudo_labels" / "round_1")
+    assert len(left.indices()) == 1
+    left.write(999, np.zeros((64, 64), np.uint8), np.ones((64, 64)))  # of no image
+    assert call("train", images, "--resume", *words)[0] == 0
+    assert_same(kept(whole["two_rounds"][0]), kept(tmp_path / "run"))
+    assert len(left.indices()) == 7
+
+
+def test_what_the_first_round_learnt_is_what_it_stores(whole: dict[str, tuple[Path, str]]) -> None:
+    rows = [row for row in read_metrics(whole["two_rounds"][0]) if row["kind"] == "train"]
+    assert [row["stored"] > 0 for row in rows] == [False] * 2 + [True] * 2
+    rates = [row["learning_rate"] for row in rows]
+    assert rates[:2] == rates[2:], "the schedule begins anew with the second round"
+
+
+@pytest.fixture(scope="module")
+def pair(site: Path, images: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    """Run folders of two processes that train every method together, and what each of them found."""
+    runs = tmp_path_factory.mktemp("pair")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(map(str, (site, ROOT / "tests", ROOT / "src"))), "OMP_NUM_THREADS": "1",
+        "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+    }  # fmt: skip
+    workers = [
+        subprocess.Popen(
+            [sys.executable, str(ROOT / "tests" / "own_methods_worker.py"), str(images), str(runs), *TERMS],
+            env=environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)}, stderr=subprocess.PIPE, text=True,
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    for worker in workers:
+        _, error = worker.communicate(timeout=240)
+        assert worker.returncode == 0, error
+    return runs, [torch.load(runs / f"found.{rank}", weights_only=True) for rank in range(2)]
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_two_processes_are_one_with_the_joint_batch(
+    name: str, pair: tuple[Path, list[dict[str, Any]]], images: Path, tmp_path: Path
+) -> None:
+    alone = own_methods_worker.trained(images, tmp_path / "run", name)
+    runs, found = pair
+    assert len(alone["gradients"]) == 2 and all(alone["gradients"])
+    for rank in found:
+        torch.testing.assert_close(rank[name], alone, rtol=1e-8, atol=1e-10)
+    one, two = ([row for row in read_metrics(run) if row["kind"] == "train"] for run in (tmp_path / "run", runs / name))
+    for mine, theirs in zip(one, two, strict=True):
+        assert [theirs[term] for term in TERMS[name]] == pytest.approx([mine[term] for term in TERMS[name]], rel=1e-6)
+    one_labels, two_labels = (
+        StoredLabels(run / "pseudo_labels" / "round_1") for run in (tmp_path / "run", runs / name)
+    )
+    assert one_labels.indices() == two_labels.indices() and len(one_labels.indices()) == 7 * (name == "two_rounds")
+    for index in one_labels.indices():
+        for mine, theirs in zip(one_labels.read(index), two_labels.read(index), strict=True):
+            np.testing.assert_allclose(theirs, mine, atol=1e-3)
+
+
+def test_run_folders_without_the_package(
+    site: Path, whole: dict[str, tuple[Path, str]], images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, other = whole["overlap"][0], tmp_path / "run"
+    # The word reaches every method that has the key, those of the package among them.
+    words = ["method.name=supervised", "method.weights.supervised=2", f"run_dir={other}", *WORDS]
+    assert call("train", images, *words, "training.iterations=1")[0] == 0
+    assert Config.load(other / "config.yaml").method.overlap.weights.supervised == 2
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(site)])
+    look_again()
+    assert not set(TERMS) & set(method_names())
+    for words in (["evaluate", own], ["report", own], ["train", own / "config.yaml", "--resume"]):
+        code, _, err = call(*words)
+        assert code in (1, 2) and len(err.splitlines()) == 1
+        assert "'overlap' comes from the package own-methods, which is not installed; install it" in err
+    code, _, err = call("evaluate", other)
+    assert code == 0, err
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("teacher = own_methods.overlap:Overlap", "the package bad calls its method 'teacher', which is a key of all"),
+        ("settings = own_methods.overlap:Overlap", "the package bad calls its method 'settings', which is a key of"),
+        ("lone = own_methods.overlap", "the package bad calls own_methods.overlap a method, which is no class"),
+        ("lost = nowhere:Lost", "comes from the package bad, which cannot be imported"),
+    ],
+)
+def test_an_entry_point_that_cannot_be_used_is_one_line(
+    entry: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = tmp_path / "bad-1.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: bad\nVersion: 1\n")
+    (facts / "entry_points.txt").write_text(f"[semiseg.methods]\n{entry}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    look_again()
+    code, _, err = call("settings")
+    assert code == 1 and len(err.splitlines()) == 1 and message in err
+    assert "uninstall" in err
+
+
+def test_groups_that_leave_something_out(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(Config.load(images, ["method.name=adversary", f"run_dir={tmp_path / 'run'}", *WORDS]))
+    kind = type(run.method)
+    with monkeypatch.context() as patched:
+        patched.setattr(kind, "groups", Method.groups)
+        with pytest.raises(ValueError, match=r"no group of groups\(\) holds critic\.0\.weight, critic\.0\.bias, .*, …"):
+            Optimisers(run.method)
+    more = [*run.method.groups()[:-1], ParameterGroup("critic", list(run.method.critic.parameters()), 1.0, "judge")]
+    monkeypatch.setattr(kind, "groups", lambda method: more)
+    with pytest.raises(ValueError, match=r"groups\(\) names the optimisers \['judge'\]"):
+        Optimisers(run.method)
+
+
+def test_the_guide_shows_the_file() -> None:
     guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    shown = guide.split("```python\n", 1)[1].split("```", 1)[0]
-    assert shown.strip() == (PACKAGE / "own_methods" / "two_rounds.py").read_text(encoding="utf-8").strip()
-    for name in TERMS:
-        assert f"`{name}`" in guide
+    blocks = re.findall(r"```(?:python|toml)\n(.*?)```", guide, re.DOTALL)
+    assert (PACKAGE / "own_methods" / "overlap.py").read_text(encoding="utf-8") in blocks
+    entry_points = next(block for block in blocks if "entry-points" in block)
+    assert entry_points.strip() in (PACKAGE / "pyproject.toml").read_text(encoding="utf-8")

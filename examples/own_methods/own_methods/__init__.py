@@ -1,1 +1,1 @@
-"""Four small methods: a critic, two students, two rounds, two crops of an image."""
+"""Four small methods that have more than a student and a teacher, one a file."""

@@ -1,4 +1,8 @@
-"""A critic that tells true masks from predicted ones (after Hung et al., BMVC 2018), with an Adam of its own."""
+"""An adversary on the output (after Tsai et al., CVPR 2018): unlabelled crops must look as sure as labelled ones."""
+
+from __future__ import annotations
+
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -6,58 +10,67 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from semiseg.config.optimiser import OptimiserConfig
+from semiseg.config.read import Config
 from semiseg.config.section import NotNegative, Positive, Section
-from semiseg.methods.base import Method, ParameterGroup, Step
+from semiseg.methods.base import Method, ParameterGroup, Step, StepCost, probabilities
+from semiseg.networks import SegmentationNetwork
+
+
+class AdversaryWeights(Section):
+    supervised: NotNegative = 1.0
+    """Weight of the labelled crops' cross-entropy."""
+    adversarial: NotNegative = 0.001
+    """Weight of what the student gains by deceiving the critic."""
+
+
+class CriticOptimiser(OptimiserConfig):
+    kind: Literal["sgd", "adam", "adamw"] = "adam"
+    learning_rate: Positive = 1e-4
 
 
 class AdversarySettings(Section):
-    weight: NotNegative = 0.01
-    """Weight of the adversarial term on labelled and unlabelled crops (Hung et al.: 0.01 on labelled ones)."""
-    learning_rate: Positive = 1e-4
-    """Learning rate of the critic's Adam (Hung et al.: 1e-4)."""
+    weights: AdversaryWeights = AdversaryWeights()
+    critic: CriticOptimiser = CriticOptimiser()
 
 
 class Adversary(Method):
-    """L_sup + λ H(critic(f_θ(x)), true) for the student, H(critic(f_θ(x)), false) + H(critic(y), true) for the critic.
-
-    One backward pass serves both: the student's term goes through the critic with its weights held fixed, the critic's
-    term sees the student's output detached.
-    """
+    """The critic tells labelled crops from unlabelled ones by the student's probabilities; the student deceives it."""
 
     settings = AdversarySettings
     keeps_teacher = False
     terms = ("supervised", "adversarial", "critic")
 
-    def __init__(self, config, student, labelled):
+    def __init__(self, config: Config, student: SegmentationNetwork, labelled: int) -> None:
         super().__init__(config, student, labelled)
         self.critic = nn.Sequential(
-            nn.Conv2d(student.num_classes, 16, 3, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(16, 1, 3, 2, 1)
+            nn.Conv2d(self.num_classes, 16, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(16, 1, 4, stride=2, padding=1),
         )
-
-    def groups(self):
-        return [*super().groups(), ParameterGroup("critic", list(self.critic.parameters()), optimiser="critic")]
-
-    def optimisers(self):
-        critic = OptimiserConfig(kind="adam", learning_rate=self.options.learning_rate, momentum=0.9, beta2=0.99)
-        return {**super().optimisers(), "critic": critic}
 
     def losses(self, step: Step) -> dict[str, Tensor]:
         x_l, y_l, _ = self.labelled_view(step)
-        logits = self.pass_student(x_l, step.x_u.images).logits
-        supervised = self.supervised(logits[: len(x_l)], y_l, step.iteration)
-        predicted = logits.softmax(dim=1)
-
-        fixed = {name: p.detach() for name, p in self.critic.named_parameters()}
-        adversarial = is_true(functional_call(self.critic, fixed, (predicted,)))
-        size = logits.shape[-2:]
-        small = F.interpolate(y_l[:, None].float(), size=size, mode="nearest-exact")[:, 0].long()
-        truth = F.one_hot(small.clamp_max(self.num_classes - 1), self.num_classes).movedim(3, 1).to(predicted.dtype)
-        critic = is_true(self.critic(truth)) + is_true(-self.critic(predicted.detach()))
-
-        loss = supervised + self.options.weight * adversarial + critic
+        logits_l, logits_u = self.pass_student(x_l, step.x_u.images).logits.tensor_split([len(x_l)])
+        p_l, p_u = (probabilities(logits, x_l.shape[-2:]) for logits in (logits_l, logits_u))
+        supervised = self.supervised(logits_l, y_l, step.iteration)
+        # One backward pass for both: the student sees a critic that stands still, the critic outputs without a student.
+        still = {name: parameter.detach() for name, parameter in self.critic.named_parameters()}
+        adversarial = verdict(functional_call(self.critic, still, (p_u,)), labelled=True)
+        critic = verdict(self.critic(p_l.detach()), labelled=True) + verdict(self.critic(p_u.detach()), labelled=False)
+        weights = self.options.weights
+        loss = weights.supervised * supervised + weights.adversarial * adversarial + critic
         return {"loss": loss, "supervised": supervised, "adversarial": adversarial, "critic": critic}
 
+    def groups(self) -> list[ParameterGroup]:
+        return [*super().groups(), ParameterGroup("critic", list(self.critic.parameters()), optimiser="critic")]
 
-def is_true(scores: Tensor) -> Tensor:
-    """Cross-entropy of "true" for the critic's scores; of "false" for their negatives."""
-    return F.binary_cross_entropy_with_logits(scores, torch.ones_like(scores))
+    def optimisers(self) -> dict[str, OptimiserConfig]:
+        return {**super().optimisers(), "critic": self.options.critic}
+
+    def cost(self, labelled: int, unlabelled: int) -> StepCost:
+        return super().cost(labelled, unlabelled)._replace(modules={"critic": self.critic})
+
+
+def verdict(scores: Tensor, labelled: bool) -> Tensor:
+    """Binary cross-entropy of the critic's scores (B, 1, h, w) with one answer for all of them."""
+    return F.binary_cross_entropy_with_logits(scores, torch.full_like(scores, float(labelled)))

@@ -1,47 +1,54 @@
-"""Two students that label for each other (after Chen et al., cross pseudo supervision, CVPR 2021)."""
+"""Cross pseudo supervision (Chen et al., CVPR 2021): two students, each of which learns from the other's labels."""
+
+from __future__ import annotations
 
 import copy
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from semiseg.config.read import Config
 from semiseg.config.section import NotNegative, Section
 from semiseg.losses import weighted_cross_entropy
 from semiseg.methods.base import Method, Step
-from semiseg.networks import upsample
+from semiseg.networks import SegmentationNetwork, upsample
+
+
+class TwoStudentsWeights(Section):
+    supervised: NotNegative = 1.0
+    """Weight of the labelled crops' cross-entropy."""
+    cross: NotNegative = 1.5
+    """Weight of the cross-entropy with the other student's labels (1.5 for Cityscapes in the paper)."""
 
 
 class TwoStudentsSettings(Section):
-    weight: NotNegative = 1.5
-    """Weight of the cross term (Chen et al., VOC: 1.5)."""
+    weights: TwoStudentsWeights = TwoStudentsWeights()
 
 
 class TwoStudents(Method):
-    """L = Σ_k L_sup(f_k) + λ · (H(f_1(x), argmax f_2(x)) + H(f_2(x), argmax f_1(x))), x labelled and unlabelled crops.
-
-    The first student is validated and exported. The second starts with another classifier, drawn from the run's seed.
-    """
+    """L = L_sup + λ_cross · (H(p_1, argmax p_2) + H(p_2, argmax p_1)) on labelled and unlabelled crops."""
 
     settings = TwoStudentsSettings
     keeps_teacher = False
     terms = ("supervised", "cross")
 
-    def __init__(self, config, student, labelled):
+    def __init__(self, config: Config, student: SegmentationNetwork, labelled: int) -> None:
         super().__init__(config, student, labelled)
         self.second = copy.deepcopy(student)
-        for module in self.second.classifier.modules():
-            if isinstance(module, nn.Conv2d):
-                module.reset_parameters()
+        # Both begin with the pretrained backbone; what starts at random is drawn anew, from the global generator that
+        # training.seed sets before a method is built, so that all processes draw the same.
+        for part in (self.second.decoder, self.second.classifier):
+            for module in part.modules() if part is not None else ():
+                if hasattr(module, "reset_parameters"):
+                    module.reset_parameters()
 
-    def learners(self):
+    def learners(self) -> dict[str, SegmentationNetwork]:
         return {"student": self.student, "second": self.second}
 
     def losses(self, step: Step) -> dict[str, Tensor]:
         x_l, y_l, _ = self.labelled_view(step)
-        both = [self.pass_student(x_l, step.x_u.images, network=f).logits for f in self.learners().values()]
-        supervised = sum(self.supervised(logits[: len(x_l)], y_l, step.iteration) for logits in both)
-        full = [upsample(logits, y_l.shape[-2:]) for logits in both]
-        inside = torch.cat([torch.zeros_like(y_l), step.x_u.without_padding(torch.zeros_like(step.x_u.labels))])
-        labels = [logits.argmax(dim=1).where(inside == 0, 255) for logits in full]
-        cross = weighted_cross_entropy(full[0], labels[1]) + weighted_cross_entropy(full[1], labels[0])
-        return {"loss": supervised + self.options.weight * cross, "supervised": supervised, "cross": cross}
+        passes = [self.pass_student(x_l, step.x_u.images, network=n).logits for n in self.learners().values()]
+        supervised = sum(self.supervised(logits[: len(x_l)], y_l, step.iteration) for logits in passes)
+        one, two = (upsample(logits, x_l.shape[-2:]) for logits in passes)
+        cross = weighted_cross_entropy(one, two.argmax(dim=1)) + weighted_cross_entropy(two, one.argmax(dim=1))
+        loss = self.options.weights.supervised * supervised + self.options.weights.cross * cross
+        return {"loss": loss, "supervised": supervised, "cross": cross}

@@ -5,7 +5,14 @@ from __future__ import annotations
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, create_model, field_validator, model_serializer
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    create_model,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from semiseg.config.section import Probability, Section
 from semiseg.errors import SemisegError, did_you_mean
@@ -69,6 +76,18 @@ class MethodConfig(Section):
     loss: LossConfig = LossConfig()
     augment: AugmentConfig = AugmentConfig()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _packages(cls, values: Any) -> Any:
+        """Only the chosen method needs its package: the sections of others are left out where theirs is gone."""
+        packages = values.get("packages") if isinstance(values, dict) else None
+        if not isinstance(packages, dict):
+            return values
+        gone = [name for name in packages if name not in plugins.method_names()]
+        if (name := values.get("name")) in gone:
+            raise ValueError(f"{name!r} comes from the package {packages[name]}, which is not installed; install it")
+        return {key: value for key, value in values.items() if key not in {"packages", *gone}}
+
     @field_validator("name")
     @classmethod
     def _is_installed(cls, name: str) -> str:
@@ -84,12 +103,14 @@ class MethodConfig(Section):
 
     @model_serializer(mode="wrap")
     def _chosen_method_only(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Other methods' sections are left out where nothing in them was set, so that a file needs no other package."""
+        """Other methods' sections are left out where nothing in them was set; of the rest, ``packages`` says who brings
+        them, so that a file can be read, or say what is missing, where a package is not installed."""
         values: dict[str, Any] = handler(self)
         for name in set(plugins.method_names()) & set(values):
             if name != self.name and getattr(self, name) == _usual(type(getattr(self, name)), self.profile):
                 del values[name]
-        return values
+        packages = {name: package for name in values if (package := plugins.method_package(name)) is not None}
+        return values | ({"packages": packages} if packages else {})
 
 
 def _usual(section: type[Section], profile: str) -> Section:
@@ -115,11 +136,15 @@ def complete() -> type[MethodConfig]:
     """``MethodConfig`` with the section of every installed method.
 
     Raises:
-        SemisegError: an installed method has a name that all methods' settings use already.
+        SemisegError: an installed method has a name that means something else below ``method.``.
     """
     sections: dict[str, Any] = {}
+    taken = {*MethodConfig.model_fields, "packages", "weights", "pseudo", "contrastive"}
     for name, section in method_sections().items():
-        if name in MethodConfig.model_fields or name in ("weights", "pseudo", "contrastive"):
-            raise SemisegError(f"an installed package calls its method {name!r}, a section of all methods; rename it")
+        if name in taken or hasattr(MethodConfig, name):
+            raise SemisegError(
+                f"the package {plugins.method_package(name)} calls its method {name!r}, which is a key of all methods; "
+                "rename the method or uninstall the package"
+            )
         sections[name] = (section, section())
     return create_model("MethodConfig", __base__=MethodConfig, __module__=__name__, **sections)

@@ -35,11 +35,15 @@ def load(group: str, name: str) -> Any:
     try:
         return point.load()
     except Exception as error:  # another package's import may fail in any way
-        package = point.dist.name if point.dist is not None else point.value
         raise SemisegError(
-            f"{name!r} of {group} comes from the package {package}, which cannot be imported ({first_line(error)}); "
-            "repair or uninstall it"
+            f"{name!r} of {group} comes from the package {_package(point)}, which cannot be imported "
+            f"({first_line(error)}); repair or uninstall it"
         ) from error
+
+
+def _package(point: EntryPoint) -> str:
+    """What to install or uninstall: the distribution, or the module where it is in none."""
+    return point.dist.name if point.dist is not None else point.module
 
 
 @cache
@@ -52,12 +56,28 @@ def method_names() -> tuple[str, ...]:
     return (*shipped, *(name for name in installed(METHODS) if name not in shipped))
 
 
+def method_package(name: str) -> str | None:
+    """The package that adds a method; None for those of ``semiseg/methods/``, and where none is installed."""
+    return None if _is_shipped(name) or name not in installed(METHODS) else _package(installed(METHODS)[name])
+
+
 def method_class(name: str) -> Any:
     """The class of a method, imported here, since a configuration needs its settings: ``METHOD`` of the file.
 
     Raises:
-        SemisegError: an installed package brings it and cannot be imported.
+        SemisegError: an installed package brings it and cannot be imported, or names something else than a method.
     """
-    if (FOLDER / f"{name}.py").is_file():
+    if _is_shipped(name):
         return importlib.import_module(f"semiseg.methods.{name}").METHOD
-    return load(METHODS, name)
+    found = load(METHODS, name)
+    if not (isinstance(found, type) and hasattr(found, "settings") and hasattr(found, "losses")):
+        point = installed(METHODS)[name]
+        raise SemisegError(
+            f"the package {_package(point)} calls {point.value} a method, which is no class derived from Method; write "
+            f'{name} = "module:Class" in its pyproject.toml, or uninstall it'
+        )
+    return found
+
+
+def _is_shipped(name: str) -> bool:
+    return (FOLDER / f"{name}.py").is_file()

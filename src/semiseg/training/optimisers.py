@@ -33,15 +33,38 @@ def make_optimiser(config: OptimiserConfig, groups: list[ParameterGroup]) -> tor
     return kind(parameters, lr=lr, betas=(config.momentum, config.beta2), weight_decay=decay, fused=fused)
 
 
+def check_groups(method: Method) -> None:
+    """Whether a method's groups and optimisers train all that should learn.
+
+    Raises:
+        ValueError: they do not: a mistake of the method.
+    """
+    groups = method.groups()
+    unknown = {group.optimiser for group in groups} - method.optimisers().keys()
+    if unknown:
+        raise ValueError(f"groups() names the optimisers {sorted(unknown)}, which optimisers() does not give")
+    grouped = {id(p) for group in groups for p in group.parameters}
+    left = [name for name, p in method.named_parameters() if p.requires_grad and id(p) not in grouped]
+    if left:
+        raise ValueError(
+            f"no group of groups() holds {', '.join(left[:3])}{', …' if len(left) > 3 else ''}: add what should learn, "
+            "and call requires_grad_(False) on what should not"
+        )
+
+
 class Optimisers:
     """All optimisers of a method.
 
     Args:
         method: on its device; asked for ``optimisers`` and ``groups``.
+
+    Raises:
+        ValueError: groups that leave something out, see :func:`check_groups`.
     """
 
     def __init__(self, method: Method) -> None:
         self.configs = method.optimisers()
+        check_groups(method)
         self.groups = [group for group in method.groups() if group.parameters]
         self._earlier = _earlier_orders(method)
         self.restart()

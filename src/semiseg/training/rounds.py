@@ -40,7 +40,7 @@ def stored_labels(run_dir: Path, number: int) -> StoredLabels:
 def begin(method: Method, number: int, config: Config, data: RunData, device: torch.device) -> None:
     """Let a method survey the unlabelled images before the first step of round ``number``.
 
-    A run that stops in between surveys again: its last checkpoint is that of the border, from which everything
+    A run that stops in between surveys again: its last checkpoint is of the border or before it, from which everything
     follows. Labels that an interrupted survey left are removed first.
     """
     labels = stored_labels(Path(config.run_dir), number)

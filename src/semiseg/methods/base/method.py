@@ -42,13 +42,26 @@ class Method(nn.Module):
         student: the segmentation network to train.
         labelled: |X_l|, number of labelled training images.
 
+    The class says:
+
     Attributes:
         settings: class of its own section of the configuration, ``method.<name>.*``.
         needs: what it asks of the data.
         keeps_teacher: whether a teacher follows the student (eq. 2).
-        terms: names of the losses that it returns beside ``loss``, in the order to show them.
+        terms: names of the losses that it returns beside ``loss``, in the order to show them: in the progress line,
+            the log and the report.
         watched: names of what else it returns with every step, such as the share of confident pixels: logged only.
         measured: names of what :meth:`measures` gives with every validation.
+
+    An instance has besides:
+
+    Attributes:
+        options: its own settings, of the class ``settings``.
+        config, training_config: ``method.*`` and ``training.*``.
+        iterations, warmup: steps of the run, and of its warm-up.
+        student, teacher: the networks; ``teacher`` is None where none is kept.
+        counts: pixels by class, for the class balance.
+        views: augmentation as configured.
     """
 
     settings: ClassVar[type[Section]] = Section
@@ -73,11 +86,15 @@ class Method(nn.Module):
     # The contract.
 
     def losses(self, step: Step) -> dict[str, Tensor]:
-        """Losses of one step: ``loss`` is the one to minimise, then ``terms`` before their λ, then ``watched``."""
+        """Losses of one step: ``loss`` is the one to minimise, then ``terms`` before their λ, then ``watched``.
+
+        Scalar tensors, all of them in every step: what rests is 0. A mean over what is equally many in every process,
+        crops or pixels, is right as it is; a count that differs is divided by as ``distributed.mean(count)``.
+        """
         raise NotImplementedError
 
     def learners(self) -> dict[str, SegmentationNetwork]:
-        """The networks that learn; the first is the one that is validated, reported and exported."""
+        """The networks that learn, by their attribute; ``student`` is the first: validated, reported and exported."""
         return {"student": self.student}
 
     def averages(self) -> list[tuple[nn.Module, nn.Module]]:
@@ -85,7 +102,10 @@ class Method(nn.Module):
         return [] if self.teacher is None else [(self.teacher, self.student)]
 
     def groups(self) -> list[ParameterGroup]:
-        """Parameters by learning rate: stem, backbone and classifier of every learner."""
+        """Parameters by learning rate: stem, backbone and classifier of every learner.
+
+        Whatever else has ``requires_grad`` must be added, or training refuses to begin.
+        """
         rates = self.training_config.lr_multipliers
         found = []
         for name, network in self.learners().items():
@@ -101,7 +121,7 @@ class Method(nn.Module):
         return found
 
     def optimisers(self) -> dict[str, OptimiserConfig]:
-        """The optimisers that groups name; ``main`` is that of ``training.*``."""
+        """The optimisers that groups name; ``main`` is that of ``training.*``. All step after one backward pass."""
         return {"main": self.training_config.main_optimiser}
 
     @torch.no_grad()
@@ -111,11 +131,13 @@ class Method(nn.Module):
             update(teacher, student, self.tau(step.iteration), self.config.teacher.buffers)
 
     def rounds(self, iterations: int) -> list[Round]:
-        """The rounds of a run, one after the other from 0 to ``iterations``: a function of that number alone."""
+        """The rounds of a run, one after the other from 0 to ``iterations``: a function of that number and of settings,
+        since a resume asks again."""
         return [Round(0, iterations)]
 
     def begin_round(self, number: int, survey: Survey) -> None:
-        """Called before the first step of each round after the first: look at unlabelled images, store labels."""
+        """Called before the first step of each round after the first, without gradients: look at the unlabelled images,
+        store labels. Every process sees its share of them; one that was interrupted is called again."""
 
     def measures(self) -> dict[str, float | None]:
         """``measured`` and their values, written down with every validation."""

@@ -14,10 +14,11 @@ class Batch(NamedTuple):
     """Crops: images (B, 3, H, W) float in [0, 1]; labels (B, H, W) int64, 255 where ignored or unknown.
 
     ``target`` (B,) bool says which crops are of the target domain; None where there is only one domain. ``inside``
-    (B, H, W) bool is false where an unlabelled crop is padding; None where nothing is. ``confidence`` (B, H, W)
-    float32 belongs to the stored pseudo-labels of a method with rounds. ``corner`` (B, 2) int64 is the (top, left)
-    pixel of each crop in its image, where a method asks for two crops an image: B is then twice the number of images,
-    first all first crops, then all second ones.
+    (B, H, W) bool is false where an unlabelled crop is padding; labelled ones have 255 there and None here.
+    ``confidence`` (B, H, W) float32 belongs to the stored pseudo-labels of a method with rounds; None in the first,
+    where none are stored. ``corner`` (B, 2) int64 is the (top, left) pixel of each crop in its resized image, where a
+    method asks for two crops an image: B is then twice the number of images, first all first crops, then all second
+    ones; :func:`semiseg.data.windows.common` finds what two of them share.
     """
 
     images: Tensor
@@ -56,7 +57,8 @@ class Needs(NamedTuple):
         crops: crops of one unlabelled image: 1, or 2 that overlap.
         overlap: least share of the crop's area that two crops have in common.
         labelled_too: whether the labelled images, without their labels, are among the unlabelled ones.
-        stored_labels: whether unlabelled crops bring the pseudo-labels that the last :meth:`Method.begin_round` stored.
+        stored_labels: whether unlabelled crops bring the pseudo-labels that the last :meth:`Method.begin_round` stored;
+            their labels are 255 in the first round. Every unlabelled image must have been stored.
     """
 
     unlabelled: bool = True

@@ -19,7 +19,7 @@ class Survey:
     """The unlabelled images of a run, as its networks see them in a validation.
 
     Iterating gives (index in the training set, image (1, 3, H, W) float32 in [0, 1]) of this process's share of them;
-    :meth:`store` keeps what the unlabelled crops of the round bring along.
+    :meth:`store` keeps what the unlabelled crops of the round bring along, so every image needs its labels.
 
     Args:
         config: resize and evaluation mode are read.
