@@ -67,7 +67,32 @@ class ClassAttention(nn.Module):
             (N,) scores in (0, 1), at least 9e-14. In training the statistics of BatchNorm are those of the class in
             this call; a class with a single vector uses its running statistics, which stay as they are.
         """
-        n, c = len(vectors), self.num_classes
+        order, slot, block_class, counts = self._layout(labels)
+        blocks = len(block_class)
+        padded = vectors.new_zeros(blocks * BLOCK + 1, self.dim).index_copy(0, slot, vectors[order])
+        x = padded[:-1].view(blocks, BLOCK, self.dim)
+        hidden = torch.baddbmm(self.bias1[block_class][:, None], x, self.weight1[block_class].transpose(1, 2))
+        filled = torch.zeros(blocks * BLOCK + 1, dtype=torch.bool, device=labels.device)
+        filled[slot] = True
+        scale, shift = self._norm(hidden, filled[:-1].view(blocks, BLOCK, 1), block_class, counts)
+        hidden = F.leaky_relu(
+            torch.addcmul(shift[block_class][:, None], hidden, scale[block_class][:, None]),
+            self.negative_slope,
+        )
+        scores = torch.bmm(hidden, self.weight2[block_class][:, :, None])[..., 0] + self.bias2[block_class][:, None]
+        scores = torch.cat([scores.clamp_min(LOWEST).sigmoid().flatten(), scores.new_zeros(1)])
+        return scores[torch.empty_like(slot).index_copy(0, order, slot)]
+
+    def _layout(self, labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """How rows with these labels (N,) are laid out in blocks of one class each.
+
+        Returns:
+            order (N,): rows by class, ignored ones last.
+            slot (N,): where each row of that order lies among all blocks' rows; ignored ones share the one behind.
+            block_class (number of blocks,): class of each block.
+            counts (C,): rows of each class.
+        """
+        n, c = len(labels), self.num_classes
         inside = (labels >= 0) & (labels < c)
         bins = labels.where(inside, labels.new_tensor(c))
         ones = torch.ones_like(bins)
@@ -78,32 +103,14 @@ class ClassAttention(nn.Module):
         last_block = blocks_of.cumsum(0)
         blocks = -(-n // BLOCK) + c  # never too few: every class wastes less than one block
         block_class = torch.searchsorted(last_block, torch.arange(blocks, device=labels.device), right=True)
-        block_class = block_class.clamp_max(c - 1)
 
         order = bins.argsort(stable=True)
         first_row = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
         row_class = bins[order]
         rank = torch.arange(n, device=labels.device) - first_row[row_class]
         start = torch.cat([last_block - blocks_of, last_block.new_full((1,), blocks)]) * BLOCK
-        slot = start[row_class] + rank  # ignored rows land behind the last block
-        slot = slot.clamp_max(blocks * BLOCK)
-
-        padded = vectors.new_zeros(blocks * BLOCK + 1, self.dim).index_copy(
-            0, slot.where(inside[order], blocks * BLOCK), vectors[order]
-        )
-        x = padded[:-1].view(blocks, BLOCK, self.dim)
-        hidden = torch.baddbmm(self.bias1[block_class][:, None], x, self.weight1[block_class].transpose(1, 2))
-        filled = torch.zeros(blocks * BLOCK + 1, dtype=torch.bool, device=labels.device)
-        filled[slot.where(inside[order], blocks * BLOCK)] = True
-        scale, shift = self._norm(hidden, filled[:-1].view(blocks, BLOCK, 1), block_class, counts)
-        hidden = F.leaky_relu(
-            torch.addcmul(shift[block_class][:, None], hidden, scale[block_class][:, None]),
-            self.negative_slope,
-        )
-        scores = torch.bmm(hidden, self.weight2[block_class][:, :, None])[..., 0] + self.bias2[block_class][:, None]
-        scores = torch.cat([scores.clamp_min(LOWEST).sigmoid().flatten(), scores.new_zeros(1)])
-        back = torch.empty_like(slot).index_copy(0, order, slot.where(inside[order], blocks * BLOCK))
-        return scores[back]
+        slot = (start[row_class] + rank).where(inside[order], blocks * BLOCK)
+        return order, slot, block_class.clamp_max(c - 1), counts
 
     def _norm(self, hidden: Tensor, filled: Tensor, block_class: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
         """BatchNorm of every class as (C, hidden) scale and shift, updating the running statistics."""
