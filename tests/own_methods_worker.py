@@ -22,7 +22,7 @@ def trained(images: Path, run_dir: Path, name: str) -> dict[str, Any]:
     """
     config = tiny(
         images, run_dir, method__name=name, network__architecture="deeplabv2", network__batch_norm="frozen",
-        network__backbone="efficientnet_lite0", training__batch_size=4, training__iterations=2,
+        network__backbone="four_convolutions", training__batch_size=4, training__iterations=2,
         training__validate_every=2, training__checkpoint_every=2,
     )  # fmt: skip
     gradients = []

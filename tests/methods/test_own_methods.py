@@ -42,7 +42,8 @@ TERMS = {
     "two_students": ("supervised", "cross"),
 }
 WORDS = [
-    "data.crop=32", "data.workers=0", "network.pretrained=none", "network.decoder_channels=16", "training.device=cpu",
+    "data.crop=32", "data.workers=0", "network.backbone=four_convolutions", "network.pretrained=none",
+    "network.decoder_channels=16", "training.device=cpu",
     "training.iterations=4", "training.batch_size=2", "training.log_every=1", "training.tensorboard=false",
     "training.validate_every=4", "training.checkpoint_every=4",
 ]  # fmt: skip
@@ -105,6 +106,14 @@ def whole(images: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, t
     return Runs()
 
 
+def test_a_term_that_is_not_returned_is_noticed_at_the_first_step(images: Path, tmp_path: Path) -> None:
+    run = Run(Config.load(str(images), ["method.name=two_students", f"run_dir={tmp_path / 'run'}", *WORDS]))
+    losses = run.method.losses
+    run.method.losses = lambda step: {k: v for k, v in losses(step).items() if k != "cross"}  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match=r"losses\(\) gave \['loss', 'supervised'\]; .*'cross'"):
+        run.train(progress=False)
+
+
 def test_they_are_listed_with_their_settings() -> None:
     assert set(TERMS) <= set(method_names())
     keys = {row["key"]: row["default"] for row in json.loads(call("settings", "--json")[1])}
@@ -113,7 +122,7 @@ def test_they_are_listed_with_their_settings() -> None:
 
 
 def test_a_command_of_its_own_process_finds_them(site: Path, images: Path, tmp_path: Path) -> None:
-    words = ["train", images, "method.name=overlap", f"run_dir={tmp_path / 'run'}", *WORDS, "network.backbone=resnet18"]
+    words = ["train", images, "method.name=overlap", f"run_dir={tmp_path / 'run'}", *WORDS]
     done = subprocess.run(
         [sys.executable, "-m", "semiseg", *words], capture_output=True, text=True, timeout=120,
         env=os.environ | {"PYTHONPATH": f"{site}{os.pathsep}{ROOT / 'src'}", "OMP_NUM_THREADS": "1"},
@@ -142,8 +151,7 @@ def test_its_terms_are_in_the_progress_line_the_log_and_the_report(
      ("overlap", ["student"])],
 )  # fmt: skip
 def test_its_cost_is_counted(name: str, parts: list[str]) -> None:
-    code, out, err = call("cost", "folder", f"method.name={name}", "--classes", 3, "--json", *WORDS,
-                         "network.backbone=resnet18")  # fmt: skip
+    code, out, err = call("cost", "folder", f"method.name={name}", "--classes", 3, "--json", *WORDS)
     assert code == 0, err
     assert list(json.loads(out)["parameters"]) == parts
 
@@ -273,6 +281,7 @@ def test_run_folders_without_the_package(
     own, other = whole["overlap"][0], tmp_path / "run"
     # The word reaches every method that has the key, those of the package among them.
     words = ["method.name=supervised", "method.weights.supervised=2", f"run_dir={other}", *WORDS]
+    words += ["network.backbone=resnet18"]  # the other backbone is of the package too
     assert call("train", images, *words, "training.iterations=1")[0] == 0
     assert Config.load(other / "config.yaml").method.overlap.weights.supervised == 2
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(site)])

@@ -1,1 +1,1 @@
-"""Four small methods that have more than a student and a teacher, one a file."""
+"""Four small methods that have more than a student and a teacher, one a file; and a backbone to try them on."""

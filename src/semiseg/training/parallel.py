@@ -19,7 +19,15 @@ class StepModule(nn.Module):
         self.method = method
 
     def forward(self, step: Step) -> dict[str, Tensor]:
-        return self.method.losses(step)
+        """The method's losses.
+
+        Raises:
+            ValueError: other names than it says: a mistake of the method.
+        """
+        losses = self.method.losses(step)
+        if losses.keys() != (said := {"loss", *self.method.terms, *self.method.watched}):
+            raise ValueError(f"losses() gave {sorted(losses)}; terms and watched say {sorted(said)}")
+        return losses
 
 
 def data_parallel(method: Method, device: torch.device) -> nn.Module:
