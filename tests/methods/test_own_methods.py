@@ -153,7 +153,15 @@ def test_its_terms_are_in_the_progress_line_the_log_and_the_report(
 def test_its_cost_is_counted(name: str, parts: list[str]) -> None:
     code, out, err = call("cost", "folder", f"method.name={name}", "--classes", 3, "--json", *WORDS)
     assert code == 0, err
-    assert list(json.loads(out)["parameters"]) == parts
+    counted = json.loads(out)
+    assert list(counted["parameters"]) == parts
+    learnt = sum(counted["parameters"].values())
+    assert counted["memory_bytes"]["gradients"] == 4 * learnt
+    words = [*WORDS, "training.optimizer=sgd", "training.momentum=0.9"]
+    with_sgd = json.loads(call("cost", "folder", f"method.name={name}", "--classes", 3, "--json", *words)[1])
+    critic = counted["parameters"].get("critic", 0)  # it keeps its Adam, with two averages instead of one momentum
+    assert counted["memory_bytes"]["optimiser"] == 8 * learnt
+    assert with_sgd["memory_bytes"]["optimiser"] == 4 * (learnt + critic)
 
 
 def kept(run: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from torch.func import functional_call
 from semiseg.config.optimiser import OptimiserConfig
 from semiseg.config.read import Config
 from semiseg.config.section import NotNegative, Positive, Section
-from semiseg.methods.base import Method, ParameterGroup, Step, StepCost, probabilities
+from semiseg.methods.base import Method, ParameterGroup, Step, probabilities
 from semiseg.networks import SegmentationNetwork
 
 
@@ -66,9 +66,6 @@ class Adversary(Method):
 
     def optimisers(self) -> dict[str, OptimiserConfig]:
         return {**super().optimisers(), "critic": self.options.critic}
-
-    def cost(self, labelled: int, unlabelled: int) -> StepCost:
-        return super().cost(labelled, unlabelled)._replace(modules={"critic": self.critic})
 
 
 def verdict(scores: Tensor, labelled: bool) -> Tensor:

@@ -110,23 +110,32 @@ def meta_method(config: Config, num_classes: int) -> tuple[Method, StepCost]:
 
 
 def _memory(config: Config, method: Method, step: StepCost) -> dict[str, int]:
-    t, size = config.training, config.data.crop_size
+    size = config.data.crop_size
     learners = list(method.learners().values())
     kept = [kept_for_backward(config, network, step, size) for network in learners]
     modules = [*learners, *step.modules.values()]
     gradients = 4 * sum(map(_numel, modules))
-    states = {"sgd": 1 if t.momentum else 0, "adamw": 2}[t.optimizer]
     labelled, *views = step.student
     seen = max(views, default=0)
     return {
         "weights": 4 * sum(map(_state_numel, modules)),
         "gradients": gradients,
-        "optimiser": states * gradients,
+        "optimiser": _optimiser_bytes(method, {id(p) for module in modules for p in module.parameters()}),
         "teacher": 4 * _state_numel(method.teacher) if method.teacher is not None else 0,
         "images and labels": (labelled + sum(views) + seen) * size[0] * size[1] * (3 * 4 + 8),
         "activations": sum(peak for peak, _ in kept),
         "largest gradient of an activation": max(largest for _, largest in kept),
     }
+
+
+def _optimiser_bytes(method: Method, counted: set[int]) -> int:
+    """What the optimisers remember of the parameters in ``counted``: a momentum with SGD, two averages with Adam."""
+    kinds = {
+        name: (1 if config.momentum else 0) if config.kind == "sgd" else 2
+        for name, config in method.optimisers().items()
+    }
+    groups = method.groups()
+    return sum(4 * p.numel() * kinds[group.optimiser] for group in groups for p in group.parameters if id(p) in counted)
 
 
 def _numel(module: nn.Module) -> int:

@@ -160,10 +160,17 @@ class Method(nn.Module):
         return None
 
     def cost(self, labelled: int, unlabelled: int) -> StepCost:
-        """What a step of ``labelled`` and ``unlabelled`` crops computes; this one has a view of each."""
+        """What a step of ``labelled`` and ``unlabelled`` crops computes: here one view of each, and all further modules
+        that learn, whose FLOPs and activations are not counted."""
         student = (labelled, unlabelled) if self.needs.unlabelled else (labelled,)
         teacher = unlabelled if self.teacher is not None else 0
-        return StepCost(student, teacher)
+        learners = list(self.learners().values())
+        modules = {
+            name: module
+            for name, module in self.named_children()
+            if module not in learners and any(p.requires_grad for p in module.parameters())
+        }
+        return StepCost(student, teacher, modules)
 
     # What most methods build on.
 
