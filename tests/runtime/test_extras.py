@@ -1,4 +1,4 @@
-"""Optional libraries: late, and with the mend where they are missing or broken."""
+"""Optional libraries: late, and with what to do where they are missing or broken."""
 
 import subprocess
 import sys

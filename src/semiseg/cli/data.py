@@ -58,7 +58,7 @@ def data_check(
     else:
         table = Table("level", "where", "what", "what to do")
         for finding in findings:
-            table.add_row(*(escape(text) for text in (finding.level, finding.where, finding.message, finding.mend)))
+            table.add_row(*(escape(text) for text in (finding.level, finding.where, finding.message, finding.remedy)))
         if findings:
             Console().print(table)
         print(f"{counts}: {errors} errors, {len(findings) - errors} remarks")

@@ -21,7 +21,7 @@ def check_run_data(config: Config, data: RunData) -> None:
     """The quick form of ``semiseg data check``.
 
     Raises:
-        SemisegError: the first error found, its mend, and how many more there are.
+        SemisegError: the first error found, what to do about it, and how many more there are.
     """
     findings = check_data(
         data.train, data.val, data.labelled_names, config.data.crop_size, resize=config.data.resize, quick=True,
@@ -30,7 +30,7 @@ def check_run_data(config: Config, data: RunData) -> None:
     errors = [finding for finding in findings if finding.level == "error"]
     if errors:
         more = f" ({len(errors) - 1} more; `semiseg data check` lists them)" if len(errors) > 1 else ""
-        raise SemisegError(f"{errors[0].where}: {errors[0].message}; {errors[0].mend}{more}")
+        raise SemisegError(f"{errors[0].where}: {errors[0].message}; {errors[0].remedy}{more}")
 
 
 def memory_remark(config: Config, num_classes: int, device: torch.device, free: int | None = None) -> str | None:

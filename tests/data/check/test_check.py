@@ -147,7 +147,7 @@ def test_a_colour_mask_among_index_masks_of_named_classes(folder: Path) -> None:
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(first)
     (error,) = [f for f in findings(folder) if f.level == "error"]
     assert error.where == f"train/{first.stem}" and "is a colour image" in error.message
-    assert f"semiseg data convert {folder} --from colour" in error.mend
+    assert f"semiseg data convert {folder} --from colour" in error.remedy
 
 
 @pytest.mark.parametrize("divided", [False, True])
@@ -189,4 +189,4 @@ def test_source_images_are_compared_with_the_crop_and_with_validation(folder: Pa
 def test_many_absent_classes_get_the_hint_of_grey_levels(folder: Path) -> None:
     (folder / "dataset.yaml").write_text(f"classes: [{', '.join(f'c{i}' for i in range(9))}]\n")
     (absent,) = [f for f in findings(folder) if "no labelled image shows" in f.message]
-    assert "grey levels" in absent.mend and "--from colour" in absent.mend
+    assert "grey levels" in absent.remedy and "--from colour" in absent.remedy

@@ -46,7 +46,7 @@ def test_colour_masks_are_told_with_a_command_that_converts_them(folder: Path) -
     code, out, _ = check(folder)
     assert code == 1 and "could not be opened: 2 errors" in out and "colour" in out
     (folder / "masks" / "photo00.png").unlink()
-    done = CliRunner().invoke(app, shlex.split(second["mend"])[1:])
+    done = CliRunner().invoke(app, shlex.split(second["remedy"])[1:])
     assert done.exit_code == 0, done.stderr
     code, out, _ = check(f"{folder}_converted", "data.crop=32")
     assert code == 0 and "12 training images" not in out and "3 classes: 0 errors" in out
@@ -86,7 +86,7 @@ def test_black_and_white_and_grey_masks_are_errors_with_a_command_that_converts_
     code, out, _ = check(folder, "data.crop=32", "--json")
     findings = [f for f in json.loads(out)["findings"] if f["level"] == "error"]
     assert code == 1 and findings
-    command = findings[0]["mend"].rpartition("run ")[2]
+    command = findings[0]["remedy"].rpartition("run ")[2]
     assert command == f"semiseg data convert {folder} --from colour --output {folder}_converted"
     done = CliRunner().invoke(app, shlex.split(command)[1:])
     assert done.exit_code == 0, done.stderr

@@ -24,18 +24,18 @@ READERS = min(8, os.cpu_count() or 1)
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to know before training; ``mend`` says what to do about it."""
+    """One thing to know before training; ``remedy`` says what to do about it."""
 
     level: Literal["error", "warning", "info"]
     where: str
     message: str
-    mend: str
+    remedy: str
 
 
-def from_error(where: str, error: SemisegError, mend: str = "correct that and check again") -> Finding:
-    """An error as a finding: what follows the last "; " of its message says what to do; ``mend`` where nothing does."""
+def from_error(where: str, error: SemisegError, remedy: str = "correct that and check again") -> Finding:
+    """An error as a finding: what follows the last "; " of its message says what to do; ``remedy`` where nothing does."""
     message, semicolon, advice = str(error).rpartition("; ")
-    return Finding("error", where, message, advice) if semicolon else Finding("error", where, advice, mend)
+    return Finding("error", where, message, advice) if semicolon else Finding("error", where, advice, remedy)
 
 
 def check_data(
@@ -130,13 +130,13 @@ def _check_classes(train: ImageSet, shown: np.ndarray, ignores: bool, any_labell
     if ignores and shown.sum() == 1:  # masks of 0 and 255: every trained pixel has the same class, and mIoU is 100
         ignored = train.info.ignore_index
         message = f"the labelled masks show one class and {ignored}, which means ignored, but no {missing}"
-        mend = f"label pixels of it, or, for black and white masks, run {_conversion(train)}"
-        return [Finding("error", "train", message, mend)]
+        remedy = f"label pixels of it, or, for black and white masks, run {_conversion(train)}"
+        return [Finding("error", "train", message, remedy)]
     if absent and any_labelled:
-        mend = "label an image that does, or expect IoU 0 for it"
+        remedy = "label an image that does, or expect IoU 0 for it"
         if 2 * len(absent) > len(shown):
-            mend += f"; if the masks hold grey levels instead of 0, 1, …: {_conversion(train)}"
-        return [Finding("warning", "train", f"no labelled image shows: {missing}", mend)]
+            remedy += f"; if the masks hold grey levels instead of 0, 1, …: {_conversion(train)}"
+        return [Finding("warning", "train", f"no labelled image shows: {missing}", remedy)]
     return []
 
 
