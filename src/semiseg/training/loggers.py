@@ -48,8 +48,8 @@ def open_loggers(config: Config, run_dir: Path, start: int) -> list[Logger]:
             raise
         except Exception as error:  # no login, no server: each library has its own
             raise SemisegError(
-                f"training.loggers={name} cannot be opened ({first_line(error)}); repair that, or leave it out, and add "
-                "--resume"
+                f"training.loggers={name} cannot be opened ({first_line(error)}); repair that, or leave it out, and "
+                "add --resume"
             ) from error
     return found
 

@@ -33,7 +33,7 @@ class Finding:
 
 
 def from_error(where: str, error: SemisegError, remedy: str = "correct that and check again") -> Finding:
-    """An error as a finding: what follows the last "; " of its message says what to do; ``remedy`` where nothing does."""
+    """An error as a finding: what follows the last "; " of its message says what to do, else ``remedy`` does."""
     message, semicolon, advice = str(error).rpartition("; ")
     return Finding("error", where, message, advice) if semicolon else Finding("error", where, advice, remedy)
 
