@@ -236,3 +236,15 @@ def test_best_is_never_ahead_of_last(folder: Path, tmp_path: Path, monkeypatch: 
         run.train(progress=False)
     best, newest = (checkpoint.load(run.run_dir / "checkpoints" / f"{name}.pt") for name in ("best", "last"))
     assert best["iteration"] == newest["iteration"] == newest["best"][1] == 2
+
+
+def test_a_resume_reads_its_checkpoint_once_and_into_main_memory(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny(folder, tmp_path / "run")
+    semiseg.train(config, progress=False)
+    read: list[tuple[Path, str]] = []
+    load = checkpoint.load
+    monkeypatch.setattr(checkpoint, "load", lambda path, device="cpu": read.append((path, str(device))) or load(path))
+    Run(config, resume=True)
+    assert read == [(tmp_path / "run" / "checkpoints" / "last.pt", "cpu")]
