@@ -5,17 +5,24 @@ The head and decoder start at random, so their layers always train in the ordina
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
-
-if TYPE_CHECKING:
-    from semiseg.networks.segmentation import SegmentationNetwork
 
 Policy = Literal["train", "frozen", "frozen_affine"]
 
 
-def apply_batch_norm_policy(network: SegmentationNetwork, policy: Policy) -> None:
+class HasBackbone(Protocol):
+    """What a segmentation network is here: a backbone, and the policy that it keeps to."""
+
+    batch_norm: Policy
+
+    @property
+    def backbone(self) -> nn.Module: ...
+
+
+def apply_batch_norm_policy(network: HasBackbone, policy: Policy) -> None:
     """Sets how the backbone of ``network`` normalises, in place; later calls of ``network.train()`` keep it.
 
     Args:
