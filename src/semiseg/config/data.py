@@ -55,7 +55,7 @@ class DataConfig(Section):
     cache: bool = False
     """Keep decoded images in memory: for small sets."""
     options: dict[str, Any] = {}
-    """Further arguments of the data set, e.g. look: game for toy streets."""
+    """Further arguments of the data set: look: game for toy streets, fold: 0, 1 or 2 for CamVid."""
     source: SourceConfig = SourceConfig()
 
     @property

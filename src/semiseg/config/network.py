@@ -11,7 +11,8 @@ class NetworkConfig(Section):
     architecture: str = "deeplabv2"
     """deeplabv2 or deeplabv3plus (section 4.2)."""
     backbone: str = "resnet101"
-    """resnet18/34/50/101, efficientnet_lite0, timm:NAME or dinov2:small|base; the paper: resnet101 (v2), resnet50
+    """resnet18/34/50/101, efficientnet_lite0, timm:NAME or dinov2:small|base, or one that
+    an installed package brings; the paper: resnet101 (v2), resnet50
     (v3+)."""
     pretrained: str = "imagenet"
     """none, imagenet, coco (DeepLabv2-ResNet-101) or a file with weights (Table 2: ImageNet or COCO)."""

@@ -51,7 +51,7 @@ class TrainingConfig(Section):
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Autocast type of the passes. bf16 took 0.93 of fp32's time on a processor with AVX-512 BF16
+    """Autocast type of the passes, validations included. bf16 took 0.93 of fp32's time on a processor with AVX-512 BF16
     (benchmarks/results/options_cpu.json); processors without such instructions emulate it."""
     sync_batch_norm: bool = True
     """With several CUDA processes: BatchNorm over the joint batch (SyncBatchNorm) instead of each process's part."""
