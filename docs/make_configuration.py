@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from semiseg.config.table import settings
+from semiseg.config.table import list_keys
 
 PATH = Path(__file__).parent / "configuration.md"
 
@@ -15,7 +15,7 @@ PATH = Path(__file__).parent / "configuration.md"
 def table() -> str:
     """The page: one table a section, with key, type, default and meaning."""
     sections: dict[str, list[str]] = {}
-    for row in settings():
+    for row in list_keys():
         section = row.key.rsplit(".", 1)[0] if "." in row.key else "run"
         meaning = row.meaning.replace("|", "\\|")
         sections.setdefault(section, []).append(f"| `{row.key}` | {row.kind} | `{row.default}` | {meaning} |")

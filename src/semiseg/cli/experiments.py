@@ -48,10 +48,10 @@ def settings(
 ) -> None:
     """Every section.key=value with its default and meaning. Example: semiseg settings teacher"""
     from semiseg.config.read import fields
-    from semiseg.config.table import settings as listed
+    from semiseg.config.table import list_keys
     from semiseg.errors import did_you_mean
 
-    rows = listed(word)
+    rows = list_keys(word)
     if not rows:
         raise UsageError(f"no setting mentions {word!r}{did_you_mean(word, list(fields()))}")
     if as_json:

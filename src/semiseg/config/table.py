@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from semiseg.config.read import fields
 
 
-class Setting(NamedTuple):
+class Key(NamedTuple):
     """One key of the configuration, as text."""
 
     key: str
@@ -17,10 +17,10 @@ class Setting(NamedTuple):
     meaning: str
 
 
-def settings(containing: str = "") -> list[Setting]:
+def list_keys(containing: str = "") -> list[Key]:
     """The settings whose key or meaning contains a word, whatever its case; all of them by default."""
     rows = [
-        Setting(key, _kind(field.annotation), repr(field.default), " ".join((field.description or "").split()))
+        Key(key, _kind(field.annotation), repr(field.default), " ".join((field.description or "").split()))
         for key, field in fields().items()
     ]
     word = containing.lower()

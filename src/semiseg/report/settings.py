@@ -17,7 +17,7 @@ DESCRIPTIONS = ("name", "title", "table", "paper_miou", "needs")  # what a prese
 
 
 @dataclass(frozen=True)
-class Setting:
+class ComparedKey:
     """One key: its default, its value in every run, whether that is not the default, and whether the runs differ."""
 
     key: str
@@ -27,7 +27,7 @@ class Setting:
     differs: bool
 
 
-def settings(runs: list[RunFacts]) -> list[Setting]:
+def compared_keys(runs: list[RunFacts]) -> list[ComparedKey]:
     """Every key that changes one of the runs, in the order of docs/configuration.md."""
     default = Config()
     read = {key for run in runs for key in used_fields(run.config, fields())}
@@ -38,7 +38,7 @@ def settings(runs: list[RunFacts]) -> list[Setting]:
         usual = value_of(default, key)
         values = [value_of(run.config, key) for run in runs]
         shown = [str(value) for value in values]
-        found.append(Setting(key, str(usual), shown, [value != usual for value in values], len(set(shown)) > 1))
+        found.append(ComparedKey(key, str(usual), shown, [value != usual for value in values], len(set(shown)) > 1))
     return found
 
 

@@ -27,7 +27,7 @@ from semiseg.report.content import (
 from semiseg.report.facts import RunFacts, read_runs
 from semiseg.report.headline import figures, gains
 from semiseg.report.pictures import strips
-from semiseg.report.settings import settings, versions
+from semiseg.report.settings import compared_keys, versions
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def render(runs: list[RunFacts], images: int = 4, device: torch.device | str = "
     """The page's text."""
     parts = _parts(runs)
     charts = [chart for part in parts for chart in part.charts]
-    changed = settings(runs)
+    changed = compared_keys(runs)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
