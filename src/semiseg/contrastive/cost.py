@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from semiseg.contrastive.module import ContrastiveModule, rows
 from semiseg.losses import class_means
 from semiseg.networks import Output
+from semiseg.runtime.flops import count_flops
 
 
 def contrastive_flops(contrast: ContrastiveModule, output: Output, size: tuple[int, int]) -> dict[str, int]:
@@ -25,8 +22,8 @@ def contrastive_flops(contrast: ContrastiveModule, output: Output, size: tuple[i
     """
     v = rows(contrast.at_stride(output.features, size[0])).repeat(2, 1)
     p, z = len(v), contrast.bank.num_classes * contrast.bank.size
-    heads = _count(lambda: contrast.prediction(contrast.projection(v)))
-    teacher = _count(lambda: contrast.teacher_projection(v[: len(v) // 2]))
+    heads = count_flops(lambda: contrast.prediction(contrast.projection(v)))
+    teacher = count_flops(lambda: contrast.teacher_projection(v[: len(v) // 2]))
     # Each row passes the network of its class: two layers, D×D and D×1. Blocks padded to one size would count more.
     per_row = 2 * (contrast.config.dim**2 + contrast.config.dim)
     attention = per_row * (p + z + p // 2) if contrast.config.attention else 0
@@ -46,9 +43,3 @@ def contrastive_kept(contrast: ContrastiveModule, output: Output, size: tuple[in
         flat = torch.zeros(len(vectors), dtype=torch.int64, device="meta")
         loss = loss + class_means(vectors, flat, scores, contrast.num_classes)[0].sum()
     return loss
-
-
-def _count(run: Callable[[], Any]) -> int:
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        run()
-    return int(counter.get_total_flops())

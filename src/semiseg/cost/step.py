@@ -7,18 +7,17 @@ normalisation, activations and additions (under half a percent here) are left ou
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from semiseg.config.read import Config
 from semiseg.cost.memory import kept_for_backward
 from semiseg.methods.base import Method, StepCost
 from semiseg.networks.build import build_network_of
+from semiseg.runtime.flops import count_flops
 from semiseg.runtime.plugins import method_class
 
 # "Losses impact", section 4.4: one labelled and one unlabelled image of 512×512, in GFLOPs.
@@ -75,12 +74,12 @@ def cost(config: Config, num_classes: int) -> Cost:
     method, step = meta_method(config, num_classes)
     learners = list(method.learners().values())
     one = torch.empty(1, 3, *size, device="meta")
-    forward = sum(_count(lambda n=network: n(one)) for network in learners)  # type: ignore[misc]
+    forward = sum(count_flops(lambda n=network: n(one)) for network in learners)  # type: ignore[misc]
     flops = {"labelled": forward}
     if method.needs.unlabelled:
         flops["unlabelled"] = forward
     if method.teacher is not None:
-        flops["pseudo-labels"] = _count(lambda: method.teacher(one))  # type: ignore[misc]
+        flops["pseudo-labels"] = count_flops(lambda: method.teacher(one))  # type: ignore[misc]
     with torch.no_grad():
         further = step.flops(learners[0](one), size)
     flops |= further
@@ -144,9 +143,3 @@ def _numel(module: nn.Module) -> int:
 
 def _state_numel(module: nn.Module) -> int:
     return sum(value.numel() for value in module.state_dict().values())
-
-
-def _count(run: Callable[[], Any]) -> int:
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        run()
-    return int(counter.get_total_flops())
