@@ -193,9 +193,11 @@ class Method(nn.Module):
     def pseudo_weight(self, iteration: int) -> float:
         """λ_pseudo at an iteration: 0 during the warm-up (section 4.2), or a ramp there (authors' code)."""
         if iteration >= self.warmup:
-            return self.options.weights.pseudo * 1.0
-        ramp = math.exp(-5 * (1 - iteration / self.warmup) ** 2)
-        return self.options.weights.pseudo * (ramp if self.options.pseudo.warmup == "ramp" else 0.0)
+            weight: float = self.options.weights.pseudo
+            return weight
+        if self.options.pseudo.warmup == "off":
+            return 0.0
+        return self.options.weights.pseudo * math.exp(-5 * (1 - iteration / self.warmup) ** 2)
 
     def class_weights(self, iteration: int) -> Tensor | None:
         """α of eq. 3, or None where class balance is off."""
