@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from semiseg.config.nested import set_key
 from semiseg.config.section import Probability, Section
 from semiseg.errors import SemisegError, did_you_mean
 from semiseg.runtime import plugins
@@ -117,11 +118,7 @@ def _usual(section: type[Section], profile: str) -> Section:
     """A method's section where nothing in it is set by hand."""
     values: dict[str, Any] = {}
     for key, value in section.REFERENCE.items() if profile == "reference" else ():
-        *sections, last = key.split(".")
-        inner = values
-        for name in sections:
-            inner = inner.setdefault(name, {})
-        inner[last] = value
+        set_key(values, key, value)
     return section.model_validate(values)
 
 
@@ -139,7 +136,8 @@ def complete() -> type[MethodConfig]:
         SemisegError: an installed method has a name that means something else below ``method.``.
     """
     sections: dict[str, Any] = {}
-    taken = {*MethodConfig.model_fields, "packages", "weights", "pseudo", "contrastive"}
+    # What short keys begin with, such as ``method.weights.pseudo``, is no name of a method either.
+    taken = {*MethodConfig.model_fields, "packages", *(f for s in method_sections().values() for f in s.model_fields)}
     for name, section in method_sections().items():
         if name in taken or hasattr(MethodConfig, name):
             raise SemisegError(

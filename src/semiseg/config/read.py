@@ -18,6 +18,7 @@ from semiseg.config.data import DataConfig, is_permutation
 from semiseg.config.evaluation import EvaluationConfig
 from semiseg.config.keys import leaf_fields
 from semiseg.config.method import MethodConfig, complete
+from semiseg.config.nested import set_key
 from semiseg.config.network import NetworkConfig
 from semiseg.config.profiles import reference
 from semiseg.config.section import Section
@@ -67,7 +68,7 @@ class Config(Section):
         spread(values["method"])
         if method.get("profile") == "reference":
             for key, value in reference().items():
-                _set(values, key, value, overwrite=False)
+                set_key(values, key, value, overwrite=False)
         return values
 
     @model_validator(mode="after")
@@ -143,7 +144,7 @@ def _apply_word(values: dict[str, Any], word: str) -> str | None:
         value = yaml.safe_load(text) if text else None
         for complete_key in short.get(key, [key]):
             if key not in short or value is not None or allows_none(complete_key):
-                _set(values, complete_key, value)
+                set_key(values, complete_key, value)
     except yaml.YAMLError:
         return f"{word!r}: the value is not valid YAML; close its brackets, or put quotes around text"
     return None
@@ -169,19 +170,6 @@ def _read(source: str | Path) -> dict[str, Any]:
 
 def _copy(values: dict[str, Any]) -> dict[str, Any]:
     return {key: _copy(value) if isinstance(value, dict) else value for key, value in values.items()}
-
-
-def _set(values: dict[str, Any], key: str, value: Any, overwrite: bool = True) -> None:
-    *sections, last = key.split(".")
-    for section in sections:
-        inner = values.get(section)
-        if inner is None:
-            inner = values[section] = {}
-        elif not isinstance(inner, dict):
-            return  # the check of the whole configuration names it
-        values = inner
-    if overwrite or last not in values:
-        values[last] = value
 
 
 def _list_problem(data: DataConfig) -> str | None:

@@ -11,13 +11,9 @@ from typing import Any
 
 from semiseg.config.keys import leaf_fields
 from semiseg.config.method import MethodConfig, method_sections
+from semiseg.config.nested import set_key
 
 PREFIX = "method."
-
-
-def targets(path: str) -> list[str]:
-    """Paths below ``method.`` that a short one stands for, e.g. ``cutmix.weights.pseudo`` for ``weights.pseudo``."""
-    return [f"{name}.{path}" for name, section in method_sections().items() if path in leaf_fields(section)]
 
 
 def short_keys() -> dict[str, list[str]]:
@@ -42,20 +38,14 @@ def spread(method: dict[str, Any]) -> None:
 
     None is left out where a method has a default that is no None: files of earlier versions hold it for "the usual".
     """
-    shared = leaf_fields(MethodConfig)
+    stands_for = short_keys()
     for path, holder, last in list(_leaves(method)):
-        if path in shared or not (found := targets(path)):
-            continue  # the check of the whole configuration names what is unknown
+        if PREFIX + path not in stands_for:
+            continue  # shared, or unknown, which the check of the whole configuration names
         value = holder.pop(last)
-        for target in found:
-            if value is None and not allows_none(target):
-                continue
-            *sections, leaf = target.split(".")
-            inner: Any = method
-            for section in sections:
-                inner = inner.setdefault(section, {}) if isinstance(inner, dict) else None
-            if isinstance(inner, dict):
-                inner.setdefault(leaf, value)
+        for key in stands_for[PREFIX + path]:
+            if value is not None or allows_none(key):
+                set_key(method, key.removeprefix(PREFIX), value, overwrite=False)
     for section in [key for key, value in method.items() if value == {}]:
         del method[section]
 
