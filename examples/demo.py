@@ -56,6 +56,7 @@ def main() -> None:
         print(f"  {method:12} {result.last_miou:5.1f} ({result.best_miou:.1f})")
     gain = figures["memory_bank"].last_miou - figures["supervised"].last_miou
     print(f"  {len(data.unlabelled)} unlabelled images bought {gain:+.1f} points in {time.monotonic() - began:.0f} s")
+    print("  at equal steps, not at equal crops or seconds, which benchmarks/gain.py compares")
     print(f"picture: {picture}")
     report = write_report([folder / method for method in figures], folder / "report.html")
     print(f"report: {report}")
