@@ -97,6 +97,19 @@ class Backbone(nn.Module):
         return {}
 
 
+class Blockwise(Backbone):
+    """A backbone that computes its activations again block by block: its :meth:`forward` takes ``recompute``."""
+
+    def forward(self, x: Tensor, recompute: bool = False) -> list[Tensor]:
+        """As :meth:`Backbone.forward`; ``recompute``: see :meth:`maps`."""
+        raise NotImplementedError
+
+    def maps(self, x: Tensor, recompute: bool) -> list[Tensor]:
+        """As :meth:`forward`; with ``recompute``, one block's activations at a time are computed again."""
+        found: list[Tensor] = self(x, recompute)
+        return found
+
+
 def first_convolution(network: nn.Module) -> list[nn.Parameter]:
     """Parameters of the first convolution, by order of registration, and of the norm that follows it, if one does.
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semiseg.networks.activation_checkpointing import recomputed_blocks
-from semiseg.networks.backbones.base import Backbone
+from semiseg.networks.backbones.base import Blockwise
 from semiseg.networks.weights import efficientnet_lite0
 from semiseg.networks.weights.files import fill, read
 
@@ -102,7 +102,7 @@ class InvertedResidual(nn.Module):
         return out + x if self.residual else out
 
 
-class EfficientNetLite0(Backbone):
+class EfficientNetLite0(Blockwise):
     """EfficientNet-Lite0 without its head; dilation takes the place of the strides beyond ``output_stride``.
 
     The maps are those after stages 1, 2, 4 and 6, at strides 4, 8, 16 and 32, none above ``output_stride``.
@@ -162,11 +162,6 @@ class EfficientNetLite0(Backbone):
             x = recomputed_blocks(stage, x, recompute)
             if number in TAPS:
                 found.append(x)
-        return found
-
-    def maps(self, x: Tensor, recompute: bool) -> list[Tensor]:
-        """As :meth:`forward`; with ``recompute``, one block's activations at a time are computed again."""
-        found: list[Tensor] = self(x, recompute)
         return found
 
     def recomputed_modules(self) -> list[nn.Module]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from semiseg.errors import SemisegError
 from semiseg.networks.activation_checkpointing import recomputed_blocks
-from semiseg.networks.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, Variant
+from semiseg.networks.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Blockwise, Variant
 from semiseg.networks.weights import deeplab_coco, downloads
 from semiseg.networks.weights.files import fill, read
 
@@ -99,7 +99,7 @@ LAYERS: dict[str, tuple[type[BasicBlock | Bottleneck], tuple[int, int, int, int]
 }
 
 
-class ResNet(Backbone):
+class ResNet(Blockwise):
     """A ResNet without its classifier; dilation takes the place of the strides beyond ``output_stride``.
 
     Every kernel behind a removed stride is dilated by it, so that the features at output stride 8, taken at
@@ -174,11 +174,6 @@ class ResNet(Backbone):
         for layer in self._layers():
             x = recomputed_blocks(layer, x, recompute)
             found.append(x)
-        return found
-
-    def maps(self, x: Tensor, recompute: bool) -> list[Tensor]:
-        """As :meth:`forward`; with ``recompute``, one block's activations at a time are computed again."""
-        found: list[Tensor] = self(x, recompute)
         return found
 
     def recomputed_modules(self) -> list[nn.Module]:
