@@ -6,30 +6,19 @@ from typing import Any
 
 import pytest
 import torch
+from augment_draws import NOTHING, fixed, seeded
 
 from semiseg.augment.weak_strong import (
     STRONG,
     STRONG_REFERENCE,
     WEAK,
     WEAK_REFERENCE,
-    Draws,
     Strength,
     apply_draws,
     augment,
     draw,
 )
 from semiseg.errors import UsageError
-
-NOTHING = Strength(flip=0, resize=0, jitter=0, brightness=0, contrast=0, saturation=0, hue=0, blur=0, classmix=0)
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def fixed(batch: int = 1, **values: float) -> Draws:
-    """Draws of 0.5 but for the named ones."""
-    return Draws(**{name: torch.full((batch,), values.get(name, 0.5)) for name in Draws._fields})
 
 
 def test_table_1() -> None:

@@ -4,24 +4,18 @@ from dataclasses import replace
 
 import pytest
 import torch
+from augment_draws import NOTHING, fixed, seeded
 from torch import Tensor
 
 from semiseg.augment.colour import gaussian_blur, jitter
 from semiseg.augment.weak_strong import (
     STRONG,
     Draws,
-    Strength,
     apply_draws,
     augment,
     draw,
 )
 from semiseg.errors import UsageError
-
-NOTHING = Strength(flip=0, resize=0, jitter=0, brightness=0, contrast=0, saturation=0, hue=0, blur=0, classmix=0)
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def random_batch(batch: int = 4, height: int = 12, width: int = 16) -> tuple[Tensor, Tensor, Tensor]:
@@ -29,11 +23,6 @@ def random_batch(batch: int = 4, height: int = 12, width: int = 16) -> tuple[Ten
     images = torch.rand(batch, 3, height, width, generator=generator)
     labels = torch.randint(0, 19, (batch, height, width), generator=generator)
     return images, labels, torch.rand(batch, height, width, generator=generator)
-
-
-def fixed(batch: int = 1, **values: float) -> Draws:
-    """Draws of 0.5 but for the named ones."""
-    return Draws(**{name: torch.full((batch,), values.get(name, 0.5)) for name in Draws._fields})
 
 
 def test_shapes_that_do_not_belong_together() -> None:
