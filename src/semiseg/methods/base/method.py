@@ -150,8 +150,9 @@ class Method(nn.Module):
     # What other rooms ask.
 
     def distance(self, features: Tensor, height: int) -> Tensor | None:
-        """How far features (B, D, h, w) of images ``height`` pixels high lie from labelled ones, (B·h·w,) in [0, 2]:
-        cosine distance to the nearest stored vector. None where nothing is stored."""
+        """How far features (B, D, h, w) of images ``height`` pixels high lie from labelled ones: cosine distance to the
+        nearest stored vector, (rows,) in [0, 2], fewer than B·h·w where finer features are averaged to stride 8. None
+        where nothing is stored."""
         return None
 
     @classmethod
