@@ -170,3 +170,19 @@ def test_geometry_moves_pixels_and_colour_leaves_them_in_place() -> None:
     step = Step(*batches(), 3, torch.Generator().manual_seed(4))
     perturbed = method.views.colour(step, unlabelled.images)
     assert perturbed.shape == unlabelled.images.shape and not torch.equal(perturbed, unlabelled.images)
+
+
+@pytest.mark.parametrize("name", ["supervised", "joint_statistics"])
+def test_an_average_stands_beside_and_changes_nothing(name: str) -> None:
+    losses = {}
+    for average in (False, True):
+        method = build(name, method__average=average)
+        labelled, unlabelled = batches()
+        losses[average] = method.losses(Step(labelled, unlabelled, 3, torch.Generator().manual_seed(5)))["loss"].item()
+        assert (method.teacher is not None) == average and method.cost(4, 4).teacher == 0
+        with torch.no_grad():
+            next(method.student.parameters()).add_(1.0)
+        method.after_step(Step(labelled, unlabelled, 3, torch.Generator().manual_seed(5)))
+    assert losses[True] == losses[False]
+    average, student = (next(network.parameters()) for network in (method.teacher, method.student))
+    assert 0 < (student - average).mean() < 1, "it follows by eq. 2"

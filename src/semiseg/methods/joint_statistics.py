@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from semiseg.augment.weak_strong import augment
-from semiseg.methods.base import Method, Step
+from semiseg.methods.base import Averaged, Step
 
 
-class JointStatistics(Method):
+class JointStatistics(Averaged):
     """L = L_sup (eq. 4), labelled and unlabelled crops in one batch.
 
     The unlabelled crops take part in the mean and variance of every BatchNorm layer and in nothing else: no teacher, no
@@ -17,7 +17,6 @@ class JointStatistics(Method):
     decoder that has none, this is ``supervised`` at a higher price.
     """
 
-    keeps_teacher = False
     terms = ("supervised",)
 
     def losses(self, step: Step) -> dict[str, Tensor]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from semiseg.methods.base import Method, Needs, Step
+from semiseg.methods.base import Averaged, Needs, Step
 
 
-class Supervised(Method):
+class Supervised(Averaged):
     """L = L_sup (eq. 4) with weak augmentation; unlabelled images are not touched."""
 
     needs = Needs(unlabelled=False)
-    keeps_teacher = False
     terms = ("supervised",)
 
     def losses(self, step: Step) -> dict[str, Tensor]:

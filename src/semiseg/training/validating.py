@@ -36,7 +36,7 @@ class Validator:
         self.miou, self.iteration, self.stale = -math.inf, 0, 0  # best mIoU in percent, where, validations since
         self.said: list[list[str]] = []  # beginnings of remarks
         self.results: dict[str, EvaluationResult] = {}  # of this process: last and best
-        self.watched = watched_images(data) if method.needs.unlabelled and method.teacher is not None else []
+        self.watched = watched_images(data) if method.keeps_teacher and method.needs.unlabelled else []
 
     @property
     def learner(self) -> torch.nn.Module:

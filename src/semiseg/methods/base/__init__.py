@@ -1,5 +1,6 @@
 """What all methods share: the contract, the step, the views and the settings that several have."""
 
+from semiseg.methods.base.averaged import Averaged
 from semiseg.methods.base.cost import StepCost
 from semiseg.methods.base.method import Method, probabilities
 from semiseg.methods.base.settings import Pseudo, Weights
@@ -8,6 +9,7 @@ from semiseg.methods.base.survey import Survey
 from semiseg.methods.base.views import LabelledView, Views
 
 __all__ = [
+    "Averaged",
     "Batch",
     "LabelledView",
     "Method",
