@@ -14,6 +14,7 @@ A method is run once, and three supervised runs on the same masks stand beside i
 - equal ``seconds``: its own labelled batch for as many steps as fit into the method's training time. The ratio of the
   two step times is measured once, alone (``step_ratio.py``), and is a row of its own with ``equal`` = ``step_time``.
 
+Supervised and ``joint_statistics`` keep the average of their weights, so that a teacher is compared with an average.
 A method's own rows say ``steps``, though they are compared with all three. Rows of ``supervised`` with ``labelled`` =
 ``all`` are the upper bound: every mask, and the method's number of crops. ``crops`` counts what the student was trained
 on during the run. ``seconds`` is the run from start to end, with its validations and beside whatever else ran;

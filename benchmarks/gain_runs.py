@@ -19,6 +19,8 @@ from semiseg import Config
 from semiseg.data.splits.folds import FOLDS
 from semiseg.errors import UsageError
 from semiseg.experiments.results import append, read_results, run_once
+from semiseg.methods import method_class
+from semiseg.methods.base import Averaged
 from semiseg.runtime.version import machine, versions
 
 EQUAL = ("steps", "crops", "seconds")
@@ -76,6 +78,7 @@ class Comparison:
         return [
             *self.data.words, *([f"data.options.fold={split % FOLDS}"] if self.data.folds else []),
             f"data.labelled={labelled}", f"data.split_seed={split}", f"training.seed={split}", f"method.name={method}",
+            *([f"method.{method}.average=true"] if issubclass(method_class(method), Averaged) else []),
             *([f"training.batch_size={batch}"] if batch else []), *schedule(iterations),
         ]  # fmt: skip
 

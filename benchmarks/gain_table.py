@@ -81,7 +81,7 @@ def line(method: str, equal: str, of_method: list[Row], supervised: list[Row]) -
         method, equal, str(len(pairs)), mean(b["miou_last"] for _, b in pairs), mean(m["miou_last"] for m, _ in pairs),
         gain(m["miou_last"] - b["miou_last"] for m, b in pairs),
         gain(m["miou_best"] - b["miou_best"] for m, b in pairs),
-        gain(m["teacher_last"] - b["miou_last"] for m, b in pairs if m["teacher_last"] is not None),
+        gain(m["teacher_last"] - b["teacher_last"] for m, b in pairs if m["teacher_last"] is not None),
     ]  # fmt: skip
     return ["| " + " | ".join(cells) + " |"] if pairs else []
 
