@@ -86,6 +86,8 @@ def step_times(config: Config, supervised: Config, state: Path | None, pairs: in
 def _milliseconds(step: TrainingStep) -> float:
     began = time.perf_counter()
     step()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()  # the host is ahead of the device
     return 1000 * (time.perf_counter() - began)
 
 

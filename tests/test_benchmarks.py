@@ -14,6 +14,7 @@ import curves
 import gain
 import gain_runs
 import gain_table
+import gpu
 import options
 import plots
 import pytest
@@ -311,3 +312,34 @@ def test_the_lines_of_split_0_are_valid() -> None:
     for data, method, steps, words in split0.lines(Path(split0.__file__).with_name("split0.txt")):
         assert data in gain.DATA and steps > 0
         Config.load(gain.DATA[data].preset, [f"method.name={method}", *words])
+
+
+def test_the_gpu_script_stops_where_the_minutes_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(gain.DATA, "toy_streets", gain.Data("toy_streets", 2, ("3",), TINY))
+    monkeypatch.setattr(gain_runs, "step_times", partial(step_ratio.step_times, pairs=1))
+    words = [
+        "--data",
+        "toy_streets",
+        "--methods",
+        "joint_statistics",
+        "--sizes",
+        "32",
+        "--labelled",
+        "3",
+        "--splits",
+        "1",
+    ]
+    words += ["--iterations", "1", "--device", "cpu", "--precision", "fp32", "--backbone", "resnet18", "--pretrained",
+              "none", "--work", str(tmp_path / "work"), "--results", str(tmp_path / "gpu.json")]  # fmt: skip
+    monkeypatch.setattr(gpu, "BATCH", 2)
+    gpu.main([*words, "--minutes", "0.00001"])
+    found = [row["equal"] for row in json.loads((tmp_path / "gpu.json").read_text())]
+    assert found == ["steps", "step_time"], "the first run is taken: nothing is known yet"
+    assert "no time for supervised, equal steps, split 1" in capsys.readouterr().err
+    gpu.main([*words, "--minutes", "5"])
+    rows = json.loads((tmp_path / "gpu.json").read_text())
+    assert {row["equal"] for row in rows} == {"steps", "crops", "seconds", "step_time"}
+    assert {row["data"] for row in rows} == {"toy_streets 32"} and any(row["labelled"] == "all" for row in rows)
+    assert all("network.backbone=resnet18" in row["command"] for row in rows if row["equal"] != "step_time")
