@@ -18,10 +18,10 @@ import gpu
 import options
 import plots
 import pytest
-import split0
 import step_ratio
 import switches
 import time_to_quality
+import tuning
 import yaml
 from conftest import tiny
 
@@ -292,25 +292,27 @@ def test_each_budget_of_minutes_is_a_run_of_its_own_beside_a_plain_loop(
     assert json.loads((tmp_path / "time.json").read_text()) == rows
 
 
-def test_split_0_runs_each_line_once(tmp_path: Path, capsys: pytest.CaptureFixture[str],
+def test_tuning_runs_each_line_once(tmp_path: Path, capsys: pytest.CaptureFixture[str],
                                      monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     monkeypatch.setitem(gain.DATA, "toy_streets", gain.Data("toy_streets", 2, ("12",), TINY))
-    (tmp_path / "lines.txt").write_text("# expected: nothing\ntoy_streets supervised 2 training.learning_rate=0.001\n")
+    (tmp_path / "lines.txt").write_text(
+        "# expected: nothing\ntoy_streets 0 supervised 2 training.learning_rate=0.001\n"
+    )
     words = ["--lines", str(tmp_path / "lines.txt"), "--work", str(tmp_path / "work"), "--results",
-             str(tmp_path / "split0.json")]  # fmt: skip
-    split0.main(words)
-    (row,) = json.loads((tmp_path / "split0.json").read_text())
+             str(tmp_path / "tuning.json")]  # fmt: skip
+    tuning.main(words)
+    (row,) = json.loads((tmp_path / "tuning.json").read_text())
     assert (row["split_seed"], row["labelled"], row["words"]) == (0, 12, "training.learning_rate=0.001")
     assert "training.learning_rate=0.001" in row["command"] and "data.split_seed=0" in row["command"]
-    split0.main(words)
-    assert json.loads((tmp_path / "split0.json").read_text()) == [row]
-    shown = f"| toy_streets | supervised | 2 | training.learning_rate=0.001 | {row['miou_last']:.1f} |"
+    tuning.main(words)
+    assert json.loads((tmp_path / "tuning.json").read_text()) == [row]
+    shown = f"| toy_streets | 0 | supervised | 2 | training.learning_rate=0.001 | {row['miou_last']:.1f} |"
     assert shown in capsys.readouterr().out
 
 
-def test_the_lines_of_split_0_are_valid() -> None:
-    for data, method, steps, words in split0.lines(Path(split0.__file__).with_name("split0.txt")):
-        assert data in gain.DATA and steps > 0
+def test_the_lines_of_tuning_are_valid() -> None:
+    for data, split, method, steps, words in tuning.lines(Path(tuning.__file__).with_name("tuning.txt")):
+        assert data in gain.DATA and steps > 0 and split not in (1, 2, 3), "those are reported"
         Config.load(gain.DATA[data].preset, [f"method.name={method}", *words])
 
 

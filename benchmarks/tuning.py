@@ -1,9 +1,9 @@
-"""Settings chosen on split 0, which no reported figure uses: one run for each line of ``split0.txt``.
+"""Settings chosen on splits that no reported figure uses: one run for each line of ``tuning.txt``.
 
-    SEMISEG_NUCLEI=FOLDER SEMISEG_DATA=FOLDER python benchmarks/split0.py    # runs what is missing, then prints
-    python benchmarks/split0.py --table
+    SEMISEG_NUCLEI=FOLDER SEMISEG_DATA=FOLDER python benchmarks/tuning.py    # runs what is missing, then prints
+    python benchmarks/tuning.py --table
 
-A line is ``DATA METHOD STEPS section.key=value …``; lines that begin with # say what was expected before the runs
+A line is ``DATA SPLIT METHOD STEPS section.key=value …``; lines that begin with # say what was expected before the runs
 below them began. Runs, schedule and data are those of ``gain.py``. Two processes of one thread share the lines.
 """
 
@@ -22,23 +22,23 @@ from step_ratio import training
 from semiseg.experiments.results import read_results, run_once
 
 HERE = Path(__file__).parent
-HEAD = "| data | method | steps | differs by | last | best | teacher | validations |"
+HEAD = "| data | split | method | steps | differs by | last | best | teacher | validations |"
 
 
-def lines(path: Path) -> Iterator[tuple[str, str, int, list[str]]]:
-    """Data set, method, steps and words of every run."""
+def lines(path: Path) -> Iterator[tuple[str, int, str, int, list[str]]]:
+    """Data set, split, method, steps and words of every run."""
     for line in path.read_text().splitlines():
         if line.strip() and not line.startswith("#"):
-            data, method, steps, *words = line.split()
-            yield data, method, int(steps), words
+            data, split, method, steps, *words = line.split()
+            yield data, int(split), method, int(steps), words
 
 
-def run(data: str, method: str, steps: int, words: list[str], results: Path, work: Path) -> None:
+def run(data: str, split: int, method: str, steps: int, words: list[str], results: Path, work: Path) -> None:
     """One run with 12 masks, unless its row is there or another process is at it."""
     comparison = Comparison(data, DATA[data], results, work, None, steps)
-    every = [*comparison.words(method, "12", 0, steps), *words]
+    every = [*comparison.words(method, "12", split, steps), *words]
     key: dict[str, Any] = {
-        "data": data, "method": method, "iterations": steps, "labelled": 12, "split_seed": 0, "words": " ".join(words),
+        "data": data, "method": method, "iterations": steps, "labelled": 12, "split_seed": split, "words": " ".join(words),
     }  # fmt: skip
     with training(work):
         run_once(
@@ -53,7 +53,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         teacher = "–" if row["teacher_last"] is None else f"{row['teacher_last']:.1f}"
         course = " ".join(f"{point[2]:.0f}" for point in row["curve"])
-        cells = [row["data"], row["method"], str(row["iterations"]), row["words"] or "–", f"{row['miou_last']:.1f}",
+        cells = [row["data"], str(row["split_seed"]), row["method"], str(row["iterations"]), row["words"] or "–", f"{row['miou_last']:.1f}",
                  f"{row['miou_best']:.1f}", teacher, course]  # fmt: skip
         found.append("| " + " | ".join(cells) + " |")
     return "\n".join(found)
@@ -62,13 +62,13 @@ def table(rows: list[dict[str, Any]]) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Run what is missing, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lines", type=Path, default=HERE / "split0.txt")
-    parser.add_argument("--work", type=Path, default=Path("runs/benchmark-split0"), help="runs in progress")
-    parser.add_argument("--results", type=Path, default=HERE / "results" / "split0.json")
+    parser.add_argument("--lines", type=Path, default=HERE / "tuning.txt")
+    parser.add_argument("--work", type=Path, default=Path("runs/benchmark-tuning"), help="runs in progress")
+    parser.add_argument("--results", type=Path, default=HERE / "results" / "tuning.json")
     parser.add_argument("--table", action="store_true", help="run nothing")
     given = parser.parse_args(arguments)
-    for data, method, steps, words in [] if given.table else lines(given.lines):
-        run(data, method, steps, words, given.results, given.work)
+    for data, split, method, steps, words in [] if given.table else lines(given.lines):
+        run(data, split, method, steps, words, given.results, given.work)
     print(table(read_results(given.results)))
 
 
