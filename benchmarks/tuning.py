@@ -38,7 +38,8 @@ def run(data: str, split: int, method: str, steps: int, words: list[str], result
     comparison = Comparison(data, DATA[data], results, work, None, steps)
     every = [*comparison.words(method, "12", split, steps), *words]
     key: dict[str, Any] = {
-        "data": data, "method": method, "iterations": steps, "labelled": 12, "split_seed": split, "words": " ".join(words),
+        "data": data, "method": method, "iterations": steps, "labelled": 12, "split_seed": split,
+        "words": " ".join(words),
     }  # fmt: skip
     with training(work):
         run_once(
@@ -53,8 +54,10 @@ def table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         teacher = "–" if row["teacher_last"] is None else f"{row['teacher_last']:.1f}"
         course = " ".join(f"{point[2]:.0f}" for point in row["curve"])
-        cells = [row["data"], str(row["split_seed"]), row["method"], str(row["iterations"]), row["words"] or "–", f"{row['miou_last']:.1f}",
-                 f"{row['miou_best']:.1f}", teacher, course]  # fmt: skip
+        cells = [
+            row["data"], str(row["split_seed"]), row["method"], str(row["iterations"]), row["words"] or "–",
+            f"{row['miou_last']:.1f}", f"{row['miou_best']:.1f}", teacher, course,
+        ]  # fmt: skip
         found.append("| " + " | ".join(cells) + " |")
     return "\n".join(found)
 
