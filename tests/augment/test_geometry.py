@@ -20,12 +20,17 @@ def batch() -> list[Tensor]:
 
 def test_source_coordinates() -> None:
     """By hand, 4 pixels: at twice the size the window [2, 6) of 8; at half, 2 pixels in the middle."""
-    double = source_coordinates(4, torch.tensor([2.0]), torch.tensor([0.5]))
-    assert double.tolist() == [[1.25, 1.75, 2.25, 2.75]]
-    half = source_coordinates(4, torch.tensor([0.5]), torch.tensor([0.5]))
-    assert half.tolist() == [[-1.0, 1.0, 3.0, 5.0]]  # outside, two pixels, outside
-    ends = source_coordinates(4, torch.tensor([2.0, 2.0, 0.5]), torch.tensor([0.0, 1.0, 0.0]))
-    assert ends.tolist() == [[0.25, 0.75, 1.25, 1.75], [2.25, 2.75, 3.25, 3.75], [1.0, 3.0, 5.0, 7.0]]
+
+    def alone(*scale_and_offset: list[float]) -> list[list[float]]:
+        scale, offset = map(torch.tensor, scale_and_offset)
+        first = torch.zeros(len(scale), dtype=torch.int64)
+        found: list[list[float]] = source_coordinates(4, scale, offset, first, first + 4).tolist()
+        return found
+
+    assert alone([2.0], [0.5]) == [[1.25, 1.75, 2.25, 2.75]]
+    assert alone([0.5], [0.5]) == [[-1.0, 1.0, 3.0, 5.0]]  # outside, two pixels, outside
+    ends = alone([2.0, 2.0, 0.5], [0.0, 1.0, 0.0])
+    assert ends == [[0.25, 0.75, 1.25, 1.75], [2.25, 2.75, 3.25, 3.75], [1.0, 3.0, 5.0, 7.0]]
 
 
 def test_mirror_flips_the_chosen_images_only(batch: list[Tensor]) -> None:

@@ -94,6 +94,35 @@ def test_crops_of_resized_images() -> None:
     assert np.array_equal(item["label"].numpy(), resize_label(images.label(1), (10, 15)))
 
 
+@pytest.mark.parametrize(("size", "extent"), [((40, 50), (22, 32)), ((20, 50), (20, 32)), ((10, 12), (10, 12))])
+@pytest.mark.parametrize("use_labels", [False, True])
+def test_context_is_what_surrounds_the_crop_of_that_position(
+    size: tuple[int, int], extent: tuple[int, int], use_labels: bool
+) -> None:
+    plain, wide = (
+        CropDataset(Numbered(3, size), range(3), (16, 24), seed=1, stream="a", use_labels=use_labels, context=context)
+        for context in (None, (22, 32))
+    )
+    for position in range(12):
+        crop, item = plain[position], wide[position]
+        assert item["index"] == crop["index"] and item["image"].shape == (3, 22, 32)
+        (top, left), (rows, columns), shape = item["context"].tolist()
+        assert (rows, columns) == extent and shape == [16, 24]
+        for name in crop.keys() - {"index"}:
+            assert torch.equal(item[name][..., top : top + 16, left : left + 24], crop[name]), name
+        shown = item["image"][1:, :rows, :columns].long()
+        assert torch.equal(shown[0].diff(dim=0), torch.ones(rows - 1, columns, dtype=torch.int64))
+        assert torch.equal(shown[1].diff(dim=1), torch.ones(rows, columns - 1, dtype=torch.int64))
+        assert (item["label"][rows:] == 255).all() and (item["label"][:, columns:] == 255).all()
+        if not use_labels:
+            assert item["inside"].sum() == rows * columns == item["inside"][:rows, :columns].sum()
+
+
+def test_two_crops_come_without_context() -> None:
+    with pytest.raises(UsageError, match=r"set data\.context=false"):
+        CropDataset(Numbered(1, (20, 20)), [0], (8, 8), seed=0, stream="a", crops=2, context=(10, 10))
+
+
 def test_every_window_can_be_cropped() -> None:
     data = CropDataset(Numbered(1, (6, 7)), [0], (5, 5), seed=0, stream="a")
     corners = {(int(i["image"][1, 0, 0]), int(i["image"][2, 0, 0])) for i in (data[p] for p in range(200))}

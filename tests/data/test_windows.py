@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semiseg.data.samplers import generator
-from semiseg.data.windows import Window, check_overlap, common, draw_pair, draw_window
+from semiseg.data.windows import Window, check_overlap, common, draw_pair, draw_window, widen
 from semiseg.errors import UsageError
 
 sides = st.integers(1, 24)
@@ -111,3 +111,23 @@ def test_the_largest_overlap_is_a_shift_by_one_pixel() -> None:
     check_overlap((1, 9), 0)
     with pytest.raises(UsageError, match=r"between 0 and 0$"):
         check_overlap((1, 9), 0.5)
+
+
+@given(size=sizes, crop=sizes, extra=st.tuples(st.integers(0, 12), st.integers(0, 12)), seed=st.integers(0, 99))
+def test_the_wider_window_holds_the_crop_and_lies_within_the_image_as_far_as_that_goes(
+    size: tuple[int, int], crop: tuple[int, int], extra: tuple[int, int], seed: int
+) -> None:
+    window = draw_window(size, crop, np.random.default_rng(seed))
+    wide = widen(window, size, (crop[0] + extra[0], crop[1] + extra[1]))
+    assert (wide.height, wide.width) == (crop[0] + extra[0], crop[1] + extra[1])
+    for (start, inner), (begin, outer), whole in zip(
+        ((window.top, window.height), (window.left, window.width)),
+        ((wide.top, wide.height), (wide.left, wide.width)), size, strict=True,
+    ):  # fmt: skip
+        assert begin <= start and start + inner <= begin + outer
+        assert begin == 0 if whole <= outer else 0 <= begin <= whole - outer
+
+
+def test_wider_windows_are_as_uniform_as_crops() -> None:
+    tops = Counter(widen(Window(top, 0, 4, 4), (16, 4), (6, 6)).top for top in range(13))
+    assert sorted(tops) == list(range(11)) and max(tops.values()) == 2

@@ -71,6 +71,37 @@ def test_refreshed_statistics_are_plain_averages_over_the_batches(folder: Path, 
         torch.testing.assert_close(student.norm.running_var.double(), variances, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("needs", [Needs(), Needs(context=True)])
+def test_crops_in_context_are_the_crops_without_it(folder: Path, tmp_path: Path, needs: Needs) -> None:
+    found = []
+    for context in (False, True):
+        config = tiny(folder, tmp_path / "run", data__context=context, data__crop="[30,50]", data__labelled=2)
+        loaded = training_batches(config, open_run_data(config.data), 0, 2, needs)
+        found.append([to_batch(batch, CPU, torch.channels_last) for batches in loaded for batch in batches or ()])
+    for plain, wide in zip(*found, strict=True):
+        assert torch.equal(plain.images, wide.images) and torch.equal(plain.labels, wide.labels)
+        assert wide.images.is_contiguous(memory_format=torch.channels_last)
+        assert plain.context is None and (plain.inside is None) is (wide.inside is None)
+        if plain.inside is not None and wide.inside is not None:
+            assert torch.equal(plain.inside, wide.inside)
+        if wide.context is None:
+            assert wide.inside is not None and not needs.context, "only unlabelled crops come without"
+            continue
+        images, labels = wide.context.tensors
+        assert images.shape == (2, 3, 40, 67) and labels.shape == (2, 40, 67)  # 4/3 of the crop, rounded up
+        assert wide.context.extent.tolist() == [[40, 64]] * 2
+        for b, (top, left) in enumerate(wide.context.first.tolist()):
+            assert torch.equal(images[b, :, top : top + 30, left : left + 50], wide.images[b])
+            assert torch.equal(labels[b, top : top + 30, left : left + 50], wide.labels[b])
+
+
+def test_context_is_loaded_only_where_a_view_can_show_it(folder: Path, tmp_path: Path) -> None:
+    config = tiny(folder, tmp_path / "run", data__context=True, method__augment__weak="none")
+    labelled, unlabelled = training_batches(config, open_run_data(config.data), 0, 1, Needs(context=True))
+    assert unlabelled is not None
+    assert "context" not in next(labelled) and next(unlabelled)["image"].shape[2:] == (43, 43)
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_damaged_image_is_one_line_also_from_a_worker(folder: Path, tmp_path: Path, workers: int) -> None:
     config = tiny(folder, tmp_path / "run", data__labelled=2, data__workers=workers)

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from semiseg.augment.colour import gaussian_blur, jitter
-from semiseg.augment.geometry import mirror, move, move_as, rescale
+from semiseg.augment.geometry import Context, mirror, move, move_as, rescale
 from semiseg.errors import UsageError
 
 BLUR_SIGMA = (0.15, 1.15)  # pixels; Table 1 gives none: ClassMix's range (code of Olsson et al., 2021)
@@ -69,6 +69,11 @@ class Strength:
         low, high = self.resize_range
         if not 0 < low <= high < math.inf:
             raise UsageError(f"augmentation: resize_range is {low, high}; set 0 < low <= high")
+
+    @property
+    def smallest_scale(self) -> float:
+        """The least that an image may be resized by, at most 1: a view shows up to 1/this of the crop's side."""
+        return min(1.0, self.resize_range[0]) if self.resize else 1.0
 
 
 # fmt: off
@@ -119,6 +124,7 @@ def augment(
     generator: torch.Generator,
     fill: float = 0.5,
     ignore_index: int = 255,
+    context: Context | None = None,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """One random view of every image: flip, resize, colour jitter and blur, each drawn by itself (Table 1).
 
@@ -133,6 +139,7 @@ def augment(
         generator: CPU generator of all draws.
         fill: image value outside a reduced image, where the label is ``ignore_index`` and the confidence 0.
         ignore_index: see ``fill``.
+        context: images, labels and confidence (where given) around these crops; a reduced image is filled up from it.
 
     Returns:
         images, labels, confidence with the shapes, dtypes and devices they came with.
@@ -140,7 +147,8 @@ def augment(
     Raises:
         UsageError: when the shapes do not belong together.
     """
-    return apply_draws(images, labels, confidence, strength, draw(len(images), generator), fill, ignore_index)
+    draws = draw(len(images), generator)
+    return apply_draws(images, labels, confidence, strength, draws, fill, ignore_index, context)
 
 
 @torch.no_grad()
@@ -152,6 +160,7 @@ def apply_draws(
     draws: Draws,
     fill: float = 0.5,
     ignore_index: int = 255,
+    context: Context | None = None,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """:func:`augment` for given draws: image b depends on row b of the draws only."""
     maps = [labels] if confidence is None else [labels, confidence]
@@ -161,19 +170,38 @@ def apply_draws(
             f"augment: shapes {', '.join(str(tuple(values.shape)) for values in (images, *maps))}; "
             "give images (B, 3, H, W), labels (B, H, W) and confidence (B, H, W) or None"
         )
-    images, *maps = _geometry(images, maps, strength, draws, (fill, ignore_index, 0.0)[: 1 + len(maps)])
+    if context is not None:
+        _check_context([images, *maps], context)
+    images, *maps = _geometry(images, maps, strength, draws, (fill, ignore_index, 0.0)[: 1 + len(maps)], context)
     return _colour(images, strength, draws), maps[0], maps[1] if len(maps) == 2 else None
 
 
+def _check_context(crops: list[Tensor], context: Context) -> None:
+    (height, width), (outer_height, outer_width) = crops[0].shape[2:], context.tensors[0].shape[2:]
+    wanted = [(*values.shape[:-2], outer_height, outer_width) for values in crops]
+    found = [tuple(values.shape) for values in context.tensors]
+    if found != wanted or outer_height < height or outer_width < width:
+        raise UsageError(
+            f"augment: context of shapes {', '.join(map(str, found))} around crops of {height}x{width}; give the same "
+            "tensors as of the crops, all of one size, which is not smaller"
+        )
+
+
 def _geometry(
-    images: Tensor, maps: list[Tensor], strength: Strength, draws: Draws, outside: tuple[float, ...]
+    images: Tensor,
+    maps: list[Tensor],
+    strength: Strength,
+    draws: Draws,
+    outside: tuple[float, ...],
+    context: Context | None,
 ) -> list[Tensor]:
     """Images and maps flipped and resized; ``outside`` holds the padding of each."""
     flip, resize = draws.flip < strength.flip, draws.resize < strength.resize
     tensors = mirror([images, *maps], (flip & ~resize).nonzero()[:, 0])
     chosen = resize.nonzero()[:, 0]
     scale = _between(draws.scale[chosen], *strength.resize_range)
-    return rescale(tensors, chosen, scale, draws.offset_y[chosen], draws.offset_x[chosen], flip[chosen], outside)
+    offsets = draws.offset_y[chosen], draws.offset_x[chosen]
+    return rescale(tensors, chosen, scale, *offsets, flip[chosen], outside, context)
 
 
 def _colour(images: Tensor, strength: Strength, draws: Draws) -> Tensor:

@@ -50,6 +50,10 @@ class DataConfig(Section):
     """(height, width) in pixels that images are brought to before cropping, e.g. [512, 1024] (section 4.2)."""
     crop: Count | tuple[Count, Count] = 512
     """Side of the training crop in pixels, or (height, width): 512 for Cityscapes, 321 for VOC (section 4.2)."""
+    context: bool = False
+    """Load crops with what surrounds them, so that one that is made smaller shows more of its image instead of a grey
+    border (authors' code: the border). Unlabelled crops too where the method resizes them before all else: all methods
+    of this package but memory_bank, whose teacher sees them as they are."""
     workers: Annotated[int, Field(ge=0)] = 2
     """Loader processes; 0 loads in the training process."""
     cache: bool = False

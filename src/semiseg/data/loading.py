@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from semiseg.data.base import IGNORE, ImageSet, Size
 from semiseg.data.samplers import PositionSampler, generator, position_to_index
 from semiseg.data.stored_labels import StoredLabels
-from semiseg.data.windows import Window, check_overlap, draw_pair, draw_window
+from semiseg.data.windows import Window, check_overlap, draw_pair, draw_window, widen
 from semiseg.errors import SemisegError, UsageError
 
 
@@ -70,9 +70,10 @@ class CropDataset(PositionedCrops):
         overlap: of two crops, the least share of a crop's area that they have in common.
         stored: pseudo-labels of the image set, by index, that take the place of its masks, which are never read then;
             they are read anew for every crop, since the next round may have written others.
+        context: (height, width) of the larger window that a single crop is given in, or None: the crop alone.
 
     Raises:
-        UsageError: no indices, another number of crops, or an overlap that two crops cannot have.
+        UsageError: no indices, another number of crops, an overlap that two crops cannot have, or two crops in context.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class CropDataset(PositionedCrops):
         crops: int = 1,
         overlap: float = 0.0,
         stored: StoredLabels | None = None,
+        context: Size | None = None,
     ) -> None:
         self.images, self.indices, self.seed, self.stream = images, list(indices), seed, stream
         if not self.indices:
@@ -97,6 +99,9 @@ class CropDataset(PositionedCrops):
             raise UsageError(f"{crops} crops of an image; choose 1 or 2")
         if crops == 2:
             check_overlap(crop, overlap)
+        if crops == 2 and context is not None:
+            raise UsageError("two crops of an image come without context; set data.context=false")
+        self.context = context
         self.crop, self.crops, self.overlap, self.resize = crop, crops, overlap, resize
         self.stored, self.reads_masks = stored, use_labels and stored is None
         self.cache: dict[int, tuple[np.ndarray, np.ndarray]] | None = {} if cache else None
@@ -114,6 +119,9 @@ class CropDataset(PositionedCrops):
         Of two crops each tensor has one more dimension in front, (2, ...); ``inside`` is given in any case, and
         ``corner``, int64 (2, 2), is (top, left) of either crop in the resized image.
 
+        With ``context`` all tensors are those of the larger window, and ``context``, int64 (3, 2), tells (row, column)
+        of the crop's first pixel in it, how many rows and columns of it show the image, and the crop's own.
+
         Raises:
             SemisegError: a file cannot be read, or a mask does not fit its image.
         """
@@ -125,7 +133,13 @@ class CropDataset(PositionedCrops):
         draws = generator(self.seed, self.stream, 1, position)
         if self.crops == 1:
             window = draw_window(image.shape[:2], self.crop, draws)
-            return self._cut(window, image, label, confidence) | {"index": index}
+            if self.context is None:
+                return self._cut(window, image, label, confidence) | {"index": index}
+            wide = widen(window, image.shape[:2], self.context)
+            start = window.top - wide.top, window.left - wide.left
+            extent = min(wide.height, image.shape[0]), min(wide.width, image.shape[1])
+            within = torch.tensor([start, extent, self.crop])
+            return self._cut(wide, image, label, confidence) | {"context": within, "index": index}
         pair = draw_pair(image.shape[:2], self.crop, self.overlap, draws)
         first, second = (self._cut(window, image, label, confidence) for window in pair)
         item: dict[str, Any] = {name: torch.stack([first[name], second[name]]) for name in first}

@@ -1,4 +1,4 @@
-"""Crops as windows of an image: drawing one, drawing two that overlap, and finding what two have in common."""
+"""Crops as windows of an image: drawing one, the context around it, two that overlap, and what two have in common."""
 
 from __future__ import annotations
 
@@ -42,6 +42,23 @@ def draw_window(size: Size, crop: Size, draws: np.random.Generator) -> Window:
     top = int(draws.integers(max(0, size[0] - crop[0]) + 1))
     left = int(draws.integers(max(0, size[1] - crop[1]) + 1))
     return Window(top, left, *crop)
+
+
+def widen(window: Window, size: Size, context: Size) -> Window:
+    """The larger window of ``context`` pixels around a crop, within the image as far as that is large enough.
+
+    It has come as far across the image as the crop has, so that it is as uniform, and nothing is drawn for it.
+
+    Args:
+        window: the crop, as :func:`draw_window` gives it.
+        size: (height, width) of the image.
+        context: (height, width) of the larger window, at least the crop's.
+    """
+    top, left = (
+        round(start * max(0, length - outer) / max(1, length - inner))
+        for start, length, outer, inner in zip(window[:2], size, context, window[2:], strict=True)
+    )
+    return Window(top, left, *context)
 
 
 def draw_pair(size: Size, crop: Size, overlap: float, draws: np.random.Generator) -> tuple[Window, Window]:

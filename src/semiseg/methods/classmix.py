@@ -8,7 +8,7 @@ from semiseg.augment.mixing import classmix_masks, paste
 from semiseg.config.section import Probability, Section
 from semiseg.data.base import IGNORE
 from semiseg.losses import valid_mean, weighted_cross_entropy
-from semiseg.methods.base import Method, Pseudo, Step, Weights
+from semiseg.methods.base import Method, Needs, Pseudo, Step, Weights
 from semiseg.networks import upsample
 from semiseg.pseudo_labels import pseudo_labels
 from semiseg.runtime.distributed import mean
@@ -34,6 +34,7 @@ class ClassMix(Method):
     """
 
     settings = ClassMixSettings
+    needs = Needs(context=True)
     terms = ("supervised", "pseudo")
     watched = ("confident",)
 

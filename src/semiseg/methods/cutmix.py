@@ -7,7 +7,7 @@ from torch import Tensor
 from semiseg.augment.mixing import cutmix_masks, paste
 from semiseg.config.section import Probability, Section
 from semiseg.losses import consistency, valid_mean
-from semiseg.methods.base import Method, Pseudo, Step, Weights
+from semiseg.methods.base import Method, Needs, Pseudo, Step, Weights
 from semiseg.methods.base.method import probabilities
 from semiseg.runtime.distributed import mean
 
@@ -32,6 +32,7 @@ class CutMix(Method):
     """
 
     settings = CutMixSettings
+    needs = Needs(context=True)
     terms = ("supervised", "pseudo")
     watched = ("confident",)
 

@@ -46,7 +46,7 @@ class FixMatch(Method):
     """
 
     settings = FixMatchSettings
-    needs = Needs(labelled_too=True)
+    needs = Needs(labelled_too=True, context=True)
     terms = ("supervised", "pseudo")
     watched = ("confident",)
 

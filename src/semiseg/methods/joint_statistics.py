@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from semiseg.augment.weak_strong import augment
-from semiseg.methods.base import Averaged, Step
+from semiseg.methods.base import Averaged, Needs, Step
 
 
 class JointStatistics(Averaged):
@@ -17,11 +17,13 @@ class JointStatistics(Averaged):
     decoder that has none, this is ``supervised`` at a higher price.
     """
 
+    needs = Needs(context=True)
     terms = ("supervised",)
 
     def losses(self, step: Step) -> dict[str, Tensor]:
         x_l, y_l, _ = self.labelled_view(step)
-        x_u, _, _ = augment(step.x_u.images, step.x_u.labels, None, self.views.weak_set, step.draws)
+        crops = step.x_u
+        x_u, _, _ = augment(crops.images, crops.labels, None, self.views.weak_set, step.draws, context=crops.context)
         logits = self.pass_student(x_l, x_u).logits
         loss = self.supervised(logits[: len(x_l)], y_l, step.iteration)
         return {"loss": loss, "supervised": loss}

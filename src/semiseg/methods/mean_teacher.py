@@ -6,7 +6,7 @@ from torch import Tensor
 
 from semiseg.config.section import Section
 from semiseg.losses import consistency
-from semiseg.methods.base import Method, Pseudo, Step, Weights
+from semiseg.methods.base import Method, Needs, Pseudo, Step, Weights
 from semiseg.methods.base.method import probabilities
 
 
@@ -25,6 +25,7 @@ class MeanTeacher(Method):
     """
 
     settings = MeanTeacherSettings
+    needs = Needs(context=True)
     terms = ("supervised", "pseudo")
 
     def losses(self, step: Step) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -9,13 +10,17 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from semiseg.augment.geometry import Context
+from semiseg.augment.weak_strong import Strength
 from semiseg.config.read import Config
+from semiseg.data.base import Size
 from semiseg.data.domains import TwoDomains
 from semiseg.data.loading import CropDataset, PositionedCrops, batches
 from semiseg.data.run_data import RunData
 from semiseg.data.stored_labels import StoredLabels
 from semiseg.errors import SemisegError, UsageError
 from semiseg.methods.base import Batch, Needs
+from semiseg.methods.base.views import strengths
 from semiseg.runtime import distributed
 from semiseg.training.clock import Clock
 
@@ -25,7 +30,8 @@ Loaded = Iterator[dict[str, Any]]
 def to_batch(loaded: dict[str, Any], device: torch.device, layout: torch.memory_format) -> Batch:
     """What a loader gives, on the device: images float32 (B, 3, H, W) in [0, 1], the rest as it is.
 
-    Two crops an image, (B, 2, …), become (2·B, …): first all first crops, then all second ones.
+    Two crops an image, (B, 2, …), become (2·B, …): first all first crops, then all second ones. Crops that come in
+    context are cut out of it.
     """
 
     def moved(name: str) -> torch.Tensor | None:
@@ -34,10 +40,33 @@ def to_batch(loaded: dict[str, Any], device: torch.device, layout: torch.memory_
         values: torch.Tensor = loaded[name].to(device, non_blocking=True)
         return values.transpose(0, 1).flatten(0, 1) if "corner" in loaded else values
 
-    images, labels = moved("image"), moved("label")
+    images, labels, inside, confidence = (moved(name) for name in ("image", "label", "inside", "confidence"))
     assert images is not None and labels is not None
     images = images.to(torch.float32).div_(255).contiguous(memory_format=layout)
-    return Batch(images, labels, moved("target"), moved("inside"), moved("confidence"), moved("corner"))
+    context = None
+    if "context" in loaded:
+        first, extent, size = loaded["context"].unbind(1)  # stay on the CPU
+        context = Context([images, labels], first, extent)
+        images, labels = _cut(images, first, size).contiguous(memory_format=layout), _cut(labels, first, size)
+        inside, confidence = (
+            values if values is None else _cut(values, first, size) for values in (inside, confidence)
+        )
+    return Batch(images, labels, moved("target"), inside, confidence, moved("corner"), context)
+
+
+def _cut(values: torch.Tensor, first: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
+    """(B, …, H', W') → (B, …, H, W): from pixel ``first`` (B, 2) on as many as ``size`` (B, 2), alike for all."""
+    corners = zip(values, first.tolist(), size.tolist(), strict=True)
+    return torch.stack([image[..., top : top + h, left : left + w] for image, (top, left), (h, w) in corners])
+
+
+def _with_context(config: Config, strength: Strength) -> Size | None:
+    """(height, width) that crops are loaded with, so that a view of this strength finds what it shows."""
+    smallest = strength.smallest_scale
+    if not config.data.context or smallest == 1:
+        return None
+    height, width = (math.ceil(side / smallest) for side in config.data.crop_size)
+    return height, width
 
 
 def share_of_batch(size: int, key: str) -> int:
@@ -87,6 +116,7 @@ def training_batches(
     """
     c, t = config.data, config.training
     first, last = start * t.accumulation, stop * t.accumulation
+    around, around_unlabelled = (_with_context(config, strength) for strength in strengths(config.method.augment))
 
     def loader(dataset: PositionedCrops, size: int) -> Loaded:
         return one_line_errors(batches(
@@ -94,12 +124,15 @@ def training_batches(
             world=distributed.world(),
         ))  # fmt: skip
 
-    target = CropDataset(data.train, data.labelled, c.crop_size, t.seed, "labelled", resize=c.resize, cache=c.cache)
+    target = CropDataset(
+        data.train, data.labelled, c.crop_size, t.seed, "labelled", resize=c.resize, cache=c.cache, context=around
+    )
     pool: PositionedCrops = target
     if data.source is not None:
         source = CropDataset(
-            data.source, range(len(data.source)), c.crop_size, t.seed, "source", resize=c.source.resize, cache=c.cache
-        )
+            data.source, range(len(data.source)), c.crop_size, t.seed, "source", resize=c.source.resize, cache=c.cache,
+            context=around,
+        )  # fmt: skip
         pool = TwoDomains(target, source, c.source.sampling, t.batch_size, t.iterations * t.accumulation)
     labelled = loader(pool, share_of_batch(t.batch_size, "training.batch_size"))
     if not needs.unlabelled:
@@ -109,6 +142,7 @@ def training_batches(
     unlabelled = CropDataset(
         data.train, indices, c.crop_size, t.seed, "unlabelled", resize=c.resize, cache=c.cache,
         use_labels=False, crops=needs.crops, overlap=needs.overlap, stored=stored,
+        context=around_unlabelled if needs.context else None,
     )  # fmt: skip
     return labelled, loader(unlabelled, share_of_batch(size, "batch_size * unlabelled_ratio"))
 

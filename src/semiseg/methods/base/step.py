@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from semiseg.augment.geometry import Context
 from semiseg.data.base import IGNORE
 
 
@@ -18,7 +19,8 @@ class Batch(NamedTuple):
     ``confidence`` (B, H, W) float32 belongs to the stored pseudo-labels of a method with rounds; None in the first,
     where none are stored. ``corner`` (B, 2) int64 is the (top, left) pixel of each crop in its resized image, where a
     method asks for two crops an image: B is then twice the number of images, first all first crops, then all second
-    ones; :func:`semiseg.data.windows.common` finds what two of them share.
+    ones; :func:`semiseg.data.windows.common` finds what two of them share. ``context`` has images and labels around the
+    crops; None unless ``data.context`` asks for it, and for unlabelled crops the method as well.
     """
 
     images: Tensor
@@ -27,6 +29,7 @@ class Batch(NamedTuple):
     inside: Tensor | None = None
     confidence: Tensor | None = None
     corner: Tensor | None = None
+    context: Context | None = None
 
     def without_padding(self, labels: Tensor) -> Tensor:
         """Labels (B, H, W) of these crops, 255 on padding: it is no image, whatever the teacher sees in it."""
@@ -59,6 +62,8 @@ class Needs(NamedTuple):
         labelled_too: whether the labelled images, without their labels, are among the unlabelled ones.
         stored_labels: whether unlabelled crops bring the pseudo-labels that the last :meth:`Method.begin_round` stored;
             their labels are 255 in the first round. Every unlabelled image must have been stored.
+        context: whether unlabelled crops bring their context where ``data.context`` is set: for methods that resize
+            them before anything else (``Views.geometry``).
     """
 
     unlabelled: bool = True
@@ -66,6 +71,7 @@ class Needs(NamedTuple):
     overlap: float = 0.0
     labelled_too: bool = False
     stored_labels: bool = False
+    context: bool = False
 
 
 class Round(NamedTuple):

@@ -25,6 +25,12 @@ class LabelledView(NamedTuple):
     target_labels: Tensor
 
 
+def strengths(config: AugmentConfig) -> tuple[Strength, Strength]:
+    """The weak and the strong set that a configuration names."""
+    weak = {"paper": WEAK, "reference": WEAK_REFERENCE, "none": NOTHING}[config.weak]
+    return weak, {"paper": STRONG, "reference": STRONG_REFERENCE, "weak": WEAK}[config.strong]
+
+
 class Views:
     """Augmentation as configured.
 
@@ -36,8 +42,7 @@ class Views:
 
     def __init__(self, config: AugmentConfig, num_classes: int, warmup: int) -> None:
         self.config, self.num_classes, self.warmup = config, num_classes, warmup
-        self.weak_set = {"paper": WEAK, "reference": WEAK_REFERENCE, "none": NOTHING}[config.weak]
-        self.strong_set = {"paper": STRONG, "reference": STRONG_REFERENCE, "weak": WEAK}[config.strong]
+        self.weak_set, self.strong_set = strengths(config)
 
     def weak(self, step: Step) -> LabelledView:
         """Weak augmentation and ClassMix of the labelled crops.
@@ -45,7 +50,7 @@ class Views:
         ClassMix may paste one domain into the other, and the bank takes the target's features only (section 4.3.2).
         """
         batch = step.labelled
-        images, labels, _ = augment(batch.images, batch.labels, None, self.weak_set, step.draws)
+        images, labels, _ = augment(batch.images, batch.labels, None, self.weak_set, step.draws, context=batch.context)
         of_target = labels if batch.target is None else labels.where(batch.target[:, None, None], IGNORE)
         return LabelledView(*self.mix(labels, self.weak_set.classmix, step, images, labels, of_target))
 
@@ -63,10 +68,13 @@ class Views:
             images (B, 3, H, W), and (B, H, W) bool: where they show an image at all, neither padding nor the border
             that a reduced image leaves. Nothing may be learnt outside.
         """
-        batch = step.x_u
+        batch, context = step.x_u, step.x_u.context
+        if context is not None:  # all of it is image, up to its extent
+            around = context.tensors[0]
+            context = dataclasses.replace(context, tensors=[around, torch.zeros_like(around[:, 0], dtype=torch.int64)])
         inside = batch.without_padding(torch.zeros_like(batch.labels))
         geometry = dataclasses.replace(self.strong_set, jitter=0.0, blur=0.0, classmix=0.0)
-        images, inside, _ = augment(batch.images, inside, None, geometry, step.draws)
+        images, inside, _ = augment(batch.images, inside, None, geometry, step.draws, context=context)
         return images, inside != IGNORE
 
     def colour(self, step: Step, images: Tensor) -> Tensor:
