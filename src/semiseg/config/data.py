@@ -56,7 +56,8 @@ class DataConfig(Section):
     cache: bool = False
     """Keep decoded images in memory: for small sets."""
     options: dict[str, Any] = {}
-    """Further arguments of the data set: look: game for toy streets, fold: 0, 1 or 2 for CamVid."""
+    """Further arguments of the data set: look: game for toy streets, fold: 0, 1 or 2 for CamVid, fold: 0 to 4 for a
+    folder whose validation images are drawn from those with masks."""
     source: SourceConfig = SourceConfig()
 
     @property
