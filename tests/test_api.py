@@ -68,7 +68,11 @@ def test_evaluation_counts_what_prediction_writes(
 
 @pytest.mark.parametrize(
     "changes",
-    [{"data__resize": "[40, 56]"}, {"evaluation__mode": "sliding", "evaluation__window": "[48, 48]"}],
+    [
+        {"data__resize": "[40, 56]"},
+        {"data__resize": 40},
+        {"evaluation__mode": "sliding", "evaluation__window": "[48, 48]"},
+    ],
 )
 def test_prediction_follows_the_resizing_and_the_window_of_the_run(tmp_path: Path, changes: dict[str, object]) -> None:
     photos, run = train_on(tmp_path, method__name="supervised", **changes)

@@ -91,6 +91,8 @@ def test_tiles_without_the_training_images_keep_the_size_of_a_whole_image(
     assert pages.plan_for(predictor, 50, 80).scale == (1, 1)
     monkeypatch.setattr(predictor, "plan", semiseg.inference.plan.InferencePlan(resize=(25, 20)))
     assert pages.plan_for(predictor, 50, 80).scale == (0.5, 0.25)
+    monkeypatch.setattr(predictor, "plan", semiseg.inference.plan.InferencePlan(resize=25))
+    assert pages.plan_for(predictor, 50, 80).scale == (0.5, 0.5)
 
 
 @pytest.mark.parametrize("content", [b"no image", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"])

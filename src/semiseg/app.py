@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from semiseg.data.base import resized
 from semiseg.errors import SemisegError
 from semiseg.inference.plan import InferencePlan, out_of_memory, segment
 from semiseg.prediction.class_shares import class_shares
@@ -60,7 +61,7 @@ def plan_for(predictor: Predictor, height: int, width: int) -> InferencePlan:
     try:
         scale = training_scale(predictor.config)
     except SemisegError:  # the training images are gone: the network sees the tiles at the scale of the whole image
-        down, across = plan.resize or (height, width)
+        down, across = resized((height, width), plan.resize)
         scale = (down / height, across / width)
     return replace(plan, tile=TILE, scale=scale)
 

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from semiseg.config.read import Config
-from semiseg.data.base import ImageSet
+from semiseg.data.base import ImageSet, resized
 from semiseg.data.loading import resize_image
 from semiseg.data.run_data import check_classes, open_run_data
 from semiseg.data.splits.lists import ANY_NAME, read_list, write_list
@@ -138,7 +138,7 @@ class _Measured(NamedTuple):
 
 def _measure(method: Method, image: np.ndarray, config: Config) -> _Measured:
     output = _output(method, image, config)
-    height = image.shape[0] if config.data.resize is None else config.data.resize[0]
+    height, _ = resized((image.shape[0], image.shape[1]), config.data.resize)
     distances = method.distance(output.features, height)
     return _Measured(
         uncertainty=float(_entropy(output.logits).mean()),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from semiseg.data.base import DatasetInfo, ImageSet
+from semiseg.data.base import DatasetInfo, ImageSet, Resize, resized
 from semiseg.data.loading import CropDataset, ResizedImages, batches, resize_image, resize_label
 from semiseg.errors import SemisegError, UsageError
 
@@ -87,9 +87,18 @@ def test_resizing() -> None:
     assert wrapped.image(1).shape == (10, 15, 3) and wrapped.label(1).shape == (20, 30)
 
 
-def test_crops_of_resized_images() -> None:
+def test_one_number_is_the_small_side_and_keeps_the_proportions() -> None:
+    assert [resized(size, 10) for size in ((20, 30), (30, 20), (5, 7), (1000, 3))] == [
+        (10, 15), (15, 10), (10, 14), (3333, 10),
+    ]  # fmt: skip
+    assert resized((20, 30), None) == (20, 30) and resized((20, 30), (4, 5)) == (4, 5)
+    assert ResizedImages(Numbered(2, (20, 30)), 10).image(1).shape == (10, 15, 3)
+
+
+@pytest.mark.parametrize("resize", [(10, 15), 10])
+def test_crops_of_resized_images(resize: Resize) -> None:
     images = Numbered(2, (20, 30))
-    item = CropDataset(images, [1], (10, 15), seed=0, stream="a", resize=(10, 15))[0]
+    item = CropDataset(images, [1], (10, 15), seed=0, stream="a", resize=resize)[0]
     assert np.array_equal(item["image"].numpy().transpose(1, 2, 0), resize_image(images.image(1), (10, 15)))
     assert np.array_equal(item["label"].numpy(), resize_label(images.label(1), (10, 15)))
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from semiseg.data.base import DatasetInfo, ImageSet
+from semiseg.data.base import DatasetInfo, ImageSet, resized
 from semiseg.data.loading import CropDataset, batches, resize_label
 from semiseg.data.stored_labels import StoredLabels
 from semiseg.data.windows import Window, common
@@ -102,9 +102,9 @@ def test_numbers_of_crops_and_overlaps_that_cannot_be() -> None:
 
 
 @pytest.mark.parametrize("cache", [False, True])
-@pytest.mark.parametrize("resize", [None, (20, 31)])
+@pytest.mark.parametrize("resize", [None, (20, 31), 20])
 def test_stored_labels_are_cut_at_the_window_of_the_image(
-    stored: StoredLabels, resize: tuple[int, int] | None, cache: bool
+    stored: StoredLabels, resize: tuple[int, int] | int | None, cache: bool
 ) -> None:
     images = Noise(4, hidden=True)
     plain = CropDataset(images, range(4), (16, 20), 1, "a", resize=resize, use_labels=False)
@@ -116,7 +116,8 @@ def test_stored_labels_are_cut_at_the_window_of_the_image(
         window = next(windows(corners[position], (16, 20)))
         labels, confidence = stored.read(item["index"])
         if resize is not None:
-            labels, confidence = resize_label(labels, resize), resize_label(confidence, resize)
+            size = resized((labels.shape[0], labels.shape[1]), resize)
+            labels, confidence = resize_label(labels, size), resize_label(confidence, size)
         assert item["label"].dtype == torch.int64 and item["confidence"].dtype == torch.float32
         assert np.array_equal(item["label"].numpy(), window.cut(labels, 255))
         assert np.array_equal(item["confidence"].numpy(), window.cut(confidence, 0))

@@ -138,6 +138,16 @@ def test_resize_is_told_in_facts_and_card(run: Path, tmp_path: Path) -> None:
     write_card(model, tmp_path / "net.onnx", tmp_path / "card.md", "onnx")
     card = (tmp_path / "card.md").read_text(encoding="utf-8")
     assert "96×48 pixels (width×height)" in card and ".resize((96, 48)," in card
+    model.config.data.resize = 48
+    write_card(model, tmp_path / "net.onnx", tmp_path / "card.md", "onnx")
+    card = (tmp_path / "card.md").read_text(encoding="utf-8")
+    assert "brought to 48 pixels on their small side" in card
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    image = Image.new("RGB", (60, 90))
+    lines = [line for line in code.splitlines() if line.startswith(("scale", "image = image"))]
+    values = {"image": image, "Image": Image}
+    exec("\n".join(lines), values)
+    assert values["image"].size == (48, 72)
 
 
 @pytest.mark.parametrize(("format", "suffix"), [("onnx", ".onnx"), ("torch", ".pt2")])

@@ -105,6 +105,13 @@ def test_scales_are_relative_to_the_size_of_training() -> None:
     assert network.sizes == [(5, 10), (20, 40)]
 
 
+def test_a_small_side_keeps_the_proportions_of_each_image() -> None:
+    network = Sizes()
+    for image in (noise(30, 60), noise(60, 30)):
+        assert segment(network, image, InferencePlan(resize=10))[0].shape == image.shape[:2]
+    assert network.sizes == [(10, 20), (20, 10)]
+
+
 def test_sliding_windows_flip_too() -> None:
     image, network = noise(20, 24), Sizes()
     mask, _ = segment(network, image, InferencePlan("sliding", (8, 8), flip=True))

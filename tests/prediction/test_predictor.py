@@ -77,6 +77,9 @@ def test_tiles_keep_the_scale_that_training_had(resized: Path) -> None:
     found = predictor(photo(resized))
     assert np.array_equal(found.mask, plain.mask), "one tile of an image like the training ones is the whole"
     assert semiseg.Predictor(resized, tile=8, scale=0.25).plan.scale == (0.25, 0.25)
+    by_small_side = predictor.config.model_copy(deep=True)
+    by_small_side.data.resize = 48
+    assert training_scale(by_small_side) == (0.75, 0.75)
     moved = predictor.config.model_copy(deep=True)
     moved.data.root = "/nowhere"
     with pytest.raises(SemisegError, match=r"scale of training.*--scale"):

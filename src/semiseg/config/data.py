@@ -24,8 +24,8 @@ class SourceConfig(Section):
     """Kind of data set, e.g. gta5; none: no domain adaptation."""
     root: str | None = None
     """Folder of the data set as downloaded."""
-    resize: tuple[Count, Count] | None = None
-    """(height, width) in pixels before cropping; None: as they are."""
+    resize: Count | tuple[Count, Count] | None = None
+    """As data.resize, for the images of this domain."""
     options: dict[str, Any] = {}
     """Further arguments of the data set, e.g. look: game for toy streets."""
     sampling: Literal["even", "alternating", "late"] = "even"
@@ -46,8 +46,9 @@ class DataConfig(Section):
     labelled_list: str | None = None
     """Text file with one image name a line, instead of a seeded split; or a NumPy permutation of the sorted list
     (.pkl, .npy), whose first data.labelled entries stay labelled."""
-    resize: tuple[Count, Count] | None = None
-    """(height, width) in pixels that images are brought to before cropping, e.g. [512, 1024] (section 4.2)."""
+    resize: Count | tuple[Count, Count] | None = None
+    """(height, width) in pixels that images are brought to before cropping, e.g. [512, 1024] (section 4.2); one number:
+    their small side, each in its own proportions."""
     crop: Count | tuple[Count, Count] = 512
     """Side of the training crop in pixels, or (height, width): 512 for Cityscapes, 321 for VOC (section 4.2)."""
     context: bool = False
@@ -59,7 +60,8 @@ class DataConfig(Section):
     cache: bool = False
     """Keep decoded images in memory: for small sets."""
     options: dict[str, Any] = {}
-    """Further arguments of the data set: look: game for toy streets, fold: 0, 1 or 2 for CamVid."""
+    """Further arguments of the data set: look: game for toy streets, fold: 0, 1 or 2 for CamVid, fold: 0 to 4 for a
+    folder whose validation images are drawn from those with masks."""
     source: SourceConfig = SourceConfig()
 
     @property

@@ -18,6 +18,20 @@ Colour = tuple[int, int, int]
 Size = tuple[int, int]
 """(height, width) in pixels."""
 
+Resize = Size | int
+"""What ``data.resize`` brings an image to: one size for all, or its small side, in pixels, in its own proportions."""
+
+
+def resized(size: Size, resize: Resize | None) -> Size:
+    """(height, width) of an image of ``size`` once it is brought to ``resize``; None leaves it as it is."""
+    if resize is None:
+        return size
+    if not isinstance(resize, int):
+        return resize
+    height, width = size
+    small = min(size)
+    return max(1, round(height * resize / small)), max(1, round(width * resize / small))
+
 
 def default_colours(count: int) -> tuple[Colour, ...]:
     """``count`` distinct RGB colours, the same on every call: hues a golden angle apart, in three brightnesses."""

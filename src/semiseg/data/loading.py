@@ -10,15 +10,16 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from semiseg.data.base import IGNORE, ImageSet, Size
+from semiseg.data.base import IGNORE, ImageSet, Resize, Size, resized
 from semiseg.data.samplers import PositionSampler, generator, position_to_index
 from semiseg.data.stored_labels import StoredLabels
 from semiseg.data.windows import Window, check_overlap, draw_pair, draw_window, widen
 from semiseg.errors import SemisegError, UsageError
 
 
-def resize_image(image: np.ndarray, size: Size) -> np.ndarray:
-    """uint8 (H, W, 3) → (*size, 3), antialiased bilinear; ``size`` is (height, width)."""
+def resize_image(image: np.ndarray, resize: Resize) -> np.ndarray:
+    """uint8 (H, W, 3) → (h, w, 3), antialiased bilinear, where (h, w) is ``resize``, or has it as its small side."""
+    size = resized((image.shape[0], image.shape[1]), resize)
     if image.shape[:2] == tuple(size):
         return image
     return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
@@ -32,14 +33,14 @@ def resize_label(label: np.ndarray, size: Size) -> np.ndarray:
 
 
 class ResizedImages(ImageSet):
-    """An image set whose images are brought to one size; its labels keep the original one, where mIoU is measured."""
+    """An image set whose images are resized; its labels keep the original size, where mIoU is measured."""
 
-    def __init__(self, images: ImageSet, size: Size) -> None:
-        self.images, self.size = images, size
+    def __init__(self, images: ImageSet, resize: Resize) -> None:
+        self.images, self.resize = images, resize
         self.info, self.names = images.info, images.names
 
     def image(self, i: int) -> np.ndarray:
-        return resize_image(self.images.image(i), self.size)
+        return resize_image(self.images.image(i), self.resize)
 
     def label(self, i: int) -> np.ndarray | None:
         return self.images.label(i)
@@ -63,7 +64,7 @@ class CropDataset(PositionedCrops):
         crop: (height, width) in pixels.
         seed: the run's.
         stream: name of the sequence; streams are independent.
-        resize: (height, width) before cropping, or None.
+        resize: (height, width) before cropping, or the small side of every image; None: as they are.
         cache: keep images in memory once decoded (and resized), as uint8; each worker process has a cache of its own.
         use_labels: False gives labels of 255 only, reads no mask, and says where the crop has an image at all.
         crops: 1, or 2 that overlap: the one that a single crop would be, and another of the same image.
@@ -84,7 +85,7 @@ class CropDataset(PositionedCrops):
         seed: int,
         stream: str,
         *,
-        resize: Size | None = None,
+        resize: Resize | None = None,
         cache: bool = False,
         use_labels: bool = True,
         crops: int = 1,
@@ -129,7 +130,7 @@ class CropDataset(PositionedCrops):
         image, label = self._read(index)
         confidence = None
         if self.stored is not None:
-            label, confidence = self._read_stored(self.stored, index, image.shape[:2])
+            label, confidence = self._read_stored(self.stored, index, (image.shape[0], image.shape[1]))
         draws = generator(self.seed, self.stream, 1, position)
         if self.crops == 1:
             window = draw_window(image.shape[:2], self.crop, draws)
@@ -174,7 +175,8 @@ class CropDataset(PositionedCrops):
                 "make the mask as large as its image"
             )
         if self.resize is not None:
-            image, label = resize_image(image, self.resize), resize_label(label, self.resize)
+            image = resize_image(image, self.resize)
+            label = resize_label(label, (image.shape[0], image.shape[1]))
         if self.cache is not None:
             self.cache[index] = image, label
         return image, label
@@ -183,7 +185,8 @@ class CropDataset(PositionedCrops):
         """Pseudo-labels and their confidence, at the ``size`` of the image that crops are taken from."""
         label, confidence = stored.read(index)
         if self.resize is not None:
-            label, confidence = resize_label(label, self.resize), resize_label(confidence, self.resize)
+            seen = resized((label.shape[0], label.shape[1]), self.resize)
+            label, confidence = resize_label(label, seen), resize_label(confidence, seen)
         if label.shape != size:
             raise SemisegError(
                 f"{self.images.names[index]}: pseudo-labels of {label.shape}, image of {size} (height, width); they "

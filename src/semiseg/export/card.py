@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from semiseg.data.base import Resize
 from semiseg.export.model import metadata
 from semiseg.runs.checkpoint import LoadedModel
 
@@ -28,6 +29,18 @@ semiseg.predict("{file}", "photo.jpg", output="predictions")""",
 }
 
 
+def _resizing(resize: Resize) -> tuple[str, str]:
+    """How Pillow brings an image to the size of training, and the same in words."""
+    if isinstance(resize, int):
+        line = f"""
+scale = {resize} / min(image.size)
+image = image.resize([round(side * scale) for side in image.size], Image.Resampling.BILINEAR)"""
+        return line, f"brought to {resize} pixels on their small side as in training"
+    height, width = resize
+    line = f".resize(({width}, {height}), Image.Resampling.BILINEAR)"
+    return line, f"brought to {width}×{height} pixels (width×height) as in training"
+
+
 def write_card(model: LoadedModel, path: Path, card: Path, format: str) -> None:
     """Write ``card`` (Markdown) for the exported file ``path``."""
     facts, resize = metadata(model), model.config.data.resize
@@ -37,9 +50,8 @@ def write_card(model: LoadedModel, path: Path, card: Path, format: str) -> None:
     ]
     code, size = RUN[format].format(file=path.name, resize=""), "at their own size"
     if resize:
-        height, width = resize
-        code = RUN[format].format(file=path.name, resize=f".resize(({width}, {height}), Image.Resampling.BILINEAR)")
-        size = f"brought to {width}×{height} pixels (width×height) as in training"
+        line, size = _resizing(resize)
+        code = RUN[format].format(file=path.name, resize=line)
     newline = "\n"  # f-strings of Python 3.10 take no backslash
     card.write_text(
         f"""---

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from semiseg.data.base import Resize, resized
 from semiseg.data.loading import resize_image
 from semiseg.errors import UsageError
 from semiseg.inference.logits import confidence_of, evaluating, predict_logits
@@ -30,8 +31,8 @@ class InferencePlan:
     window: Size | None = None
     stride: Size | None = None
     precision: str = "fp32"
-    resize: Size | None = None
-    """Size to which whole images are brought, as in training."""
+    resize: Resize | None = None
+    """Size, or small side, to which whole images are brought, as in training."""
     tile: int | None = None
     """Side of a tile in pixels as the network sees them; None: no tiles."""
     overlap: float = 0.25
@@ -95,7 +96,7 @@ def segment(
     with evaluating(network, device) as run_device, autocast(plan.precision, run_device):
         if plan.tile is not None:
             return _tiled(network, image, plan, run_device, confidence)
-        seen = plan.resize or size
+        seen = resized(size, plan.resize)
         if plan.single:
             logits = _logits(network, _batch(image, seen, run_device), size, plan)
             highest = confidence_of(logits)[0].cpu().numpy() if confidence else None

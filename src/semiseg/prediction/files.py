@@ -23,7 +23,7 @@ from semiseg.visualise import overlay as blend
 from semiseg.visualise import palette
 
 if TYPE_CHECKING:
-    from semiseg.data.base import DatasetInfo
+    from semiseg.data.base import DatasetInfo, Resize
 
 __all__ = [
     "FailedImage",
@@ -44,12 +44,13 @@ def predict_array(
     stride: tuple[int, int] | None = None,
     device: torch.device | str | None = None,
     precision: str = "fp32",
-    resize: tuple[int, int] | None = None,
+    resize: Resize | None = None,
 ) -> np.ndarray:
     """Classes of one image: uint8 (H,W,3) RGB -> uint8 (H,W). ``device`` moves the network.
 
-    With ``resize`` (height, width) the network sees the image at the size it was trained on; the logits are brought
-    back to the size of the image. Arguments and errors are those of ``InferencePlan`` and ``segment``.
+    With ``resize`` (height and width, or the small side) the network sees the image at the size it was trained on; the
+    logits are brought back to the size of the image. Arguments and errors are those of ``InferencePlan`` and
+    ``segment``.
     """
     plan = InferencePlan(mode, window, stride, precision, resize)
     return segment(network, image, plan, device, confidence=False)[0]

@@ -124,7 +124,7 @@ class Predictor:
 def training_scale(config: Config) -> tuple[float, float]:
     """Pixels that the network saw in training for one pixel of an image, vertically and horizontally.
 
-    1 without ``data.resize``; with it, from the median size of some training images.
+    1 without ``data.resize``; with it, the median over some training images.
 
     Raises:
         SemisegError: the training images are not where they were.
@@ -140,5 +140,8 @@ def training_scale(config: Config) -> tuple[float, float]:
             f"tiles keep the scale of training, which resized images to {config.data.resize}, but the training "
             f"images are gone ({error}); give --scale (scale=), the pixels seen for one pixel of the image, e.g. 0.5"
         ) from error
+    if isinstance(config.data.resize, int):  # proportions are kept, so both directions have one scale
+        scale = float(np.median(config.data.resize / sizes.min(axis=1)))
+        return scale, scale
     height, width = np.median(sizes, axis=0)
     return float(config.data.resize[0] / height), float(config.data.resize[1] / width)

@@ -90,11 +90,12 @@ def test_the_crop_is_compared_with_the_resized_images(folder: Path) -> None:
     train, val = open_folder(folder, "train"), open_folder(folder, "val")
     names = [mask.stem for mask in masks_of(folder)]
 
-    def small(crop: tuple[int, int], resize: tuple[int, int] | None) -> bool:
+    def small(crop: tuple[int, int], resize: tuple[int, int] | int | None) -> bool:
         return any("smaller than the crop" in f.message for f in check_data(train, val, names, crop, resize=resize))
 
     assert not small((64, 64), None) and small((64, 65), None)
     assert not small((64, 65), (64, 65)) and small((64, 64), (63, 64))
+    assert not small((70, 70), 70) and small((64, 64), 63)
 
 
 def test_a_damaged_validation_mask_is_a_finding_and_does_not_stop_the_check(folder: Path) -> None:

@@ -1,5 +1,6 @@
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,6 +129,31 @@ def test_flat_validation_is_the_last_fifth_of_a_permutation(tmp_path: Path) -> N
     root = flat(tmp_path, [np.ones((6, 8), np.uint8)] * 10)
     order = np.random.default_rng(np.random.SeedSequence([0, zlib.crc32(b"folder validation")])).permutation(10)
     assert open_folder(root, "val").names == sorted(str(i) for i in order[-2:])
+
+
+def test_every_mask_validates_in_one_of_five_folds(tmp_path: Path) -> None:
+    root = flat(tmp_path, [np.ones((6, 8), np.uint8)] * 7)
+    put(root / "images" / "bare.png", picture())
+    parts = [(open_folder(root, "train", fold=fold).names, open_folder(root, "val", fold=fold).names)
+             for fold in range(5)]  # fmt: skip
+    assert sorted(name for _, val in parts for name in val) == [str(i) for i in range(7)]
+    assert all(sorted([*train, *val]) == [*map(str, range(7)), "bare"] for train, val in parts)
+    assert open_folder(root, "val").names == parts[4][1], "without the option it is the last fold"
+
+
+@pytest.mark.parametrize("fold", [-1, 5, True, "1", 0.5])
+def test_folds_that_do_not_exist(tmp_path: Path, fold: Any) -> None:
+    root = flat(tmp_path, [np.ones((6, 8), np.uint8)] * 5)
+    with pytest.raises(UsageError, match="a folder has the folds 0 to 4"):
+        open_folder(root, "train", fold=fold)
+
+
+def test_folds_need_five_masks_and_an_undivided_set(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="needs 5 images with masks, and there are 4"):
+        open_folder(flat(tmp_path / "few", [np.ones((6, 8), np.uint8)] * 4), "train", fold=0)
+    put(tmp_path / "divided" / "images" / "train" / "a.png", picture())
+    with pytest.raises(UsageError, match=r"divided into train/ and val/ already; leave data\.options\.fold out"):
+        open_folder(tmp_path / "divided", "train", fold=0)
 
 
 def test_classes_by_id_and_several_ignored_values(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from semiseg.data.base import ImageSet, Size
+from semiseg.data.base import ImageSet, Resize, Size, resized
 from semiseg.data.files import ImageFiles
 from semiseg.data.masks import convert_command
 from semiseg.errors import SemisegError
@@ -44,9 +44,9 @@ def check_data(
     labelled: Sequence[str],
     crop: Size,
     *,
-    resize: Size | None = None,
+    resize: Resize | None = None,
     source: ImageSet | None = None,
-    source_resize: Size | None = None,
+    source_resize: Resize | None = None,
     quick: bool = False,
 ) -> list[Finding]:
     """Read the data as training will and report what is wrong, errors first.
@@ -55,7 +55,7 @@ def check_data(
         train, val: the two splits.
         labelled: names of the training images that keep their masks.
         crop: (height, width) of the training crop in pixels.
-        resize: (height, width) that images are brought to before cropping, or None.
+        resize: (height, width) that images are brought to before cropping, or their small side, or None.
         source: X_d, of which every image needs a mask, or None.
         source_resize: as ``resize``, for the source.
         quick: read the labelled masks and the first 20 other images of a split only, and look for no duplicates.
@@ -79,7 +79,7 @@ def check_data(
                 found += look.findings
                 if look.size is None:
                     continue
-                seen_as = fixed or look.size
+                seen_as = resized(look.size, fixed)
                 if split != "val" and (seen_as[0] < crop[0] or seen_as[1] < crop[1]):
                     small.append(look.name)
                 if not quick:

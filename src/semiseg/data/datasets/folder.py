@@ -11,7 +11,7 @@ import yaml
 from semiseg.data.base import IGNORE, Colour, DatasetInfo, default_colours
 from semiseg.data.files import LOSSY, ImageFiles, contents, files_by_stem, read_mask
 from semiseg.data.masks import convert_command
-from semiseg.data.samplers import generator
+from semiseg.data.splits.shuffled_folds import validation_part
 from semiseg.errors import SemisegError, UsageError
 
 LARGEST = 65535  # of the values a mask may hold (16-bit PNG)
@@ -90,21 +90,23 @@ class Folder(ImageFiles):
         return label
 
 
-def open_folder(root: str | Path | None, split: str, **unknown: Any) -> Folder:
+def open_folder(root: str | Path | None, split: str, *, fold: int | None = None, **unknown: Any) -> Folder:
     """Open ``train`` or ``val`` of a folder.
 
     ``images/`` and ``masks/``, or ``images/{train,val}`` and ``masks/{train,val}``. In the flat layout the validation
-    set is the last fifth of the images with masks (at least one), by a seeded permutation of their sorted list; they
-    leave the training set, which holds the other images, with and without masks. ``dataset.yaml`` beside them may
+    set is the last fifth of the images with masks (at least one), by a seeded permutation of their sorted list, or the
+    fifth of that number with ``fold`` (0 to 4): over five runs every mask validates once. They leave the training set,
+    which holds the other images, with and without masks. ``dataset.yaml`` beside them may
     hold ``name``, ``classes`` (a list, or a mapping from id to name), ``colours`` (a list of RGB triples) and
     ``ignore`` (a mask value or a list); without ``classes`` they are counted from the masks' values.
 
     Raises:
-        UsageError: no root, an option, or a split other than train and val.
+        UsageError: no root, another option or fold, a fold of fewer than five masks or of a divided set, or a split
+            other than train and val.
         SemisegError: nothing that looks like such a folder; the message says what was expected and found.
     """
     if unknown:
-        raise UsageError(f"a folder has no option {sorted(unknown)[0]!r}; leave data.options empty")
+        raise UsageError(f"a folder has no option {sorted(unknown)[0]!r}; data.options takes fold (0 to 4) only")
     if root is None:
         raise UsageError("data.root is missing: give the folder that holds images/ and masks/")
     if split not in ("train", "val"):
@@ -113,14 +115,14 @@ def open_folder(root: str | Path | None, split: str, **unknown: Any) -> Folder:
     if not (base / "images").is_dir():
         raise SemisegError(f"no images/ in {base}: {LAYOUT}; found: {contents(base)}")
     if any((base / "images" / s).is_dir() for s in ("train", "val")):
+        if fold is not None:
+            raise UsageError(f"{base / 'images'} is divided into train/ and val/ already; leave data.options.fold out")
         parts = {s: files_by_stem(base / "images" / s) for s in ("train", "val")}
         masks = {s: _masks_by_stem(base / "masks" / s) for s in ("train", "val")}
         alone = {s: [path for stem, path in masks[s].items() if stem not in parts[s]] for s in ("train", "val")}
     else:
         images, all_masks = files_by_stem(base / "images"), _masks_by_stem(base / "masks")
-        labelled = sorted(set(images) & set(all_masks))
-        order = generator(0, "folder validation").permutation(len(labelled))
-        val = {labelled[i] for i in order[-max(1, round(len(labelled) / 5)) :]}
+        val = validation_part([stem for stem in images if stem in all_masks], fold)
         parts = {
             "train": {n: p for n, p in images.items() if n not in val},
             "val": {n: p for n, p in images.items() if n in val},
