@@ -106,6 +106,23 @@ def test_the_program_gives_pytorchs_logits_at_other_sizes(run: Path, program_fil
     assert json.loads(json.loads(extra["semiseg.json"])["classes"])[2] == "class_2"
 
 
+@pytest.mark.parametrize(("format", "name"), [("onnx", "net.onnx"), ("torch", "net.pt2")])
+def test_a_decoder_with_group_norm_gives_pytorchs_logits(run: Path, tmp_path: Path, format: str, name: str) -> None:
+    config = tiny(run.parent / "photos", tmp_path / "run", network__decoder_norm="group", method__name="supervised",
+                  training__iterations=1, network__decoder_channels=32)  # fmt: skip
+    semiseg.train(config, progress=False)
+    images = torch.rand(SHAPES[0], generator=torch.Generator().manual_seed(1))
+    if format == "onnx":
+        onnxruntime = pytest.importorskip("onnxruntime")
+        pytest.importorskip("onnxscript")
+        path = export(tmp_path / "run", tmp_path / name, format)
+        (logits,) = onnxruntime.InferenceSession(str(path)).run(None, {"images": images.numpy()})
+    else:
+        path = export(tmp_path / "run", tmp_path / name, format)
+        logits = torch.export.load(path).module()(images).detach().numpy()
+    np.testing.assert_allclose(logits, expected(tmp_path / "run", images), atol=1e-4)
+
+
 def test_every_command_reads_the_weights(run: Path, tmp_path: Path) -> None:
     path = export(run, tmp_path / "net.safetensors", "safetensors", which="last")
     mine, theirs = load_model(path), load_model(run, "last")

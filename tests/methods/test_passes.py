@@ -16,9 +16,9 @@ WORDS = [
 ]  # fmt: skip
 
 
-def made(name: str, passes: str) -> Method:
+def made(name: str, passes: str, *words: str) -> Method:
     torch.manual_seed(0)
-    config = Config.parse({}, [*WORDS, f"method.name={name}", f"training.passes={passes}"])
+    config = Config.parse({}, [*WORDS, *words, f"method.name={name}", f"training.passes={passes}"])
     return method_class(name)(config, build_network_of(config, 4), 2).double().train()
 
 
@@ -42,6 +42,17 @@ def test_in_turn_gives_the_same_losses_and_gradients_where_statistics_are_fixed(
     for key, value in plain.items():
         torch.testing.assert_close(saving[key], value, rtol=1e-9, atol=1e-12, msg=key)
     assert gradients.keys() == same.keys()
+    for key, gradient in gradients.items():
+        torch.testing.assert_close(same[key], gradient, rtol=1e-6, atol=1e-10, msg=key)
+
+
+def test_frozen_backbone_and_group_norm_make_the_passes_alike() -> None:
+    """No statistics of a batch are left in the network, so that nothing depends on what a batch holds."""
+    words = ["network.batch_norm=frozen", "network.decoder_norm=group"]
+    (plain, gradients), (saving, same) = (
+        step(made("fixmatch", passes, *words), statistics_of_batch=True) for passes in ("joint", "in_turn")
+    )
+    torch.testing.assert_close(saving["loss"], plain["loss"], rtol=1e-9, atol=1e-12)
     for key, gradient in gradients.items():
         torch.testing.assert_close(same[key], gradient, rtol=1e-6, atol=1e-10, msg=key)
 

@@ -11,11 +11,19 @@ from semiseg.networks.batch_norm import apply_batch_norm_policy
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
-def after_one_step(network):
-    """Names of the backbone's BatchNorm tensors, and those of them that one step of SGD changed."""
+def sgd(parameters):
+    return torch.optim.SGD(parameters, lr=0.1, momentum=0.9, weight_decay=1e-2)
+
+
+def adamw(parameters):
+    return torch.optim.AdamW(parameters, lr=0.01, weight_decay=0.1)
+
+
+def after_one_step(network, optimiser_of=sgd):
+    """Names of the backbone's BatchNorm tensors, and those of them that one step changed."""
     norms = {name for name, m in network.backbone.named_modules() if isinstance(m, torch.nn.BatchNorm2d)}
     before = copy.deepcopy(network.backbone.state_dict())
-    optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-2)
+    optimiser = optimiser_of(network.parameters())
     network.eval()
     network.train()  # a validation in between must not thaw anything
     network(torch.rand(1, 3, 64, 64)).logits.square().mean().backward()
@@ -34,8 +42,9 @@ def build(policy):
     ("policy", "kinds"),
     [("train", ("weight", "bias", *STATISTICS)), ("frozen", ()), ("frozen_affine", STATISTICS)],
 )
-def test_what_a_step_changes(policy, kinds):
-    names, changed = after_one_step(build(policy))
+@pytest.mark.parametrize("optimiser_of", [sgd, adamw])
+def test_what_a_step_changes(policy, kinds, optimiser_of):
+    names, changed = after_one_step(build(policy), optimiser_of)
     assert len(names) == 48 * 5  # the stem's, two of the first block, three of fifteen others
     wanted = {name for name in names if name.rpartition(".")[2] in kinds}
     assert changed == wanted

@@ -28,9 +28,12 @@ def test_every_backbone_has_a_width_here():
 
 @pytest.mark.parametrize("stride", [8, 16])
 @pytest.mark.parametrize("backbone", WIDTHS)
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_one_training_image(architecture, backbone, stride):
-    network = build(architecture, backbone, stride=stride).to(memory_format=torch.channels_last).train()
+@pytest.mark.parametrize(
+    ("architecture", "kind"), [*((name, "batch") for name in ARCHITECTURES), ("deeplabv3plus", "group")]
+)
+def test_one_training_image(architecture, kind, backbone, stride):
+    network = build(architecture, backbone, stride=stride, decoder_norm=kind)
+    network = network.to(memory_format=torch.channels_last).train()
     logits, features = network(images())  # a batch of one must train
 
     dim, feature_stride = (WIDTHS[backbone], stride) if architecture == "deeplabv2" else (24, 4)
@@ -152,6 +155,7 @@ def test_upsampling_uses_half_pixel_centres():
         ({"backbone": "resnet-50"}, r"network\.backbone=resnet-50 .*efficientnet_lite0.*mean resnet50\?"),
         ({"stride": 12}, r"network\.output_stride=12 .*8, 16, 32"),
         ({"batch_norm": "freeze"}, r"network\.batch_norm=freeze .*mean frozen\?"),
+        ({"decoder_norm": "layer"}, r"network\.decoder_norm=layer .*batch, group"),
         ({"aspp": "code"}, r"network\.aspp=code .*paper, reference"),
     ],
 )

@@ -1,16 +1,15 @@
-"""Batches of a run, and BatchNorm statistics renewed from them."""
+"""Batches of a run."""
 
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import tiny
-from torch import nn
 
 from semiseg.data.run_data import open_run_data
 from semiseg.errors import SemisegError
 from semiseg.methods import Needs
-from semiseg.training.batches import refresh_batch_norm, to_batch, training_batches
+from semiseg.training.batches import to_batch, training_batches
 
 CPU, PLAIN = torch.device("cpu"), torch.contiguous_format
 
@@ -41,34 +40,6 @@ def test_a_batch_on_the_device() -> None:
     batch = to_batch(loaded, CPU, PLAIN)
     assert batch.images.dtype == torch.float32 and batch.target is None
     torch.testing.assert_close(batch.images, torch.tensor([[[[0, 0.2]], [[1, 0.4]], [[0.0, 0]]]]))
-
-
-@pytest.mark.parametrize("frozen", [False, True])
-def test_refreshed_statistics_are_plain_averages_over_the_batches(folder: Path, tmp_path: Path, frozen: bool) -> None:
-    config = tiny(folder, tmp_path / "run", training__batch_norm_refresh=3)
-    seen: list[torch.Tensor] = []
-
-    class Student(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.norm = nn.BatchNorm2d(3, momentum=0.05)
-
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            seen.append(images.double())
-            return self.norm(images)
-
-    student = Student().train()
-    student.norm.running_mean.fill_(7)
-    student.norm.train(not frozen)
-    refresh_batch_norm(student, config, open_run_data(config.data), CPU, PLAIN)
-    means = torch.stack([images.mean(dim=(0, 2, 3)) for images in seen]).mean(dim=0)
-    variances = torch.stack([images.transpose(0, 1).flatten(1).var(dim=1) for images in seen]).mean(dim=0)
-    if frozen:
-        assert (student.norm.running_mean == 7).all()
-    else:
-        assert len(seen) == 3 and student.norm.momentum == 0.05
-        torch.testing.assert_close(student.norm.running_mean.double(), means, rtol=1e-5, atol=1e-6)
-        torch.testing.assert_close(student.norm.running_var.double(), variances, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("needs", [Needs(), Needs(context=True)])

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 from conftest import tiny
-from torch import nn
 
 import semiseg
 from semiseg.runs import checkpoint
@@ -43,24 +42,6 @@ def test_a_reload_goes_back_to_the_best_weights(folder: Path, tmp_path: Path, mo
     assert semiseg.evaluate(tmp_path / "run", which="best").confusion.tolist() == written["best"]["confusion"]
     best, last = (load(tmp_path / "run" / "checkpoints" / f"{n}.pt")["method"] for n in ("best", "last"))
     assert not all(torch.equal(best[key], last[key]) for key in best)
-
-
-def test_batch_norm_refresh_is_a_plain_average_over_labelled_batches(folder: Path, tmp_path: Path) -> None:
-    config = tiny(folder, tmp_path / "run", method__name="supervised", training__batch_norm_refresh=3,
-                  training__iterations=2)  # fmt: skip
-    run = loop.Run(config)
-    means: list[torch.Tensor] = []
-    norm = next(m for m in run.method.student.modules() if isinstance(m, nn.BatchNorm2d))
-    momentum = norm.momentum
-    norm.register_forward_pre_hook(
-        lambda module, inputs: means.append(inputs[0].mean((0, 2, 3)).detach()) if module.training else None
-    )
-    run.train(progress=False)
-    assert len(means) == 5 and norm.momentum == momentum
-    torch.testing.assert_close(norm.running_mean, torch.stack(means[2:]).mean(0))
-    state = checkpoint.load(tmp_path / "run" / "checkpoints" / "last.pt")["method"]
-    name = next(n for n, m in run.method.student.named_modules() if m is norm)
-    torch.testing.assert_close(state[f"student.{name}.running_mean"], torch.stack(means[2:]).mean(0))
 
 
 def test_gradients_are_clipped_and_accumulated_as_a_larger_batch(folder: Path, tmp_path: Path) -> None:

@@ -23,5 +23,8 @@ class NetworkConfig(Section):
     (authors' code)."""
     decoder_channels: Count = 256
     """Width of the DeepLabv3+ decoder (DeepLabv3+ paper: 256)."""
+    decoder_norm: Literal["batch", "group"] = "batch"
+    """What the DeepLabv3+ decoder normalises with: BatchNorm (DeepLabv3+ paper), or GroupNorm of 16 channels a group
+    (Wu and He, ECCV 2018), each image by itself whatever the batch. DeepLabv2 has no such layers."""
     aspp: Literal["paper", "reference"] = "paper"
     """DeepLabv2 classifier: four summed dilated branches, or the first two as in the authors' code."""

@@ -58,7 +58,11 @@ class TrainingConfig(Section):
     plateau_patience: Count | None = None
     """Validations without a better mIoU after which the best weights are loaded again (authors' code; None: never)."""
     batch_norm_refresh: Annotated[int, Field(ge=0)] = 0
-    """Labelled batches that renew the student's BatchNorm statistics after the last step (authors' code; 0: none)."""
+    """Batches that renew the student's BatchNorm statistics after the last step (authors' code; 0: none)."""
+    batch_norm_refresh_images: Literal["labelled", "unlabelled", "both"] = "labelled"
+    """Images of those batches, as they are: the labelled ones (authors' code), the unlabelled ones, or both alike."""
+    batch_norm_refresh_teacher: bool = False
+    """Renew the teacher's statistics from them too, for its own weights (authors' code: no, it runs on its batch's)."""
     compile: bool = False
     """torch.compile the networks' passes: worth its first minutes on long GPU runs only."""
     activation_checkpointing: bool = False

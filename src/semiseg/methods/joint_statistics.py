@@ -13,8 +13,8 @@ class JointStatistics(Averaged):
 
     The unlabelled crops take part in the mean and variance of every BatchNorm layer and in nothing else: no teacher, no
     pseudo-labels, no loss of their own. Statistics of both are what Li et al. (AdaBN, 2017) adapt a trained network
-    with; here they are there from the first step. Without BatchNorm, or with ``network.batch_norm=frozen`` and a
-    decoder that has none, this is ``supervised`` at a higher price.
+    with; here they are there from the first step. Without BatchNorm, as with ``network.batch_norm=frozen`` and
+    ``network.decoder_norm=group``, this is ``supervised`` at a higher price.
     """
 
     needs = Needs(context=True)

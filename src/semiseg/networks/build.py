@@ -21,6 +21,7 @@ from semiseg.networks.backbones.timm import TimmBackbone
 from semiseg.networks.batch_norm import Policy, apply_batch_norm_policy
 from semiseg.networks.decoders.deeplabv2 import DILATIONS, DILATIONS_REFERENCE, DilatedClassifier, LastMap
 from semiseg.networks.decoders.deeplabv3plus import LOW_STRIDE, DeepLabV3Plus
+from semiseg.networks.decoders.norm import Norm
 from semiseg.networks.segmentation import SegmentationNetwork
 from semiseg.networks.weights.pretrained import load_pretrained
 from semiseg.runtime import plugins
@@ -35,6 +36,7 @@ BACKBONES: dict[str, Callable[[int], Backbone]] = {
 }  # and timm:NAME, which only timm can list, and what installed packages bring
 OUTPUT_STRIDES = (8, 16, 32)
 BATCH_NORM: tuple[Policy, ...] = ("train", "frozen", "frozen_affine")
+DECODER_NORM: tuple[Norm, ...] = ("batch", "group")
 ASPP = {"paper": DILATIONS, "reference": DILATIONS_REFERENCE}
 
 
@@ -47,9 +49,9 @@ def _deeplabv2(body: Backbone, classes: int, *, aspp: str, **_: object) -> Segme
 
 
 def _deeplabv3plus(
-    body: Backbone, classes: int, *, decoder_channels: int, separable: bool, **_: object
+    body: Backbone, classes: int, *, decoder_channels: int, decoder_norm: Norm, separable: bool, **_: object
 ) -> SegmentationNetwork:
-    decoder = DeepLabV3Plus(body.channels, body.strides, decoder_channels, separable=separable)
+    decoder = DeepLabV3Plus(body.channels, body.strides, decoder_channels, separable=separable, kind=decoder_norm)
     classifier = nn.Conv2d(decoder_channels, classes, 1)
     return SegmentationNetwork(
         body, decoder, classifier, num_classes=classes, feature_dim=decoder_channels, feature_stride=LOW_STRIDE
@@ -72,6 +74,7 @@ def build_network(
     load: bool = True,
     batch_norm: Policy = "train",
     decoder_channels: int = 256,
+    decoder_norm: Norm = "batch",
     separable: bool = True,
     aspp: str = "paper",
 ) -> SegmentationNetwork:
@@ -87,6 +90,7 @@ def build_network(
             built. That of a file is in the checkpoint.
         batch_norm: see ``apply_batch_norm_policy``.
         decoder_channels: deeplabv3plus: width of pyramid and V.
+        decoder_norm: deeplabv3plus: ``"batch"`` or ``"group"``, see ``networks.decoders.norm``.
         separable: deeplabv3plus: depthwise-separable convolutions, cheap on a CPU, or plain ones.
         aspp: deeplabv2: ``"paper"``, four dilated branches, or ``"reference"``, the authors' code, two.
 
@@ -98,11 +102,13 @@ def build_network(
     _check("network.architecture", architecture, ARCHITECTURES)
     _check("network.output_stride", output_stride, OUTPUT_STRIDES)
     _check("network.batch_norm", batch_norm, BATCH_NORM)
+    _check("network.decoder_norm", decoder_norm, DECODER_NORM)
     _check("network.aspp", aspp, ASPP)
     network = ARCHITECTURES[architecture](
         build_backbone(backbone, output_stride),
         num_classes,
         decoder_channels=decoder_channels,
+        decoder_norm=decoder_norm,
         separable=separable,
         aspp=aspp,
     )
@@ -126,6 +132,7 @@ def build_network_of(config: Config, num_classes: int, pretrained: bool = True) 
         load=pretrained,
         batch_norm=c.batch_norm,
         decoder_channels=c.decoder_channels,
+        decoder_norm=c.decoder_norm,
         aspp=c.aspp,
     )
 

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
-from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from semiseg.augment.geometry import Context
 from semiseg.augment.weak_strong import Strength
@@ -159,26 +157,3 @@ def batches_on_device(
             return first, to_batch(next(unlabelled), device, layout) if unlabelled is not None else None
 
     return next_batches
-
-
-@torch.no_grad()
-def refresh_batch_norm(
-    student: nn.Module, config: Config, data: RunData, device: torch.device, layout: torch.memory_format
-) -> None:
-    """Renew the running statistics as plain averages over ``training.batch_norm_refresh`` labelled batches.
-
-    The authors' code does so after the last step; frozen BatchNorm is left alone.
-    """
-    norms = [m for m in student.modules() if isinstance(m, _BatchNorm) and m.training]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # cumulative average
-    c, t = config.data, config.training
-    crops = CropDataset(
-        data.train, data.labelled, c.crop_size, t.seed, "refresh", resize=c.resize, cache=False, use_labels=False
-    )
-    for batch in batches(crops, t.batch_size, 0, t.batch_norm_refresh, 0):
-        student(to_batch(batch, device, layout).images)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum

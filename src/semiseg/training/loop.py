@@ -21,7 +21,7 @@ from semiseg.runtime import distributed
 from semiseg.runtime.device import resolve_device
 from semiseg.runtime.plugins import method_class
 from semiseg.training import rounds, run_folder
-from semiseg.training.batches import batches_on_device, refresh_batch_norm, training_batches
+from semiseg.training.batches import batches_on_device, training_batches
 from semiseg.training.clock import Clock
 from semiseg.training.failures import check_finite, explained
 from semiseg.training.journal import MetricsLog, ProgressBar
@@ -29,6 +29,7 @@ from semiseg.training.loggers import open_loggers
 from semiseg.training.optimisers import Optimisers
 from semiseg.training.parallel import log_means, sync_batch_norm
 from semiseg.training.preflight import check_run_data, memory_remark
+from semiseg.training.refresh import refresh_batch_norm
 from semiseg.training.step import Stepper
 from semiseg.training.validating import Validator
 
@@ -61,6 +62,12 @@ def train(config: Config | str | Path, overrides: list[str] | tuple[str, ...] = 
     if not isinstance(config, Config):
         config = Config.load(config, overrides)
     return Run(config, resume).train(progress)
+
+
+def networks(method: Method) -> list[SegmentationNetwork]:
+    """All segmentation networks of a method: its learners, then the teachers that follow them."""
+    teachers = [teacher for teacher, _ in method.averages() if isinstance(teacher, SegmentationNetwork)]
+    return [*method.learners().values(), *teachers]
 
 
 class Run:
@@ -105,13 +112,11 @@ class Run:
         method: Method = kind(self.config, network, len(self.data.labelled)).to(device=self.device)
         if t.sync_batch_norm and distributed.world() > 1 and self.device.type == "cuda":
             sync_batch_norm(method)
-        learners = list(method.learners().values())
-        teachers = [teacher for teacher, _ in method.averages() if isinstance(teacher, SegmentationNetwork)]
-        for network in (*learners, *teachers):
+        for network in networks(method):
             network.to(memory_format=self.layout)  # type: ignore[call-overload]
             if t.compile:
                 network.compile()
-        for network in learners:
+        for network in method.learners().values():
             network.recompute = t.activation_checkpointing
         return method
 
@@ -170,7 +175,9 @@ class Run:
             })  # fmt: skip
         bar.advance(done, means, speed)
         if ends and t.batch_norm_refresh:
-            refresh_batch_norm(self.method.student, self.config, self.data, self.device, self.layout)
+            method = self.method
+            renewed = networks(method) if t.batch_norm_refresh_teacher else method.learners().values()
+            refresh_batch_norm(renewed, self.config, self.data, self.device, self.layout)
         if validates:
             save_best = lambda: self._save(self.best, model_only=True)  # noqa: E731
             bar.miou = self.validator.validate(done, self.clock.seconds, log, save_best)

@@ -9,11 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semiseg.networks.decoders.base import Decoder
+from semiseg.networks.decoders.norm import Norm, norm
 
 LOW_STRIDE = 4  # of the finer map and of V
 
 
-def _conv_bn_relu(inputs: int, outputs: int, kernel: int, dilation: int = 1, separable: bool = False) -> nn.Sequential:
+def _conv_norm_relu(
+    inputs: int, outputs: int, kernel: int, kind: Norm, dilation: int = 1, separable: bool = False
+) -> nn.Sequential:
     padding = dilation * (kernel - 1) // 2
     if separable:
         convolutions = [
@@ -22,7 +25,7 @@ def _conv_bn_relu(inputs: int, outputs: int, kernel: int, dilation: int = 1, sep
         ]
     else:
         convolutions = [nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation, bias=False)]
-    return nn.Sequential(*convolutions, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+    return nn.Sequential(*convolutions, norm(kind, outputs), nn.ReLU(inplace=True))
 
 
 class ASPP(nn.Module):
@@ -30,19 +33,25 @@ class ASPP(nn.Module):
 
     Source: DeepLabv3, Chen et al. 2017, "Rethinking atrous convolution", section 3.3. Here the pooled branch
     carries a bias and no BatchNorm: it has one value per image and channel, whose variance over a few images
-    is noise and over a batch of one does not exist. Its part of the joining 1x1 is a matrix of its own,
-    applied before it is spread over the pixels: the same sum for a fraction of the cost.
+    is noise and over a batch of one does not exist; GroupNorm it has like the others. Its part of the joining
+    1x1 is a matrix of its own, applied before it is spread over the pixels: the same sum for a fraction of the cost.
     """
 
-    def __init__(self, inputs: int, outputs: int, dilations: tuple[int, ...], separable: bool) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, dilations: tuple[int, ...], separable: bool, kind: Norm = "batch"
+    ) -> None:
         super().__init__()
         self.branches = nn.ModuleList(
-            [_conv_bn_relu(inputs, outputs, 1)] + [_conv_bn_relu(inputs, outputs, 3, d, separable) for d in dilations]
+            [_conv_norm_relu(inputs, outputs, 1, kind)]
+            + [_conv_norm_relu(inputs, outputs, 3, kind, dilation, separable) for dilation in dilations]
         )
-        self.pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(inputs, outputs, 1), nn.ReLU(inplace=True))
+        of_groups = [norm(kind, outputs)] if kind == "group" else []
+        self.pooled = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Conv2d(inputs, outputs, 1), *of_groups, nn.ReLU(inplace=True)
+        )
         self.join = nn.Conv2d(outputs * len(self.branches), outputs, 1, bias=False)
         self.join_pooled = nn.Conv2d(outputs, outputs, 1, bias=False)
-        self.norm = nn.Sequential(nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+        self.norm = nn.Sequential(norm(kind, outputs), nn.ReLU(inplace=True))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, h, w) → (B, outputs, h, w)."""
@@ -62,6 +71,7 @@ class DeepLabV3Plus(Decoder):
         width: of the pyramid and of V; the paper's is 256, less is faster on a CPU.
         low_width: what the stride-4 map is reduced to.
         separable: depthwise-separable 3x3 convolutions (section 3.1), or plain ones.
+        kind: what it normalises with, see :func:`~semiseg.networks.decoders.norm.norm`.
     """
 
     def __init__(
@@ -71,16 +81,17 @@ class DeepLabV3Plus(Decoder):
         width: int = 256,
         low_width: int = 48,
         separable: bool = True,
+        kind: Norm = "batch",
     ) -> None:
         super().__init__()
         self.enlarge = LOW_STRIDE not in strides
         self.low = 0 if self.enlarge else max(i for i, stride in enumerate(strides) if stride == LOW_STRIDE)
         dilations = tuple(rate * 16 // strides[-1] for rate in (6, 12, 18))
-        self.aspp = ASPP(channels[-1], width, dilations, separable)
-        self.reduce_low = _conv_bn_relu(channels[self.low], low_width, 1)
+        self.aspp = ASPP(channels[-1], width, dilations, separable, kind)
+        self.reduce_low = _conv_norm_relu(channels[self.low], low_width, 1, kind)
         self.refine = nn.Sequential(
-            _conv_bn_relu(width + low_width, width, 3, separable=separable),
-            _conv_bn_relu(width, width, 3, separable=separable),
+            _conv_norm_relu(width + low_width, width, 3, kind, separable=separable),
+            _conv_norm_relu(width, width, 3, kind, separable=separable),
         )
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
