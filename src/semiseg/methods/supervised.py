@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from semiseg.methods.base import Method, Needs, Step
+from semiseg.methods.base.stages import supervised_losses
 
 
 class Supervised(Method):
@@ -15,9 +16,7 @@ class Supervised(Method):
     terms = ("supervised",)
 
     def losses(self, step: Step) -> dict[str, Tensor]:
-        x_l, y_l, _ = self.labelled_view(step)
-        loss = self.supervised(self.student(x_l).logits, y_l, step.iteration)
-        return {"loss": loss, "supervised": loss}
+        return supervised_losses(self, step)
 
 
 METHOD = Supervised
