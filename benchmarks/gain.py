@@ -13,6 +13,7 @@ A method is run once, and three supervised runs on the same masks stand beside i
   BatchNorm averages over as many.
 - equal ``seconds``: its own labelled batch for as many steps as fit into the method's training time. The ratio of the
   two step times is measured once, alone (``step_ratio.py``), and is a row of its own with ``equal`` = ``step_time``.
+  With ``--stages`` the supervised steps of the first stage count as what they are.
 
 Supervised and ``joint_statistics`` keep the average of their weights, so that a teacher is compared with an average.
 A method's own rows say ``steps``, though they are compared with all three. Rows of ``supervised`` with ``labelled`` =
@@ -73,6 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--splits", type=numbers, default=[1, 2, 3], help="split 0 chose settings")
     parser.add_argument("--equal", type=words_of, default=list(EQUAL), help=", ".join(EQUAL))
     parser.add_argument("--iterations", type=int, help="steps of a semi-supervised run")
+    parser.add_argument("--stages", type=float, default=0.0, help="method.stages of the semi-supervised runs")
     parser.add_argument("--work", type=Path, default=Path("runs/benchmark-gain"), help="runs in progress")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--table", action="store_true", help="run nothing")
@@ -85,7 +87,9 @@ def main(arguments: list[str] | None = None) -> None:
     methods = [method for method in given.methods if method != "supervised"]
     try:
         for name in [] if given.table else given.data:
-            comparison = Comparison(name, DATA[name], given.results, given.work, given.root, given.iterations)
+            comparison = Comparison(
+                name, DATA[name], given.results, given.work, given.root, given.iterations, given.stages
+            )
             comparison.run_all(methods, given.labelled or list(DATA[name].labelled), given.splits, given.equal)
     except SemisegError as error:
         parser.exit(1, f"{error}\n")

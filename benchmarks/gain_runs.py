@@ -13,7 +13,7 @@ from typing import Any
 
 from curves import columns, schedule
 from gain_table import supervised_steps
-from step_ratio import alone, crops_and_rounds, step_times, training
+from step_ratio import RunCount, alone, count_run, step_times, training
 
 from semiseg import Config
 from semiseg.data.splits.folds import FOLDS
@@ -57,21 +57,23 @@ class Comparison:
         work: folder of the runs in progress.
         root: folder of the data set; None: the environment says it.
         iterations: steps of a semi-supervised run; None: as ``data`` has it.
+        stages: ``method.stages`` of the semi-supervised runs.
 
     Raises:
         UsageError: the data set needs a folder that neither ``root`` nor the environment gives.
     """
 
     def __init__(
-        self, name: str, data: Data, results: Path, work: Path, root: str | None, iterations: int | None
-    ) -> None:
-        self.name, self.data, self.results, self.work = name, data, results, work
+        self, name: str, data: Data, results: Path, work: Path, root: str | None, iterations: int | None,
+        stages: float = 0.0,
+    ) -> None:  # fmt: skip
+        self.name, self.data, self.results, self.work, self.stages = name, data, results, work, stages
         self.iterations = iterations or data.iterations
         root = root or (os.environ.get(data.root) if data.root else None)
         if data.root and not root:
             raise UsageError(f"{name} needs a folder; give --root FOLDER or set {data.root}")
         self.root = [f"data.root={root}"] if root else []
-        self.counted: dict[str, tuple[int, int]] = {}
+        self.counted: dict[str, RunCount] = {}
 
     def words(self, method: str, labelled: str, split: int, iterations: int, batch: int | None = None) -> list[str]:
         """All that differs from the preset, but for the folder."""
@@ -79,6 +81,7 @@ class Comparison:
             *self.data.words, *([f"data.options.fold={split % FOLDS}"] if self.data.folds else []),
             f"data.labelled={labelled}", f"data.split_seed={split}", f"training.seed={split}", f"method.name={method}",
             *([f"method.{method}.average=true"] if issubclass(method_class(method), Averaged) else []),
+            *([f"method.stages={self.stages}"] if self.stages and method != "supervised" else []),
             *([f"training.batch_size={batch}"] if batch else []), *schedule(iterations),
         ]  # fmt: skip
 
@@ -93,26 +96,30 @@ class Comparison:
 
     def joint_batch(self, method: str, labelled: str) -> int:
         """Crops that a step of the method trains on, labelled and unlabelled in all views."""
-        return self._count(method, labelled)[0]
+        return self.count(method, labelled).crops
 
     def has_rounds(self, method: str, labelled: str) -> bool:
         """Whether its steps change from round to round, so that no one of them says how long a run takes."""
-        return self._count(method, labelled)[1] > 1
+        return self.count(method, labelled).rounds > 1
 
-    def _count(self, method: str, labelled: str) -> tuple[int, int]:
+    def count(self, method: str, labelled: str) -> RunCount:
+        """What a run of the method is made of."""
         if method not in self.counted:
-            self.counted[method] = crops_and_rounds(self.config(method, labelled, 0))
+            self.counted[method] = count_run(self.config(method, labelled, 0))
         return self.counted[method]
 
     def run(self, equal: str, method: str, labelled: str, split: int, iterations: int, batch: int | None) -> None:
         """One training, unless its row is there or another process is at it."""
         words = self.words(method, labelled, split, iterations, batch)
         config = Config.load(self.data.preset, words)
-        crops = self.joint_batch(method, labelled) if method != "supervised" else config.training.batch_size
+        supervised = RunCount(config.training.batch_size, 1)
+        count = supervised if method == "supervised" else self.count(method, labelled)
         key = {
             "data": self.name, "method": method, "labelled": int(labelled) if labelled.isdigit() else labelled,
-            "split_seed": split, "equal": equal, "iterations": iterations, "crops": crops * iterations,
+            "split_seed": split, "equal": equal, "iterations": iterations, "crops": count.all_crops(iterations),
         }  # fmt: skip
+        if count.first_stage:
+            key |= {"first_stage": count.first_stage, "crops_a_step": count.crops}
 
         def more(run_dir: Path) -> dict[str, Any]:
             if method != "supervised" and self.step_time(method, labelled) is None:  # a step is to be timed
@@ -187,4 +194,5 @@ class Comparison:
             )
             print(f"{self.name}: {reason}", file=sys.stderr, flush=True)
             return
-        self.run("seconds", "supervised", labelled, split, supervised_steps(time, self.iterations), None)
+        steps = supervised_steps(time, self.iterations, self.count(method, labelled).first_stage)
+        self.run("seconds", "supervised", labelled, split, steps, None)

@@ -32,17 +32,19 @@ def section(rows: list[Row], data: str, labelled: int, iterations: int) -> str:
 
     kinds: dict[tuple[str, int, int], list[Row]] = {("steps", iterations, 0): of(supervised, "steps", iterations)}
     lines, remarks = [HEAD, "|---" * (HEAD.count("|") - 1) + "|"], []
-    for (method, crops), of_method in grouped(runs, "method", "crops").items():
-        time = times.get((method, crops // iterations))
-        pairs = {"steps": (iterations, 0), "crops": (iterations, crops)}
+    for (name, crops, first), of_method in grouped(runs, "method", "crops", "first_stage").items():
+        joint = of_method[0].get("crops_a_step", crops // iterations)
+        method = f"{name}, {first} supervised steps first" if first else name
+        time = times.get((name, joint))
+        pairs = {"steps": (iterations, 0), "crops": (iterations, joint * iterations)}
         if time is not None:
-            pairs["seconds"] = (supervised_steps(time, iterations), 0)
+            pairs["seconds"] = (supervised_steps(time, iterations, first), 0)
         for equal, (steps, seen) in pairs.items():
             base = kinds.setdefault((equal, steps, seen), of(supervised, equal, steps, seen))
             lines += line(method, equal, of_method, base)
         if time is not None:
-            remarks.append(step_remark(method, time, of_method, kinds["steps", iterations, 0]))
-    for (crops,) in grouped(runs, "crops"):
+            remarks.append(step_remark(method, time, of_method, kinds["steps", iterations, 0], first))
+    for crops in dict.fromkeys(crops for kind, _, crops in kinds if kind == "crops"):
         every = of(bound, "crops", iterations, crops)
         lines += line("supervised, all masks", "crops", every, kinds["crops", iterations, crops])
     head = f"{data}, {labelled} masks, {iterations} steps: {convergence(kinds)}."
@@ -54,9 +56,10 @@ def is_method(row: Row) -> bool:
     return row["method"] != "supervised" and row["equal"] != "step_time"
 
 
-def supervised_steps(time: Row, iterations: int) -> int:
-    """Supervised steps that take as long as ``iterations`` of the method that ``time`` was measured for."""
-    return max(1, round(iterations * time["ratio"]))
+def supervised_steps(time: Row, iterations: int, first_stage: int = 0) -> int:
+    """Supervised steps that take as long as ``iterations`` of the method that ``time`` was measured for, of which the
+    first ``first_stage`` are supervised themselves."""
+    return max(1, round(first_stage + (iterations - first_stage) * time["ratio"]))
 
 
 def of(rows: list[Row], equal: str, iterations: int, crops: int = 0) -> list[Row]:
@@ -65,10 +68,10 @@ def of(rows: list[Row], equal: str, iterations: int, crops: int = 0) -> list[Row
 
 
 def grouped(rows: list[Row], *names: str) -> dict[tuple[Any, ...], list[Row]]:
-    """Rows by the values of some columns."""
+    """Rows by the values of some columns, 0 where a row has none."""
     found: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
-        found.setdefault(tuple(row[name] for name in names), []).append(row)
+        found.setdefault(tuple(row.get(name, 0) for name in names), []).append(row)
     return found
 
 
@@ -120,10 +123,12 @@ def last_fifth(curve: list[list[float]]) -> float | None:
     return end[2] - min(before, key=lambda point: abs(point[1] - 0.8 * end[1]))[2] if before else None
 
 
-def step_remark(method: str, time: Row, of_method: list[Row], supervised: list[Row]) -> str:
-    """The ratio of step times as measured, and that of the runs, whatever ran beside them."""
+def step_remark(method: str, time: Row, of_method: list[Row], supervised: list[Row], first_stage: int = 0) -> str:
+    """The ratio of step times as measured, and that of the runs without their first stage, whatever ran beside them."""
     beside = ""
     if of_method and supervised:
         in_runs, base = (statistics.fmean(map(seconds_a_step, rows)) for rows in (of_method, supervised))
-        beside = f"; in the runs {in_runs / base:.2f} times"
+        steps = of_method[0]["iterations"]
+        own = (in_runs * steps - base * first_stage) / (steps - first_stage)
+        beside = f"; in the runs {own / base:.2f} times"
     return f"A step of {method} takes {time['ratio']:.2f} times as long as a supervised one, measured alone{beside}."

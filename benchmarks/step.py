@@ -94,7 +94,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--preset", help="this one with the words given, instead of the rows of the results file")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--rounds", type=int, default=25)
-    parser.add_argument("--results", type=Path, help="file that rows go to; results/step_DEVICE.json for the default rows")
+    parser.add_argument(
+        "--results", type=Path, help="file that rows go to; results/step_DEVICE.json for the default rows"
+    )
     parser.add_argument("--quick", action="store_true", help="two rounds, nothing saved")
     given = parser.parse_args(arguments)
     device = torch.device(given.device)

@@ -88,7 +88,9 @@ class Measured:
         self.batches = self._crops(t.batch_size, config.data.crop_size, classes, device, layout)
         count = self.method.cost(t.batch_size, t.batch_size)
         self.students, self.teachers = sum(count.student), count.teacher
-        self.images = torch.cat([self.batches[0].images] * max(1, -(-max(self.students, self.teachers) // t.batch_size)))
+        self.images = torch.cat(
+            [self.batches[0].images] * max(1, -(-max(self.students, self.teachers) // t.batch_size))
+        )
 
     def _crops(
         self, b: int, size: tuple[int, int], classes: int, device: torch.device, layout: torch.memory_format

@@ -1,7 +1,8 @@
 """How many times as long as a supervised step one method's step takes, and how many crops it trains on.
 
 Two trainings side by side disturb each other, so that their clocks cannot say it. Here both steps run in turn in one
-process on one thread, on the same crops, while no training of the same ``--work`` folder runs.
+process on one thread, on the same crops, while no training of the same ``--work`` folder runs. The steps of a first
+stage (``method.stages``) are supervised ones and are not timed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -44,10 +45,10 @@ class TrainingStep:
         if state is not None:
             run.method.load_state_dict(checkpoint.load(state)["method"])
         run.method.train()
-        (self.round,) = run.rounds
-        loaders = training_batches(run.config, run.data, 0, self.round.stop, run.method.needs)
+        (self.round,) = run.rounds[1 if run.method.first_stage else 0 :]  # the supervised stage is not the method's
+        loaders = training_batches(run.config, run.data, self.round.start, self.round.stop, run.method.needs)
         following = batches_on_device(loaders, run.device, run.layout, Clock())
-        self.batches = [following() for _ in range(min(3, self.round.stop))]
+        self.batches = [following() for _ in range(min(3, self.round.stop - self.round.start))]
         self.stepper, self.done = run.stepper, 0
 
     def __call__(self) -> None:
@@ -56,10 +57,32 @@ class TrainingStep:
         self.done += 1
 
 
-def crops_and_rounds(config: Config) -> tuple[int, int]:
-    """Images that the student sees with gradients in a step, the joint batch; and the rounds of a run, mostly one."""
+class RunCount(NamedTuple):
+    """What a run is made of.
+
+    Attributes:
+        crops: that the student sees with gradients in a step of the method, the joint batch.
+        rounds: of the method, mostly one.
+        first_stage: supervised steps before them (``method.stages``), each of which takes as long as one of supervised.
+        first_crops: that the student sees in one of those.
+    """
+
+    crops: int
+    rounds: int
+    first_stage: int = 0
+    first_crops: int = 0
+
+    def all_crops(self, iterations: int) -> int:
+        """Crops that the student is trained on in a run of so many steps."""
+        return self.first_stage * self.first_crops + (iterations - self.first_stage) * self.crops
+
+
+def count_run(config: Config) -> RunCount:
+    """Crops, rounds and stages of a configuration, before it is run."""
     method, step = meta_method(config, open_split(config.data, "train").info.num_classes)
-    return sum(step.student) * config.training.accumulation, len(method.rounds(config.training.iterations))
+    t = config.training
+    rounds = len(method.rounds(t.iterations - method.first_stage))
+    return RunCount(sum(step.student) * t.accumulation, rounds, method.first_stage, t.batch_size * t.accumulation)
 
 
 def step_times(config: Config, supervised: Config, state: Path | None, pairs: int = PAIRS) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Runs of own methods in float64; test_own_methods.py calls it in one process and starts it in two.
 
 python own_methods_worker.py IMAGES RUNS METHOD ...
+
+METHOD is a name, or ``name@0.5`` for one with ``method.stages=0.5``.
 """
 
 import sys
@@ -20,10 +22,11 @@ def trained(images: Path, run_dir: Path, name: str) -> dict[str, Any]:
 
     No BatchNorm sees a part of the batch only, and nothing is drawn, since each process draws its own augmentation.
     """
+    name, _, stages = name.partition("@")
     config = tiny(
-        images, run_dir, method__name=name, network__architecture="deeplabv2", network__batch_norm="frozen",
-        network__backbone="four_convolutions", training__batch_size=4, training__iterations=2,
-        training__validate_every=2, training__checkpoint_every=2,
+        images, run_dir, method__name=name, method__stages=stages or 0, network__architecture="deeplabv2",
+        network__batch_norm="frozen", network__backbone="four_convolutions", training__batch_size=4,
+        training__iterations=2, training__validate_every=2, training__checkpoint_every=2,
     )  # fmt: skip
     gradients = []
     torch.set_default_dtype(torch.float64)

@@ -127,3 +127,16 @@ def test_the_command() -> None:
     assert found["flops_total"] == sum(found["flops"].values()) and found["paper_gflops_total"] == PAPER_TOTAL
     assert CliRunner().invoke(app, ["cost", "folder"]).exit_code == 2  # how many classes? no data.root
     assert CliRunner().invoke(app, ["cost", "folder", "--classes", "4"]).exit_code == 0
+
+
+def test_a_supervised_stage_is_counted_beside_the_step() -> None:
+    words = ["cost", "folder", "--classes", "3", "network.backbone=resnet18", "training.iterations=200"]
+    plain, staged, alone = (
+        json.loads(CliRunner().invoke(app, [*words, "--json", *more]).output)
+        for more in ([], ["method.stages=0.4"], ["method.name=supervised", "method.stages=0.4"])
+    )
+    assert (plain["first_stage_steps"], plain["first_stage_step_flops"]) == (0, 0)
+    assert (staged["first_stage_steps"], staged["first_stage_step_flops"]) == (80, alone["step_flops"])
+    assert alone["first_stage_steps"] == 0 and staged["step_flops"] == plain["step_flops"]
+    shown = CliRunner().invoke(app, [*words, "method.stages=0.4"]).output
+    assert "the first 80 of 200 steps (method.stages) see labelled crops alone" in shown

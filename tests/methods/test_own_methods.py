@@ -1,14 +1,11 @@
 """examples/own_methods, installed as a stranger would: methods that need more than a student and a teacher."""
 
-import importlib
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,79 +13,28 @@ import numpy as np
 import own_methods_worker
 import pytest
 import torch
-from conftest import write_picture
+from own_methods_runs import PACKAGE, ROOT, TERMS, WORDS, assert_same, kept, look_again
 from typer.testing import CliRunner
 
 from semiseg import Config
 from semiseg.cli import app
-from semiseg.config import method as method_config
-from semiseg.config import read
 from semiseg.data.stored_labels import StoredLabels
 from semiseg.methods import Method, method_class, method_names
 from semiseg.methods.base import ParameterGroup, Step, Survey
-from semiseg.runs import checkpoint
 from semiseg.runs.metrics import read_metrics
-from semiseg.runtime import plugins
-from semiseg.training import loop
 from semiseg.training.loop import Run
 from semiseg.training.optimisers import Optimisers
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGE = ROOT / "examples" / "own_methods"
-TERMS = {
-    "adversary": ("supervised", "adversarial", "critic"),
-    "overlap": ("supervised", "consistency"),
-    "two_rounds": ("supervised", "stored"),
-    "two_students": ("supervised", "cross"),
+pytestmark = pytest.mark.usefixtures("installed")
+STAGED = {f"{name}@0.5": TERMS[name] for name in ("adversary", "two_students")} | {
+    "mean_teacher@0.5": ("supervised", "pseudo")
 }
-WORDS = [
-    "data.crop=32", "data.workers=0", "network.backbone=four_convolutions", "network.pretrained=none",
-    "network.decoder_channels=16", "training.device=cpu",
-    "training.iterations=4", "training.batch_size=2", "training.log_every=1", "training.tensorboard=false",
-    "training.validate_every=4", "training.checkpoint_every=4",
-]  # fmt: skip
 
 
 def call(*words: object) -> tuple[int, str, str]:
     done = CliRunner().invoke(app, [str(word) for word in words])
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, done.stdout, done.stderr
-
-
-def look_again() -> None:
-    """Forget which packages are installed."""
-    importlib.invalidate_caches()
-    for cached in (plugins.installed, plugins.method_names, method_config.method_sections, method_config.complete,
-                   read._complete):  # fmt: skip
-        cached.cache_clear()
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that holds the installed package."""
-    base = tmp_path_factory.mktemp("stranger")
-    shutil.copytree(PACKAGE, base / "source")  # building leaves files behind
-    install = ["install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target", base / "site"]
-    subprocess.run([sys.executable, "-m", "pip", *install, base / "source"], check=True)
-    return base / "site"
-
-
-@pytest.fixture(autouse=True)
-def _installed(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.syspath_prepend(site)
-    monkeypatch.setattr(loop, "memory_remark", lambda *words: None)  # it takes longer than these runs
-    look_again()
-    yield
-    monkeypatch.undo()
-    look_again()
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("images")
-    for i in range(12):
-        write_picture(root, f"photo{i:02d}", i, mask=i < 5)
-    return root
 
 
 @pytest.fixture(scope="module")
@@ -164,25 +110,6 @@ def test_its_cost_is_counted(name: str, parts: list[str]) -> None:
     assert with_sgd["memory_bytes"]["optimiser"] == 4 * (learnt + critic)
 
 
-def kept(run: Path) -> dict[str, Any]:
-    """What must be the same, bit for bit, whether a run was stopped or not."""
-    state = checkpoint.load(run / "checkpoints" / "last.pt")
-    timed = ("images_per_second", "data_wait", "seconds")
-    labels = StoredLabels(run / "pseudo_labels" / "round_1")
-    return {
-        "weights": dict(state["method"]),
-        "momenta": {name: optimiser["state"] for name, optimiser in state["optimisers"].items()},
-        "metrics": json.dumps([{k: v for k, v in row.items() if k not in timed} for row in read_metrics(run)]),
-        "labels": {index: [part.tolist() for part in labels.read(index)] for index in labels.indices()},
-    }
-
-
-def assert_same(one: dict[str, Any], two: dict[str, Any]) -> None:
-    assert (one["metrics"], one["labels"]) == (two["metrics"], two["labels"])
-    for part in ("weights", "momenta"):
-        torch.testing.assert_close(one[part], two[part], rtol=0, atol=0)
-
-
 @pytest.mark.parametrize(
     ("name", "stop"),
     [("adversary", 2), ("two_students", 2), ("overlap", 2), ("two_rounds", 1), ("two_rounds", 2), ("two_rounds", 3)],
@@ -251,7 +178,7 @@ def pair(site: Path, images: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     }  # fmt: skip
     workers = [
         subprocess.Popen(
-            [sys.executable, str(ROOT / "tests" / "own_methods_worker.py"), str(images), str(runs), *TERMS],
+            [sys.executable, str(ROOT / "tests" / "own_methods_worker.py"), str(images), str(runs), *TERMS, *STAGED],
             env=environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)}, stderr=subprocess.PIPE, text=True,
         )
         for rank in range(2)
@@ -262,9 +189,9 @@ def pair(site: Path, images: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return runs, [torch.load(runs / f"found.{rank}", weights_only=True) for rank in range(2)]
 
 
-@pytest.mark.parametrize("name", TERMS)
+@pytest.mark.parametrize(("name", "terms"), (TERMS | STAGED).items())
 def test_two_processes_are_one_with_the_joint_batch(
-    name: str, pair: tuple[Path, list[dict[str, Any]]], images: Path, tmp_path: Path
+    name: str, terms: tuple[str, ...], pair: tuple[Path, list[dict[str, Any]]], images: Path, tmp_path: Path
 ) -> None:
     alone = own_methods_worker.trained(images, tmp_path / "run", name)
     runs, found = pair
@@ -273,7 +200,7 @@ def test_two_processes_are_one_with_the_joint_batch(
         torch.testing.assert_close(rank[name], alone, rtol=1e-8, atol=1e-10)
     one, two = ([row for row in read_metrics(run) if row["kind"] == "train"] for run in (tmp_path / "run", runs / name))
     for mine, theirs in zip(one, two, strict=True):
-        assert [theirs[term] for term in TERMS[name]] == pytest.approx([mine[term] for term in TERMS[name]], rel=1e-6)
+        assert [theirs[term] for term in terms] == pytest.approx([mine[term] for term in terms], rel=1e-6)
     one_labels, two_labels = (
         StoredLabels(run / "pseudo_labels" / "round_1") for run in (tmp_path / "run", runs / name)
     )

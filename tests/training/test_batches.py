@@ -7,8 +7,9 @@ import torch
 from conftest import tiny
 
 from semiseg.data.run_data import open_run_data
-from semiseg.errors import SemisegError
+from semiseg.errors import SemisegError, UsageError
 from semiseg.methods import Needs
+from semiseg.runtime import distributed
 from semiseg.training.batches import to_batch, training_batches
 
 CPU, PLAIN = torch.device("cpu"), torch.contiguous_format
@@ -30,6 +31,18 @@ def test_batches_go_on_where_they_stopped_and_hide_the_other_masks(folder: Path,
         assert len(late) == 2
         assert all(torch.equal(a["image"], b["image"]) for a, b in zip(whole, late, strict=True))
     assert training_batches(config, data, 0, t.iterations, Needs(unlabelled=False))[1] is None
+
+
+def test_a_supervised_round_loads_no_unlabelled_crops_but_asks_at_once_whether_they_can_be_shared(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny(folder, tmp_path / "run", training__unlabelled_ratio=0.5)
+    data = open_run_data(config.data)
+    labelled, unlabelled = training_batches(config, data, 0, 2, Needs(), supervised=True)
+    assert len(list(labelled)) == 2 and unlabelled is None
+    monkeypatch.setattr(distributed, "world", lambda: 2)
+    with pytest.raises(UsageError, match=r"batch_size \* unlabelled_ratio=1 cannot be shared evenly by 2"):
+        training_batches(config, data, 0, 2, Needs(), supervised=True)
 
 
 def test_a_batch_on_the_device() -> None:

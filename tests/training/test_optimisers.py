@@ -10,6 +10,7 @@ from torch import nn
 
 from semiseg.errors import SemisegError
 from semiseg.methods import Method, method_class
+from semiseg.methods.base import ParameterGroup
 from semiseg.networks import SegmentationNetwork
 from semiseg.networks.build import build_network_of
 from semiseg.training.optimisers import Optimisers
@@ -81,3 +82,18 @@ def test_a_state_of_another_network_is_one_line() -> None:
 def test_no_frozen_parameter_is_stepped() -> None:
     method = build(network__batch_norm="frozen_affine")
     assert all(p.requires_grad for p in Optimisers(method).parameters())
+
+
+def test_an_optimiser_whose_parameters_rest_is_left_alone_in_half_precision() -> None:
+    method = build()
+    critic = nn.Parameter(torch.ones(2))
+    method.critic = critic
+    groups, main = method.groups(), method.optimisers()["main"]
+    method.groups = lambda: [*groups, ParameterGroup("critic", [critic], optimiser="critic")]  # type: ignore[method-assign]
+    method.optimisers = lambda: {"main": main, "critic": main}  # type: ignore[method-assign]
+    optimisers, scaler = Optimisers(method), torch.amp.GradScaler("cpu")
+    weight = method.student.classifier_parameters()[0]
+    before = weight.detach().clone()
+    scaler.scale(weight.square().sum()).backward()
+    optimisers.step(scaler, clip=1.0)
+    assert torch.equal(critic, torch.ones(2)) and not torch.equal(weight, before) and weight.grad is None

@@ -96,6 +96,12 @@ def cost(
     Console().print(table)
     t = config.training
     print(f"a step of {t.batch_size} labelled crops, forward and backward: about {found.step_flops / 1e12:.2f} TFLOPs")
+    steps, flops = found.first_stage
+    if steps:
+        print(
+            f"the first {steps} of {t.iterations} steps (method.stages) see labelled crops alone: about "
+            f"{flops / 1e12:.2f} TFLOPs each"
+        )
     table = Table("memory of a step", "MiB", title="parameters: " + ", ".join(
         f"{name} {count / 1e6:.1f} M" for name, count in found.parameters.items()))  # fmt: skip
     for part, size in found.memory.items():

@@ -72,6 +72,10 @@ class MethodConfig(Section):
     """The paper's text, or every known deviation of the authors' code."""
     warmup: Probability = 2000 / 150000
     """Share of the iterations with λ_pseudo = λ_contr = 0: the first 2 000 of 150 000 (section 4.2)."""
+    stages: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the iterations that come first as a supervised stage, its learning rate annealed to 0, whose weights the
+    student and the teacher of the method then start from; warm-up, τ and learning rate count from there, over the rest.
+    0: one stage, as in the paper."""
     teacher: TeacherConfig = TeacherConfig()
     class_balance: ClassBalanceConfig = ClassBalanceConfig()
     loss: LossConfig = LossConfig()

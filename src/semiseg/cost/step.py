@@ -35,12 +35,15 @@ class Cost:
     Attributes:
         flops: forward pass of one labelled and one unlabelled image with one view, by part, as the paper counts.
         step_flops: forward and backward of a whole step, with the configured batch and views.
+        first_stage: steps of the supervised stage that ``method.stages`` puts first, and FLOPs of one of them; 0 and 0
+            where there is none.
         parameters: of the student and whatever else learns; the teacher has as many again.
         memory: bytes of a step by part; ``activations`` are what the backward pass keeps.
     """
 
     flops: dict[str, int]
     step_flops: int
+    first_stage: tuple[int, int]
     parameters: dict[str, int]
     memory: dict[str, int]
 
@@ -58,6 +61,7 @@ class Cost:
         """Plain values, with the paper's figures beside."""
         return {
             "flops": self.flops, "flops_total": self.total, "step_flops": self.step_flops,
+            "first_stage_steps": self.first_stage[0], "first_stage_step_flops": self.first_stage[1],
             "parameters": self.parameters, "memory_bytes": self.memory, "memory_bytes_total": self.memory_total,
             "paper_gflops": PAPER, "paper_gflops_total": PAPER_TOTAL,
         }  # fmt: skip
@@ -88,9 +92,10 @@ def cost(config: Config, num_classes: int) -> Cost:
     images = sum(step.student)
     step_flops = passes * forward * images + flops.get("pseudo-labels", 0) * step.teacher
     step_flops += 3 * sum(further.values()) * images // 2
+    supervised = (3 + t.activation_checkpointing) * forward * t.batch_size if method.first_stage else 0
     learned = {name: _numel(network) for name, network in method.learners().items()}
     learned |= {name: _numel(module) for name, module in step.modules.items()}
-    return Cost(flops, step_flops, learned, _memory(config, method, step))
+    return Cost(flops, step_flops, (method.first_stage, supervised), learned, _memory(config, method, step))
 
 
 def step_memory(config: Config, num_classes: int) -> dict[str, int]:

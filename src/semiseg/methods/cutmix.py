@@ -7,8 +7,7 @@ from torch import Tensor
 from semiseg.augment.mixing import cutmix_masks, paste
 from semiseg.config.section import Probability, Section
 from semiseg.losses import consistency, valid_mean
-from semiseg.methods.base import Method, Needs, Pseudo, Step, Weights
-from semiseg.methods.base.method import probabilities
+from semiseg.methods.base import Method, Needs, Pseudo, Step, Weights, probabilities
 from semiseg.runtime.distributed import mean
 
 

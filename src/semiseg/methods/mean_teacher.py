@@ -6,8 +6,7 @@ from torch import Tensor
 
 from semiseg.config.section import Section
 from semiseg.losses import consistency
-from semiseg.methods.base import Method, Needs, Pseudo, Step, Weights
-from semiseg.methods.base.method import probabilities
+from semiseg.methods.base import Method, Needs, Pseudo, Step, Weights, probabilities
 
 
 class MeanTeacherSettings(Section):

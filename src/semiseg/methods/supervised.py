@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from semiseg.methods.base import Averaged, Needs, Step
+from semiseg.methods.base.stages import supervised_losses
 
 
 class Supervised(Averaged):
@@ -14,9 +15,7 @@ class Supervised(Averaged):
     terms = ("supervised",)
 
     def losses(self, step: Step) -> dict[str, Tensor]:
-        x_l, y_l, _ = self.labelled_view(step)
-        loss = self.supervised(self.student(x_l).logits, y_l, step.iteration)
-        return {"loss": loss, "supervised": loss}
+        return supervised_losses(self, step)
 
 
 METHOD = Supervised

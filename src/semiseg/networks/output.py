@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from semiseg.runtime.precision import at_least_single
 
 
 class Output(NamedTuple):
@@ -23,3 +26,8 @@ class Output(NamedTuple):
 def upsample(logits: Tensor, size: Sequence[int]) -> Tensor:
     """logits (B, C, h, w) → (B, C, *size), bilinear with half-pixel centres (align_corners=False)."""
     return F.interpolate(logits, size=list(size), mode="bilinear", align_corners=False)
+
+
+def probabilities(logits: Tensor, size: torch.Size) -> Tensor:
+    """Softmax at full size, float32 at least: (B, C, h, w) → (B, C, *size)."""
+    return at_least_single(upsample(logits, size)).softmax(dim=1)

@@ -98,6 +98,7 @@ def training_batches(
     needs: Needs,
     pin_memory: bool = False,
     stored: StoredLabels | None = None,
+    supervised: bool = False,
 ) -> tuple[Loaded, Loaded | None]:
     """Labelled and unlabelled batches of the steps ``start`` … ``stop`` - 1, this process's share of each.
 
@@ -108,9 +109,10 @@ def training_batches(
         needs: of the method; None is returned for unlabelled batches where it needs none.
         pin_memory: for copies to a CUDA device.
         stored: pseudo-labels that unlabelled crops bring along.
+        supervised: a round that needs no unlabelled crops, whatever the method needs later.
 
     Raises:
-        UsageError: a batch that the processes cannot share evenly.
+        UsageError: a batch that the processes cannot share evenly, one that is needed later included.
     """
     c, t = config.data, config.training
     first, last = start * t.accumulation, stop * t.accumulation
@@ -135,14 +137,16 @@ def training_batches(
     labelled = loader(pool, share_of_batch(t.batch_size, "training.batch_size"))
     if not needs.unlabelled:
         return labelled, None
-    size = max(1, round(t.batch_size * t.unlabelled_ratio))
+    size = share_of_batch(max(1, round(t.batch_size * t.unlabelled_ratio)), "batch_size * unlabelled_ratio")
+    if supervised:
+        return labelled, None
     indices = sorted({*data.unlabelled, *data.labelled}) if needs.labelled_too else data.unlabelled
     unlabelled = CropDataset(
         data.train, indices, c.crop_size, t.seed, "unlabelled", resize=c.resize, cache=c.cache,
         use_labels=False, crops=needs.crops, overlap=needs.overlap, stored=stored,
         context=around_unlabelled if needs.context else None,
     )  # fmt: skip
-    return labelled, loader(unlabelled, share_of_batch(size, "batch_size * unlabelled_ratio"))
+    return labelled, loader(unlabelled, size)
 
 
 def batches_on_device(

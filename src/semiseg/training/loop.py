@@ -13,7 +13,8 @@ import torch
 from semiseg.config.read import Config
 from semiseg.data.run_data import open_run_data
 from semiseg.data.splits.lists import write_list
-from semiseg.methods.base import Method
+from semiseg.methods.base import Method, Round
+from semiseg.methods.base.stages import count_over, start_teachers
 from semiseg.networks import SegmentationNetwork
 from semiseg.networks.build import build_network_of
 from semiseg.runs import checkpoint
@@ -28,7 +29,7 @@ from semiseg.training.journal import MetricsLog, ProgressBar
 from semiseg.training.loggers import open_loggers
 from semiseg.training.optimisers import Optimisers
 from semiseg.training.parallel import log_means, sync_batch_norm
-from semiseg.training.preflight import check_run_data, memory_remark
+from semiseg.training.preflight import check_run_data, memory_remark, stages_remark
 from semiseg.training.refresh import refresh_batch_norm
 from semiseg.training.step import Stepper
 from semiseg.training.validating import Validator
@@ -88,15 +89,16 @@ class Run:
         torch.use_deterministic_algorithms(t.deterministic, warn_only=True)
         self.data = open_run_data(config.data)
         check_run_data(config, self.data)
-        remark = memory_remark(config, self.data.train.info.num_classes, self.device) if self.main else None
-        if remark is not None:
-            print(f"semiseg: {remark}", file=sys.stderr, flush=True)
+        classes = self.data.train.info.num_classes
+        for remark in (stages_remark(config), memory_remark(config, classes, self.device)) if self.main else ():
+            if remark is not None:
+                print(f"semiseg: {remark}", file=sys.stderr, flush=True)
         self.layout = torch.channels_last if t.channels_last else torch.contiguous_format
         self.method = self._build_method(pretrained=state is None)
         self.optimisers = Optimisers(self.method)
         self.stepper = Stepper(self.method, self.optimisers, t, self.device)
         self.validator = Validator(config, self.data, self.method, self.device, self.best)
-        self.rounds = rounds.check_rounds(self.method.rounds(t.iterations), t.iterations)
+        self.rounds = rounds.of_run(self.method, t.iterations)
         self.iteration, self.clock = 0, Clock()
         if state is not None:
             self._load(state)
@@ -140,13 +142,16 @@ class Run:
 
     def _train_round(self, number: int, log: MetricsLog | None, bar: ProgressBar) -> None:
         """The steps that are left of a round; a later one begins with what the method makes of all images."""
-        now, needs = self.rounds[number], self.method.needs
+        now, needs, first = self.rounds[number], self.method.needs, self.method.first_stage
+        count_over(self.method, first if self.iteration < first else self.config.training.iterations - first)
         if number > 0 and self.iteration == now.start:
-            rounds.begin(self.method, number, self.config, self.data, self.device)
+            rounds.begin(self.method, self.rounds, number, self.config, self.data, self.device)
             self.optimisers.restart()
-        stored = rounds.stored_labels(self.run_dir, number) if needs.stored_labels and number > 0 else None
-        pinned = self.device.type == "cuda"
-        loaders = training_batches(self.config, self.data, self.iteration, now.stop, needs, pinned, stored)
+        own, pinned = rounds.own_number(self.method, number), self.device.type == "cuda"
+        stored = rounds.stored_labels(self.run_dir, own) if needs.stored_labels and own > 0 else None
+        loaders = training_batches(
+            self.config, self.data, self.iteration, now.stop, needs, pinned, stored, now.supervised
+        )  # fmt: skip
         next_batches = batches_on_device(loaders, self.device, self.layout, self.clock)
         sums: dict[str, torch.Tensor] = {}
         self.clock.restart()
@@ -155,14 +160,15 @@ class Run:
                 sums[name] = sums.get(name, 0) + value
             self.clock.steps += self.config.training.accumulation
             self.iteration += 1
-            if self._due(sums, log, bar):
+            if self._due(now, sums, log, bar):
                 sums = {}
 
-    def _due(self, sums: dict[str, torch.Tensor], log: MetricsLog | None, bar: ProgressBar) -> bool:
+    def _due(self, now: Round, sums: dict[str, torch.Tensor], log: MetricsLog | None, bar: ProgressBar) -> bool:
         """Log, validate and save after a step, as far as it is time; whether a line of the log was written."""
         t, done = self.config.training, self.iteration
         ends = done == t.iterations
-        validates, saves = done % t.validate_every == 0 or ends, done % t.checkpoint_every == 0 or ends
+        validates = done % t.validate_every == 0 or ends or done == self.method.first_stage
+        saves = done % t.checkpoint_every == 0 or ends
         if not (done % t.log_every == 0 or validates or saves):
             return False
         means = log_means(sums, self.clock.steps)
@@ -174,6 +180,8 @@ class Run:
                 "data_wait": round(waiting, 4),
             })  # fmt: skip
         bar.advance(done, means, speed)
+        if now.supervised and (validates or saves):  # a checkpoint's teacher is of use, and is measured, then too
+            start_teachers(self.method)
         if ends and t.batch_norm_refresh:
             method = self.method
             renewed = networks(method) if t.batch_norm_refresh_teacher else method.learners().values()

@@ -98,8 +98,10 @@ class Optimisers:
                 group["lr"] = group["base"] * factor
 
     def step(self, scaler: torch.amp.GradScaler, clip: float | None) -> None:
-        """Step all and clear the gradients; ``clip`` bounds the gradient norm of each optimiser's parameters."""
+        """Step all that have gradients, and clear these; ``clip`` bounds the norm of each optimiser's gradients."""
         for name, optimiser in self.by_name.items():
+            if all(p.grad is None for p in self.parameters(name)):
+                continue  # it rests, which the scaler would take for a mistake
             if clip is not None:
                 scaler.unscale_(optimiser)
                 nn.utils.clip_grad_norm_(self.parameters(name), clip)

@@ -7,24 +7,25 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from semiseg.methods.base import Method, Step
+from semiseg.methods.base.stages import supervised_losses
 from semiseg.networks.heads import MaskedBatchNorm
 from semiseg.runtime import distributed
 
 
 class StepModule(nn.Module):
-    """``method.losses`` as a module's forward, which is where data-parallel training hooks in."""
+    """A method's losses as a module's forward, which is where data-parallel training hooks in."""
 
     def __init__(self, method: Method) -> None:
         super().__init__()
         self.method = method
 
-    def forward(self, step: Step) -> dict[str, Tensor]:
-        """The method's losses.
+    def forward(self, step: Step, supervised: bool = False) -> dict[str, Tensor]:
+        """The method's losses, or those of a ``supervised`` round.
 
         Raises:
             ValueError: other names than it says: a mistake of the method.
         """
-        losses = self.method.losses(step)
+        losses = supervised_losses(self.method, step) if supervised else self.method.losses(step)
         if losses.keys() != (said := {"loss", *self.method.terms, *self.method.watched}):
             raise ValueError(f"losses() gave {sorted(losses)}; terms and watched say {sorted(said)}")
         return losses

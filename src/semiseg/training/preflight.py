@@ -9,7 +9,9 @@ from semiseg.cost.step import step_memory
 from semiseg.data.check.dataset import check_data
 from semiseg.data.run_data import RunData
 from semiseg.errors import SemisegError
+from semiseg.methods.base.stages import first_stage
 from semiseg.runtime.device import free_memory
+from semiseg.runtime.plugins import method_class
 
 SAVERS = (
     "training.passes=in_turn, training.activation_checkpointing=true, a smaller data.crop, or a smaller "
@@ -31,6 +33,21 @@ def check_run_data(config: Config, data: RunData) -> None:
     if errors:
         more = f" ({len(errors) - 1} more; `semiseg data check` lists them)" if len(errors) > 1 else ""
         raise SemisegError(f"{errors[0].where}: {errors[0].message}; {errors[0].remedy}{more}")
+
+
+def stages_remark(config: Config) -> str | None:
+    """One line where ``method.stages`` is set and changes nothing; None where it does or is off."""
+    name, share = config.method.name, config.method.stages
+    if share == 0:
+        return None
+    if not method_class(name).needs.unlabelled:
+        return f"method.stages={share} has no effect: {name} trains on the labelled images alone all along"
+    if first_stage(config) == 0:
+        return (
+            f"method.stages={share} has no effect: it is less than half a step of training.iterations="
+            f"{config.training.iterations}; raise one of them"
+        )
+    return None
 
 
 def memory_remark(config: Config, num_classes: int, device: torch.device, free: int | None = None) -> str | None:

@@ -42,26 +42,29 @@ class Stepper:
     def __call__(
         self, next_batches: Callable[[], tuple[Batch, Batch | None]], iteration: int, now: Round
     ) -> dict[str, Tensor]:
-        """Step ``iteration`` of the run, in round ``now``.
+        """Step ``iteration`` of the run, in round ``now``. The method counts from the beginning of its stage.
 
         Returns:
             The sums over ``training.accumulation`` batches of what :meth:`Method.losses` gives, detached.
         """
         sums: dict[str, Tensor] = {}
+        first = self.method.first_stage
+        in_stage = iteration - first if iteration >= first else iteration
         self.optimisers.set_rates(iteration, now)
         for part in range(self.t.accumulation):
             labelled, unlabelled = next_batches()
             draws = iteration_generator(self.t.seed, iteration * self.t.accumulation + part, distributed.rank())
-            step = Step(labelled, unlabelled, iteration, draws)
+            step = Step(labelled, unlabelled, in_stage, draws)
             with self._exchange_after_last(part):
                 with autocast(self.t.precision, self.device):
-                    losses = self.module(step)
+                    losses = self.module(step, now.supervised)
                 self.scaler.scale(losses["loss"] / self.t.accumulation).backward()
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0) + value.detach()
         self.optimisers.step(self.scaler, self.t.gradient_clip)
         average_statistics(self.method)
-        self.method.after_step(step)
+        if not now.supervised:
+            self.method.after_step(step)
         return sums
 
     def _exchange_after_last(self, part: int) -> AbstractContextManager[Any]:

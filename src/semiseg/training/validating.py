@@ -64,6 +64,8 @@ class Validator:
         else:
             self.stale += 1
             self._leave_plateau(iteration)
+        if iteration == self.method.first_stage:
+            self.stale = 0  # the rate rises again, and the mIoU may well fall before it passes this one
         return miou
 
     def finish(self) -> dict[str, EvaluationResult]:
@@ -101,7 +103,8 @@ class Validator:
     def _leave_plateau(self, iteration: int) -> None:
         """Load the best weights again after ``training.plateau_patience`` validations (authors' code)."""
         patience = self.config.training.plateau_patience
-        ends = iteration == self.config.training.iterations  # last.pt must stay what was measured
+        # What a stage ends with is what was measured: last.pt, and what the next stage starts from.
+        ends = iteration in (self.method.first_stage, self.config.training.iterations)
         if patience is not None and self.stale >= patience and not ends:
             self.method.load_state_dict(checkpoint.load(self.best_path, self.device)["method"])
             self.stale = 0

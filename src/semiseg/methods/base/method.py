@@ -20,6 +20,7 @@ from semiseg.config.section import Section
 from semiseg.data.base import IGNORE
 from semiseg.losses import weighted_cross_entropy
 from semiseg.methods.base.cost import StepCost
+from semiseg.methods.base.stages import count_over, first_stage
 from semiseg.methods.base.step import Needs, ParameterGroup, Round, Step, StoredVectors
 from semiseg.methods.base.views import LabelledView, Views
 from semiseg.networks import Output, SegmentationNetwork, upsample
@@ -58,7 +59,8 @@ class Method(nn.Module):
     Attributes:
         options: its own settings, of the class ``settings``.
         config, training_config: ``method.*`` and ``training.*``.
-        iterations, warmup: steps of the run, and of its warm-up.
+        first_stage: steps of the supervised stage that ``method.stages`` puts first; 0 where there is none.
+        iterations, warmup: steps of the stage under way, which ``Step.iteration`` counts, and of its warm-up.
         student, teacher: the networks; ``teacher`` is None where none is kept.
         counts: pixels by class, for the class balance.
         views: augmentation as configured.
@@ -71,17 +73,19 @@ class Method(nn.Module):
     watched: ClassVar[tuple[str, ...]] = ()
     measured: ClassVar[tuple[str, ...]] = ()
     teacher: SegmentationNetwork | None
+    iterations: int
+    warmup: int
 
     def __init__(self, config: Config, student: SegmentationNetwork, labelled: int) -> None:
         super().__init__()
         self.config, self.options, self.training_config = config.method, config.method.settings, config.training
-        self.iterations = config.training.iterations
-        self.warmup = round(config.method.warmup * self.iterations)
         self.num_classes, self.labelled = student.num_classes, labelled
         self.student = student
         self.teacher = make_teacher(student) if self.keeps_teacher else None
         self.counts = ClassCounts(self.num_classes)
-        self.views = Views(config.method.augment, self.num_classes, self.warmup)
+        self.views = Views(config.method.augment, self.num_classes)
+        self.first_stage = first_stage(config) if self.needs.unlabelled else 0
+        count_over(self, config.training.iterations - self.first_stage)
 
     # The contract.
 
@@ -131,8 +135,8 @@ class Method(nn.Module):
             update(teacher, student, self.tau(step.iteration), self.config.teacher.buffers)
 
     def rounds(self, iterations: int) -> list[Round]:
-        """The rounds of a run, one after the other from 0 to ``iterations``: a function of that number and of settings,
-        since a resume asks again."""
+        """The rounds, one after the other from 0 to ``iterations``, those of the run without its first stage: a
+        function of that number and of settings, since a resume asks again."""
         return [Round(0, iterations)]
 
     def begin_round(self, number: int, survey: Survey) -> None:
@@ -242,8 +246,3 @@ class Method(nn.Module):
         """Logits of the teacher at the resolution of ``images``, (B, C, H, W), float32 at least."""
         assert self.teacher is not None
         return at_least_single(upsample(self.teacher(images).logits, images.shape[-2:]))
-
-
-def probabilities(logits: Tensor, size: torch.Size) -> Tensor:
-    """Softmax at full size, float32 at least: (B, C, h, w) → (B, C, *size)."""
-    return at_least_single(upsample(logits, size)).softmax(dim=1)

@@ -37,8 +37,8 @@ class Batch(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One step: its crops (``unlabelled`` is None where the method needs none), i from 0, and a CPU generator that
-    all random draws of the step come from."""
+    """One step: its crops (``unlabelled`` is None where the step needs none), i from 0, and a CPU generator that
+    all random draws of the step come from. With ``method.stages``, i counts from the beginning of the stage."""
 
     labelled: Batch
     unlabelled: Batch | None
@@ -75,10 +75,15 @@ class Needs(NamedTuple):
 
 
 class Round(NamedTuple):
-    """Iterations ``start`` … ``stop`` - 1. The optimisers and their schedule begin anew with each round."""
+    """Iterations ``start`` … ``stop`` - 1. The optimisers and their schedule begin anew with each round.
+
+    A ``supervised`` one trains on the labelled crops alone (:func:`semiseg.methods.base.stages.supervised_losses`): no
+    unlabelled crop is loaded and the teachers rest; they have the students' weights when the next round begins.
+    """
 
     start: int
     stop: int
+    supervised: bool = False
 
 
 class ParameterGroup(NamedTuple):

@@ -40,7 +40,7 @@ class Views:
         warmup: steps of the warm-up, in which ClassMix rests where the authors have it so.
     """
 
-    def __init__(self, config: AugmentConfig, num_classes: int, warmup: int) -> None:
+    def __init__(self, config: AugmentConfig, num_classes: int, warmup: int = 0) -> None:
         self.config, self.num_classes, self.warmup = config, num_classes, warmup
         self.weak_set, self.strong_set = strengths(config)
 
