@@ -135,7 +135,8 @@ def breakdown(measured: Measured, clock: Clock, first: int, rounds: int) -> dict
         clocked += [(module, name, part) for name, part in FUNCTIONS.items() if hasattr(module, name)]
     if isinstance(contrast := getattr(method, "contrast", None), ContrastiveModule):
         clocked += [
-            (contrast, "fill_bank", "bank"), (contrast, "loss", "choosing rows"), (contrast.projection, "forward", "heads"),
+            (contrast, "fill_bank", "bank"), (contrast, "loss", "choosing rows"),
+            (contrast.projection, "forward", "heads"),
             (contrast.prediction, "forward", "heads"), (contrast.attention_p, "forward", "attention of pixels"),
             (contrast.attention_z, "forward", "attention of the bank"),
             (contrastive_module, "contrastive_loss", "distances"),
