@@ -5,8 +5,8 @@
     python benchmarks/step.py --quick              # two rounds, to see that it runs
 
 Both run in turn in one process, so that a noisy machine disturbs both. Bare: student forward and backward on the
-labelled crops and all unlabelled views, teacher forward on as many as the method shows it (``Method.cost``). The step is the
-loop's own, ``Stepper``: everything but loading. A table by part (``step_parts.py``) and the goals; on a CPU with
+labelled crops and all unlabelled views, teacher forward on as many as the method shows it (``Method.cost``). The step
+is the loop's own, ``Stepper``: everything but loading. A table by part (``step_parts.py``) and the goals; on a CPU with
 ``OMP_NUM_THREADS=1``, since parts that do not divide among threads would count double.
 """
 
