@@ -7,6 +7,7 @@ import math
 import statistics
 from collections import deque
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -156,3 +157,20 @@ def head(module: nn.Module) -> nn.Sequential:
         linears.append(copied)
     norm.load_state_dict({name: value.clone() for name, value in source.state_dict().items()}, strict=False)
     return nn.Sequential(linears[0], norm, nn.ReLU(), linears[1]).to(first.weight.dtype)
+
+
+def quality_quantile(probabilities: Tensor, labels: Tensor, share: float) -> list[list[list[bool]]]:
+    """Which pixels are among the best share of their class: of the right ones, or of all where none is right."""
+    classes = probabilities.shape[1]
+    passes = torch.zeros_like(labels, dtype=torch.bool)
+    for c in range(classes):
+        pixels = [k for k in np.ndindex(*labels.shape) if int(labels[k]) == c]
+        scores = {k: float(probabilities[k[0], c, k[1], k[2]]) for k in pixels}
+        right = [k for k in pixels if int(probabilities[k[0], :, k[1], k[2]].argmax()) == c]
+        competing = sorted(right or pixels, key=lambda k: -scores[k])
+        if not competing:
+            continue
+        last = scores[competing[math.ceil(Fraction(str(share)) * len(competing)) - 1]]
+        for k in competing:
+            passes[k] = scores[k] >= last
+    return passes.tolist()

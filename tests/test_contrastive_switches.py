@@ -24,6 +24,9 @@ def module(labelled: int = 8, batch_size: int = 2, **changes: object) -> Contras
         for teacher, _ in contrast.teacher_pairs():
             for parameter in teacher.parameters():
                 parameter.add_(0.3 * torch.randn(parameter.shape))
+        for name, buffer in contrast.named_buffers():
+            if name.endswith(("running_mean", "running_var")):
+                buffer.add_(0.1 * torch.rand(buffer.shape))
     return contrast.eval()
 
 

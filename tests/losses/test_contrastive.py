@@ -8,7 +8,7 @@ from oracles import contrastive as oracle
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from semiseg.losses import contrastive_loss, effective_share, normalised_weights
+from semiseg.losses import contrastive_loss, effective_share, lost_share, normalised_weights
 
 CLASSES = 4
 Case = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -247,3 +247,21 @@ def test_effective_share_counts_the_vectors_that_weigh() -> None:
     for c, found in enumerate(effective_share(many, classes, 4).tolist()):
         w = weights[classes == c]
         assert found == pytest.approx(float(w.sum() ** 2 / (w**2).sum() / len(w)), rel=1e-6)
+
+
+def test_the_lost_share_is_what_eq_8_leaves_out_and_can_be_learnt_from() -> None:
+    scores = torch.tensor([0.5, 0.5, 0.9, 0.1, 0.1, 0.7], dtype=torch.float64, requires_grad=True)
+    labels = torch.tensor([0, 0, 1, 1, 1, 255])  # the last is left out, classes 2 and 3 have no vector
+    by_hand = 1 - (0.9 + 0.1 + 0.1) ** 2 / (3 * (0.9**2 + 0.1**2 + 0.1**2))
+    assert lost_share(scores, labels, CLASSES).item() == pytest.approx((0 + by_hand) / 2, rel=1e-9)
+    assert torch.autograd.gradcheck(lambda s: lost_share(s, labels, CLASSES), scores)
+    assert lost_share(scores, torch.full_like(labels, 255), CLASSES).item() == 0
+    share = effective_share(scores.detach(), labels, CLASSES)
+    assert 1 - share[:2].mean().item() == pytest.approx((0 + by_hand) / 2, rel=1e-9) and share[2:].isnan().all()
+
+
+def test_the_lost_share_stays_finite_in_single_precision() -> None:
+    scores = torch.full((5,), 1e-13, requires_grad=True)
+    loss = lost_share(scores, torch.zeros(5, dtype=torch.int64), CLASSES)
+    loss.backward()
+    assert 0 <= loss.item() <= 1 and scores.grad is not None and bool(scores.grad.isfinite().all())

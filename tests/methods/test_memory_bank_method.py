@@ -267,6 +267,7 @@ def test_everything_that_training_must_not_lose_is_in_the_state() -> None:
 
 def test_distance_is_the_cosine_distance_to_the_nearest_vector_of_the_bank() -> None:
     method = build().eval()
+    method.contrast.teacher_projection.norm.running_mean.fill_(0.1)  # as of a head that has learnt
     features = torch.randn(2, method.student.feature_dim, 4, 6, generator=generator())
     assert method.distance(features, 32) is None, "the bank is empty"
     stored = torch.randn(3, 16, generator=generator(7))

@@ -134,14 +134,17 @@ def test_running_statistics_follow_each_class(labels: Tensor) -> None:
 
 
 def test_running_statistics_by_hand() -> None:
-    # One unit that passes its input on; values 1 and 4: mean 2.5, unbiased variance 4.5.
+    # One unit that passes its input on; values 1 and 4: mean 2.5, unbiased variance 4.5; then 3 and 8: 5.5 and 12.5.
     module = ClassAttention(1, 1, 1).double().train()
     with torch.no_grad():
         module.weight1.fill_(1)
         module.bias1.zero_()
     module(torch.tensor([[1.0], [4.0]], dtype=torch.float64), torch.tensor([0, 0]))
-    assert module.running_mean.item() == pytest.approx(0.25, rel=1e-9)
-    assert module.running_var.item() == pytest.approx(0.9 + 0.45, rel=1e-9)
+    assert module.running_mean.item() == pytest.approx(2.5, rel=1e-9), "the first batch sets them whole"
+    assert module.running_var.item() == pytest.approx(4.5, rel=1e-9)
+    module(torch.tensor([[3.0], [8.0]], dtype=torch.float64), torch.tensor([0, 0]))
+    assert module.running_mean.item() == pytest.approx(0.9 * 2.5 + 0.1 * 5.5, rel=1e-9)
+    assert module.running_var.item() == pytest.approx(0.9 * 4.5 + 0.1 * 12.5, rel=1e-9)
 
 
 def test_evaluation_leaves_the_running_statistics_alone() -> None:

@@ -19,7 +19,9 @@ class LearningRateMultipliers(Section):
     classifier: NotNegative = 1.0
     """Multiplier of classifier and decoder (authors' code: 3)."""
     heads: NotNegative = 1.0
-    """Multiplier of projection, prediction and attention heads (authors' code: 2)."""
+    """Multiplier of projection and prediction heads (authors' code: 2)."""
+    attention: NotNegative | None = None
+    """Multiplier of the class attention; None: that of ``heads`` (authors' code: 2)."""
 
 
 class TrainingConfig(Section):

@@ -1,6 +1,8 @@
 """The contrastive module of section 3.4, for any training loop: its parts, its settings and what it costs."""
 
 from semiseg.contrastive.config import ContrastiveConfig
-from semiseg.contrastive.module import ContrastiveModule, downsample_labels, rows
+from semiseg.contrastive.maps import downsample_labels, rows
+from semiseg.contrastive.module import ContrastiveModule
+from semiseg.contrastive.quality import quality_quantile_filter
 
-__all__ = ["ContrastiveConfig", "ContrastiveModule", "downsample_labels", "rows"]
+__all__ = ["ContrastiveConfig", "ContrastiveModule", "downsample_labels", "quality_quantile_filter", "rows"]

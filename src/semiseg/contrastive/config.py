@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from semiseg.config.section import Count, Probability, Section
+from pydantic import Field
+
+from semiseg.config.section import Count, NotNegative, Probability, Section
 
 
 class ContrastiveConfig(Section):
@@ -16,12 +18,20 @@ class ContrastiveConfig(Section):
     """φ of the feature quality filter (section 4.2)."""
     quality_filter: bool = True
     """Feature quality filter before the bank (Table 8: FQF)."""
+    quality_rule: Literal["threshold", "quantile"] = "threshold"
+    """What passes the filter: right pixels above φ (section 4.2), or of each class the best ``quality_quantile`` of the
+    right pixels, and of all its pixels where none is right: so a labelled class gets into the bank of a short run."""
+    quality_quantile: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of a class's pixels in the batch that pass by the rule ``quantile`` (our choice, not measured)."""
     attention: bool = True
     """Class-specific attention weights and ranking (Table 8: S_c); without it w = 1 and the bank takes random
     vectors."""
     least_score: Probability = 0.0
     """Lower bound a of the attention scores, S = a + (1 - a)·S_c: 0 as in eq. 8; with 1/2 no vector weighs more than
     twice another, so that the attention cannot choose a handful of vectors that are alike already."""
+    effective_weight: NotNegative = 0.0
+    """Weight, beside L_contr and within λ_contr, of the share of the vectors that eq. 8 leaves out, 1 - (Σw)²/(n Σw²),
+    of p's weights and of z's, each a mean over the classes present; 0: the paper."""
     teacher_features: bool = True
     """The bank stores teacher features (Table 8: f_ξ); otherwise the student's."""
     bank_weights: Literal["attention", "ones"] = "attention"
@@ -41,6 +51,9 @@ class ContrastiveConfig(Section):
     max_pixels_per_class: Count | None = None
     """At most so many pixels of each class, drawn at random among the labelled and among the unlabelled ones, go
     through the heads at a step; None: all (the paper)."""
+    tap: Literal["decoder", "backbone"] = "decoder"
+    """Features that are contrasted: V before the classifier (section 3.4), or the backbone's last map, which of
+    DeepLabv3+ is wider (2048 channels with ResNet-50) and further from the logits; of DeepLabv2 both are the same."""
     feature_stride: Literal["paper", "network"] = "paper"
     """Contrast features at output stride 8 at the finest (section 4.2), or at the network's own, 4 for DeepLabv3+
     (authors' code)."""

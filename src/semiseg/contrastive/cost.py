@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semiseg.contrastive.module import ContrastiveModule, rows
+from semiseg.contrastive.maps import rows
+from semiseg.contrastive.module import ContrastiveModule
 from semiseg.losses import class_means
 from semiseg.networks import Output
 from semiseg.runtime.flops import count_flops

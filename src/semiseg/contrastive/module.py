@@ -10,38 +10,28 @@ import math
 from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semiseg.contrastive.config import ContrastiveConfig
-from semiseg.losses import contrastive_loss, effective_share
+from semiseg.contrastive.maps import coarsened, downsample_labels, resized, rows
+from semiseg.contrastive.quality import quality_quantile_filter
+from semiseg.losses import contrastive_loss, effective_share, lost_share
 from semiseg.memory_bank import MemoryBank, bank_similarity, feature_quality_filter, shortlist, vectors_per_image
 from semiseg.networks import Output
 from semiseg.networks.class_attention import ClassAttention
 from semiseg.networks.heads import PredictionHead, ProjectionHead
+from semiseg.networks.running_statistics import hand_on
 from semiseg.runtime.distributed import gathered, rank, world
 from semiseg.runtime.precision import at_least_single
 from semiseg.teacher import make_teacher
 
-FINEST_STRIDE = 8  # section 4.2, "Other details": features are compared at DeepLab's output resolution
-
-
-def downsample_labels(labels: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
-    """Labels (B, H, W) brought to ``size``, the pixel at each cell's centre (section 4.2)."""
-    return F.interpolate(labels[:, None].float(), size=tuple(size), mode="nearest-exact")[:, 0].long()
-
-
-def rows(features: Tensor) -> Tensor:
-    """(B, D, h, w) → (B·h·w, D): one vector a pixel."""
-    return features.permute(0, 2, 3, 1).flatten(0, 2)
-
 
 def _without_updates(head: nn.Module, *inputs: Tensor) -> Tensor:
-    """The student's head on running statistics, which looking at vectors must not move."""
+    """The student's head on running statistics, which looking at vectors must not move, or what stands in for them."""
     training = head.training
     head.eval()
     try:
-        return head(*inputs)
+        return head(*inputs, True)  # stand_in
     finally:
         head.train(training)
 
@@ -49,7 +39,8 @@ def _without_updates(head: nn.Module, *inputs: Tensor) -> Tensor:
 LEAST_EFFECTIVE = 0.25  # share of the bank that counts, below which the attention is said to have collapsed
 COLLAPSED = (
     "the weights of eq. 8 leave {:.0%} of the bank's vectors: the attention makes the contrastive loss small by "
-    "itself; set method.contrastive.least_score=0.5 or method.contrastive.attention=false"
+    "itself; set method.contrastive.least_score=0.5, method.contrastive.effective_weight=1 or "
+    "method.contrastive.attention=false"
 )
 
 
@@ -95,34 +86,42 @@ class ContrastiveModule(nn.Module):
 
     def at_stride(self, maps: Tensor, height: int) -> Tensor:
         """Maps (B, ·, h, w) of an image ``height`` pixels high, averaged down to stride 8 where they are finer."""
-        if self.config.feature_stride == "network":
-            return maps
-        factor = FINEST_STRIDE // max(1, round(height / maps.shape[-2]))
-        return F.avg_pool2d(maps, factor, ceil_mode=True) if factor > 1 else maps
+        return maps if self.config.feature_stride == "network" else coarsened(maps, height)
 
     @torch.no_grad()
     def fill_bank(self, output: Output, labels: Tensor, generator: torch.Generator) -> None:
         """Memory bank update (section 3.4): quality filter → projection → ranking → top K of each image and class.
 
+        The bank fills from the first step, the heads learn after the warm-up only. Section 3.4 does not say what the
+        BatchNorm of g_ξ and S_ξ normalises by until then. Here it is the vectors at hand: those of all labelled pixels
+        for g_ξ, the candidates of each class for S_ξ. On PyTorch's initial 0 and 1 the vectors of all classes coincide.
+
         Args:
-            output: the teacher's logits and features of labelled target images, both (B, ·, h, w).
+            output: the teacher's logits and features of labelled target images, (B, ·, h, w); the logits may be of
+                another size.
             labels: (B, H, W) int64.
             generator: draws the random ranking that replaces attention in Table 8's ablation.
         """
+        with torch.autocast(labels.device.type, enabled=False):  # batch statistics need single precision
+            self._fill_bank(output, labels, generator)
+
+    def _fill_bank(self, output: Output, labels: Tensor, generator: torch.Generator) -> None:
         features = self.at_stride(output.features, labels.shape[-2])
-        probabilities = at_least_single(self.at_stride(output.logits, labels.shape[-2])).softmax(dim=1)
         small = downsample_labels(labels, features.shape[-2:])
+        labelled = self._inside(small.flatten())
         if self.config.quality_filter:
-            good = feature_quality_filter(probabilities, small, self.config.quality_threshold)
-            small = small.where(good, -1)
-        flat = small.flatten()
+            logits = resized(at_least_single(self.at_stride(output.logits, labels.shape[-2])), small.shape[-2:])
+            small = small.where(self._good(logits.softmax(dim=1), small), -1)
+        flat, v = small.flatten(), at_least_single(rows(features))
         if self.config.teacher_features:
-            z = self.teacher_projection(at_least_single(rows(features)), (flat >= 0) & (flat < self.num_classes))
+            # On batch statistics (authors' code) the teacher's head sees what passed the filter.
+            counted = self._inside(flat) if self.teacher_projection.training else labelled
+            z = self.teacher_projection(v, counted, stand_in=True)
         else:
-            z = _without_updates(self.projection, at_least_single(rows(features)))
+            z = _without_updates(self.projection, v, labelled)
         if self.config.attention:
             by_p = self.config.ranking == "prediction"
-            scores = (self.teacher_attention_p if by_p else self.teacher_attention_z)(z, flat)
+            scores = (self.teacher_attention_p if by_p else self.teacher_attention_z)(z, flat, stand_in=True)
         else:
             scores = torch.rand(len(flat), generator=generator).to(z.device)
         # Rank r holds the r-th piece of the joint batch: the bank is the same on every rank, and as of one process.
@@ -136,8 +135,17 @@ class ContrastiveModule(nn.Module):
             z, flat, scores, images = (gathered(part) for part in short)
         self.bank.push(z, flat, scores, images, self.per_image, keep)
 
+    def _inside(self, labels: Tensor) -> Tensor:
+        return (labels >= 0) & (labels < self.num_classes)
+
+    def _good(self, probabilities: Tensor, labels: Tensor) -> Tensor:
+        """(B, h, w) bool: the pixels that the feature quality filter lets through."""
+        if self.config.quality_rule == "quantile":
+            return quality_quantile_filter(probabilities, labels, self.config.quality_quantile)
+        return feature_quality_filter(probabilities, labels, self.config.quality_threshold)
+
     def loss(self, features: Tensor, labels: Tensor, labelled: int) -> Tensor:
-        """L_contr (eqs. 8-11) of the student's features against the bank.
+        """L_contr (eqs. 8-11) of the student's features against the bank, and the penalty of ``effective_weight``.
 
         Args:
             features: (B, D, h, w) V = f_θ⁻(x) of labelled crops first, then of the unlabelled views.
@@ -150,6 +158,8 @@ class ContrastiveModule(nn.Module):
     def distance(self, features: Tensor, height: int) -> Tensor | None:
         """Cosine distance of g_ξ of every feature to the nearest vector of the bank; None while the bank is empty.
 
+        While g_ξ has no statistics of its own it normalises by these features, as in :meth:`fill_bank`.
+
         Args:
             features: (B, D, h, w) of images ``height`` pixels high; averaged down to stride 8 where they are finer.
 
@@ -158,7 +168,8 @@ class ContrastiveModule(nn.Module):
         """
         if not int(self.bank.counts.sum()):
             return None
-        return self.bank.distance(self.teacher_projection(at_least_single(rows(self.at_stride(features, height)))))
+        v = at_least_single(rows(self.at_stride(features, height)))
+        return self.bank.distance(self.teacher_projection(v, stand_in=True))
 
     def measures(self) -> dict[str, float | None]:
         """How alike the bank's vectors are (:func:`bank_similarity`) and how many count (:func:`effective_share`)."""
@@ -203,20 +214,32 @@ class ContrastiveModule(nn.Module):
         split = labelled * small[0].numel()
         if (most := self.config.max_pixels_per_class) is not None:
             v, flat, split = self._sampled(v, flat, split, most)
-        valid = (flat >= 0) & (flat < self.num_classes)
+        valid = self._inside(flat)
         p = self.prediction(self.projection(v, valid), valid)
         z, z_labels = self.bank.slots.flatten(0, 1), self.bank.slot_labels
-        p_scores = self._bounded(self.attention_p(p, flat)) if self.config.attention else torch.ones_like(p[:, 0])
-        if self.config.attention and self.config.bank_weights == "attention":
-            z_scores = self._bounded(self.attention_z(z, z_labels))
-        else:
-            z_scores = torch.ones_like(z[:, 0])
+        weighs_p = self.config.attention
+        weighs_z = self.config.attention and self.config.bank_weights == "attention"
+        p_scores = self._bounded(self.attention_p(p, flat)) if weighs_p else torch.ones_like(p[:, 0])
+        z_scores = self._bounded(self.attention_z(z, z_labels)) if weighs_z else torch.ones_like(z[:, 0])
+        if self.training:
+            self._begin_teachers()
 
         def against_bank(some: slice) -> Tensor:
-            return contrastive_loss(
-                p[some], flat[some], p_scores[some], z, z_labels, z_scores, self.num_classes, across_processes=True
-            )
+            sides = p[some], flat[some], p_scores[some], z, z_labels, z_scores
+            loss = contrastive_loss(*sides, self.num_classes, across_processes=True)
+            if (weight := self.config.effective_weight) > 0:
+                if weighs_p:
+                    loss = loss + weight * lost_share(p_scores[some], flat[some], self.num_classes, True)
+                if weighs_z:
+                    loss = loss + weight * lost_share(z_scores, z_labels, self.num_classes)
+            return loss
 
         if not self.config.separate:
             return against_bank(slice(None))
         return against_bank(slice(0, split)) + against_bank(slice(split, None))
+
+    def _begin_teachers(self) -> None:
+        """Teachers without statistics take the student's first ones: an average of those and 0 and 1 would lag."""
+        hand_on(self.projection.norm, self.teacher_projection.norm)
+        hand_on(self.attention_p, self.teacher_attention_p)
+        hand_on(self.attention_z, self.teacher_attention_z)

@@ -4,7 +4,13 @@ And those of the compared methods: consistency (French et al., 2020).
 """
 
 from semiseg.losses.consistency import consistency, valid_mean
-from semiseg.losses.contrastive import class_means, contrastive_loss, effective_share, normalised_weights
+from semiseg.losses.contrastive import (
+    class_means,
+    contrastive_loss,
+    effective_share,
+    lost_share,
+    normalised_weights,
+)
 from semiseg.losses.cross_entropy import weighted_cross_entropy
 from semiseg.losses.entropy import entropy
 
@@ -14,6 +20,7 @@ __all__ = [
     "contrastive_loss",
     "effective_share",
     "entropy",
+    "lost_share",
     "normalised_weights",
     "valid_mean",
     "weighted_cross_entropy",

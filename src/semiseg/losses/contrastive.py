@@ -56,12 +56,36 @@ def effective_share(scores: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     Returns:
         (C,) float64 in (0, 1], NaN for a class without vectors.
     """
-    bins, scores = _bins(labels, num_classes), scores.double()
-    sums, squares, counts = (
-        scores.new_zeros(num_classes + 1).index_add(0, bins, values)[:num_classes]
-        for values in (scores, scores.square(), torch.ones_like(scores))
-    )
-    return sums.square() / (counts * squares)
+    share, present = _shares(scores.double(), labels, num_classes, across_processes=False)
+    return share.where(present, torch.nan)
+
+
+def lost_share(scores: Tensor, labels: Tensor, num_classes: int, across_processes: bool = False) -> Tensor:
+    """1 - (Σw)²/(N_c Σw²), the share of a class's vectors that eq. 8 leaves out, mean over the classes with a vector.
+
+    A penalty on it keeps the attention from choosing a few vectors (:func:`effective_share`); not in the paper.
+
+    Args:
+        scores: (N,) attention scores in (0, 1).
+        labels: (N,) int64; rows outside 0…C-1 are left out.
+        num_classes: C.
+        across_processes: every process brings other vectors; the weights are those of all of them.
+
+    Returns:
+        Scalar tensor of the scores' dtype, float32 at least, in [0, 1); 0 where no class has a vector.
+    """
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    share, present = _shares(scores, labels, num_classes, across_processes)
+    return ((1 - share) * present).sum() / present.sum().clamp_min(1)
+
+
+def _shares(scores: Tensor, labels: Tensor, num_classes: int, across_processes: bool) -> tuple[Tensor, Tensor]:
+    """(Σw)²/(N_c Σw²) of every class, (C,), 0 where it has no vector, and (C,) bool: whether it has."""
+    bins = _bins(labels, num_classes)
+    of_rows = torch.stack([scores, scores.square(), torch.ones_like(scores)], dim=1)
+    sums = scores.new_zeros(num_classes + 1, 3).index_add(0, bins, of_rows)[:num_classes]
+    total, squares, count = (total_with_gradient(sums) if across_processes else sums).unbind(dim=1)
+    return total.square() / (count * squares).clamp_min(torch.finfo(scores.dtype).tiny), count > 0
 
 
 def class_means(

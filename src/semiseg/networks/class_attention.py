@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from semiseg.networks.running_statistics import move, unmoved
 from semiseg.runtime.distributed import total_with_gradient
 
 BLOCK = 128  # rows a block; small enough that padding is cheap, large enough for the matrix product
@@ -56,16 +57,19 @@ class ClassAttention(nn.Module):
         for parameter, fan_in in ((self.weight1, dim), (self.bias1, dim), (self.weight2, hidden), (self.bias2, hidden)):
             nn.init.uniform_(parameter, -1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in))  # nn.Linear's own
 
-    def forward(self, vectors: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, vectors: Tensor, labels: Tensor, stand_in: bool = False) -> Tensor:
         """S_c(v) for each vector and its class c.
 
         Args:
             vectors: (N, D) float.
             labels: (N,) int64; rows outside 0…C-1 score 0 and pass no gradient.
+            stand_in: in evaluation, the statistics of a class in this call stand in for running ones that no batch has
+                set yet; nothing is moved.
 
         Returns:
             (N,) scores in (0, 1), at least 9e-14. In training the statistics of BatchNorm are those of the class in
-            this call; a class with a single vector uses its running statistics, which stay as they are.
+            this call, and the first call with it sets its running ones whole; a class with a single vector uses its
+            running statistics, which stay as they are.
         """
         order, slot, block_class, counts = self._layout(labels)
         blocks = len(block_class)
@@ -74,7 +78,7 @@ class ClassAttention(nn.Module):
         hidden = torch.baddbmm(self.bias1[block_class][:, None], x, self.weight1[block_class].transpose(1, 2))
         filled = torch.zeros(blocks * BLOCK + 1, dtype=torch.bool, device=labels.device)
         filled[slot] = True
-        scale, shift = self._norm(hidden, filled[:-1].view(blocks, BLOCK, 1), block_class, counts)
+        scale, shift = self._norm(hidden, filled[:-1].view(blocks, BLOCK, 1), block_class, counts, stand_in)
         hidden = F.leaky_relu(
             torch.addcmul(shift[block_class][:, None], hidden, scale[block_class][:, None]),
             self.negative_slope,
@@ -112,10 +116,12 @@ class ClassAttention(nn.Module):
         slot = (start[row_class] + rank).where(inside[order], blocks * BLOCK)
         return order, slot, block_class.clamp_max(c - 1), counts
 
-    def _norm(self, hidden: Tensor, filled: Tensor, block_class: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-        """BatchNorm of every class as (C, hidden) scale and shift, updating the running statistics."""
+    def _norm(
+        self, hidden: Tensor, filled: Tensor, block_class: Tensor, counts: Tensor, stand_in: bool
+    ) -> tuple[Tensor, Tensor]:
+        """BatchNorm of every class as (C, hidden) scale and shift, updating the running statistics in training."""
         mean, variance = self.running_mean.to(hidden.dtype), self.running_var.to(hidden.dtype)
-        if self.training:
+        if self.training or stand_in:
             zeros = hidden.new_zeros(self.num_classes, self.hidden)
             summed = _unchanged if self.replicated else total_with_gradient
             n = summed(counts.to(hidden.dtype)[:, None])
@@ -123,13 +129,10 @@ class ClassAttention(nn.Module):
             batch_mean = summed(zeros.index_add(0, block_class, (hidden * weight).sum(1))) / n.clamp_min(1)
             centred = (hidden - batch_mean[block_class][:, None]) * weight
             batch_variance = summed(zeros.index_add(0, block_class, centred.square().sum(1))) / n.clamp_min(1)
-            enough = n > 1
-            mean = torch.where(enough, batch_mean, mean)
-            variance = torch.where(enough, batch_variance, variance)
-            with torch.no_grad():
-                step = self.momentum * enough.to(hidden.dtype)
-                unbiased = batch_variance * n / (n - 1).clamp_min(1)
-                self.running_mean += step * (batch_mean - self.running_mean)
-                self.running_var += step * (unbiased - self.running_var)
+            usable = n > 1 if self.training else (n > 1) & unmoved(self)
+            mean = torch.where(usable, batch_mean, mean)
+            variance = torch.where(usable, batch_variance, variance)
+            if self.training:
+                move(self, batch_mean, batch_variance, n, self.momentum)
         scale = (variance + self.eps).rsqrt() * self.norm_weight
         return scale, self.norm_bias - mean * scale

@@ -6,40 +6,42 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semiseg.runtime.distributed import total, total_with_gradient, world
+from semiseg.networks.running_statistics import move, unmoved
+from semiseg.runtime.distributed import total, total_with_gradient
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
     """BatchNorm over the valid rows only, at a fixed shape: ignored pixels must not move the statistics.
 
-    Statistics are those of the rows of all processes together.
+    Statistics are those of the rows of all processes together. The first batch sets the running ones whole.
 
     With fewer than two valid rows there is no variance to take: the running statistics are used and left.
     """
 
-    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
-        """x (N, D) float, valid (N,) bool or None for all rows → (N, D)."""
-        if not self.training:
+    running_mean: Tensor
+    running_var: Tensor
+
+    def forward(self, x: Tensor, valid: Tensor | None = None, stand_in: bool = False) -> Tensor:
+        """x (N, D) float, valid (N,) bool or None for all rows → (N, D).
+
+        ``stand_in``: in evaluation, the statistics of these rows stand in for running ones that no batch has set yet;
+        nothing is moved. Every process must call it then.
+        """
+        if not (self.training or stand_in):
             return super().forward(x)
         if valid is None:
-            if len(x) > 1 and world() == 1:
-                return super().forward(x)
             valid = torch.ones(len(x), dtype=torch.bool, device=x.device)
-        assert self.running_mean is not None
-        assert self.running_var is not None
         weight = valid.to(x.dtype)[:, None]
         n = total(weight.sum())
         mean = total_with_gradient((x * weight).sum(0)) / n.clamp_min(1)
         variance = total_with_gradient(((x - mean).square() * weight).sum(0)) / n.clamp_min(1)
-        enough = n > 1
-        with torch.no_grad():
-            rate = self.momentum if self.momentum is not None else 0.1
-            step = rate * enough.to(x.dtype)
-            unbiased = variance * n / (n - 1).clamp_min(1)
-            self.running_mean += step * (mean - self.running_mean)
-            self.running_var += step * (unbiased - self.running_var)
-        mean = torch.where(enough, mean, self.running_mean)
-        variance = torch.where(enough, variance, self.running_var)
+        if self.training:
+            usable = n > 1
+            move(self, mean, variance, n, self.momentum if self.momentum is not None else 0.1)
+        else:
+            usable = (n > 1) & unmoved(self)
+        mean = torch.where(usable, mean, self.running_mean)
+        variance = torch.where(usable, variance, self.running_var)
         return (x - mean) * (variance + self.eps).rsqrt() * self.weight + self.bias
 
 
@@ -50,9 +52,12 @@ class _Head(nn.Module):
         self.norm = MaskedBatchNorm(hidden)
         self.linear2 = nn.Linear(hidden, dim)
 
-    def forward(self, vectors: Tensor, valid: Tensor | None = None) -> Tensor:
-        """vectors (N, in_dim), valid (N,) bool: rows that count for the statistics → (N, dim)."""
-        out: Tensor = self.linear2(F.relu(self.norm(self.linear1(vectors), valid)))
+    def forward(self, vectors: Tensor, valid: Tensor | None = None, stand_in: bool = False) -> Tensor:
+        """vectors (N, in_dim), valid (N,) bool: rows that count for the statistics → (N, dim).
+
+        ``stand_in``: see :meth:`MaskedBatchNorm.forward`.
+        """
+        out: Tensor = self.linear2(F.relu(self.norm(self.linear1(vectors), valid, stand_in)))
         return out
 
 

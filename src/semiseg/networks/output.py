@@ -13,7 +13,11 @@ from semiseg.runtime.precision import at_least_single
 
 
 class Output(NamedTuple):
-    """logits (B, C, h, w) and features V = f_θ⁻(x) (B, D, h, w), both at the features' resolution."""
+    """logits (B, C, h, w) and features V = f_θ⁻(x) (B, D, h, w), both at the features' resolution.
+
+    Where a network is told to show its backbone's last map (``SegmentationNetwork.tap``), that is ``features``, at its
+    own resolution.
+    """
 
     logits: Tensor
     features: Tensor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,10 +22,12 @@ class SegmentationNetwork(nn.Module):
         decoder: turns those that it takes into V.
         classifier: V → logits, at the same resolution.
         num_classes: C.
-        feature_dim: D, width of V.
+        feature_dim: width of V.
         feature_stride: pixels of the image per pixel of V.
 
     Attributes:
+        tap: what it gives as features beside the logits: V of the ``"decoder"``, or the last map of the ``"backbone"``.
+            It changes no logits and is no part of ``state_dict()``.
         mean, std: (1, 3, 1, 1) float32, the normalisation the backbone's weights expect; saved with them.
 
     ``state_dict()`` also tells the variant of the backbone (see ``ResNet``), and loading one changes to it.
@@ -33,6 +35,7 @@ class SegmentationNetwork(nn.Module):
 
     mean: Tensor
     std: Tensor
+    tap: Literal["decoder", "backbone"]
 
     def __init__(
         self,
@@ -46,16 +49,28 @@ class SegmentationNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone, self.decoder, self.classifier = backbone, decoder, classifier
-        self.num_classes, self.feature_dim, self.feature_stride = num_classes, feature_dim, feature_stride
+        self.num_classes, self.tap = num_classes, "decoder"
+        self._of_decoder = feature_dim, feature_stride
         self.batch_norm: Policy = "train"
         self.recompute = False  # activation checkpointing of the backbone
         self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1))
 
+    @property
+    def feature_dim(self) -> int:
+        """D, width of the features that it gives."""
+        return self._of_decoder[0] if self.tap == "decoder" else self.backbone.channels[-1]
+
+    @property
+    def feature_stride(self) -> int:
+        """Pixels of the image per pixel of the features that it gives."""
+        return self._of_decoder[1] if self.tap == "decoder" else self.backbone.strides[-1]
+
     def forward(self, images: Tensor) -> Output:
         """images (B, 3, H, W) float in [0, 1], RGB → logits (B, C, h, w) and features (B, D, h, w).
 
-        h = ⌈H / feature_stride⌉, w likewise; one more for some sizes in Caffe's variant (see ``ResNet.forward``).
+        h = ⌈H / feature_stride⌉, w likewise; one more for some sizes in Caffe's variant (see ``ResNet.forward``). With
+        ``tap="backbone"`` that is the size of the features alone; the logits keep that of V.
         """
         return self.decode(self.encode(images))
 
@@ -66,9 +81,9 @@ class SegmentationNetwork(nn.Module):
         return self.decoder.take(maps, (x.shape[-2], x.shape[-1]))
 
     def decode(self, maps: Sequence[Tensor]) -> Output:
-        """What :meth:`encode` gave, perhaps changed → logits (B, C, h, w) and features (B, D, h, w)."""
+        """What :meth:`encode` gave, perhaps changed → logits (B, C, h, w) and features (B, D, h, w), see ``tap``."""
         features = self.decoder(maps)
-        return Output(self.classifier(features), features)
+        return Output(self.classifier(features), features if self.tap == "decoder" else maps[-1])
 
     def follow(self, variant: Variant) -> None:
         """Takes on the structure and the normalisation of a variant of the backbone's weights, where it has several."""

@@ -11,7 +11,7 @@ class Decoder(nn.Module):
     """Base of all decoders."""
 
     def take(self, maps: Sequence[Tensor], size: tuple[int, int]) -> list[Tensor]:
-        """The maps that :meth:`forward` reads.
+        """The maps that :meth:`forward` reads, the backbone's last one last.
 
         Args:
             maps: all that a backbone gives, see :class:`~semiseg.networks.backbones.base.Backbone`.
