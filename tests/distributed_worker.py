@@ -54,7 +54,11 @@ def steps(device: torch.device, words: list[str]) -> dict[str, Any]:
         optimiser.step()
         method.after_step(now)
         seen.append({"losses": log_means(losses, 1), "gradients": gradients})
-    return {"steps": seen, "state": {name: value.clone() for name, value in method.state_dict().items()}}
+    return {
+        "steps": seen,
+        "smallest": distributed.smallest(7 + rank),
+        "state": {name: value.clone() for name, value in method.state_dict().items()},
+    }
 
 
 if __name__ == "__main__":

@@ -74,6 +74,7 @@ def test_two_processes_are_one_with_the_joint_batch(
     name: str, found: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]
 ) -> None:
     alone, pair = found[name]
+    assert [rank["smallest"] for rank in pair] == [7, 7]
     for rank in pair:
         for mine, theirs in zip(alone["steps"], rank["steps"], strict=True):
             for loss in ("loss", "supervised", "pseudo", "contrastive", "entropy"):

@@ -1,17 +1,20 @@
 """What is said before step 0 when the memory will not do, and when it did not."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import tiny
+from conftest import tiny, write_picture
 
 from semiseg import Config, train
 from semiseg.cost.step import cost
+from semiseg.data.run_data import open_run_data
 from semiseg.errors import SemisegError
 from semiseg.methods.memory_bank import MemoryBankMethod
 from semiseg.training import loop, preflight
 
+RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 SMALL = ["network.backbone=resnet18", "network.pretrained=none", "data.crop=64", "training.batch_size=2"]
 
 
@@ -34,6 +37,42 @@ def test_training_says_it_before_the_first_step(
     monkeypatch.setattr(preflight, "free_memory", lambda device: 1000)
     train(tiny(folder, tmp_path / "run"), progress=False)
     assert "will probably run out of memory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("masks", "validation", "points"), [(4, 1, 17), (5, 1, 17), (9, 2, 12), (36, 7, 6), (40, 8, None)]
+)
+def test_few_validation_images_are_told_with_what_they_cannot_show(
+    tmp_path: Path, masks: int, validation: int, points: int | None
+) -> None:
+    for i in range(masks):
+        write_picture(tmp_path, f"photo{i:02d}", i, mask=True, size=(24, 24))
+    config = tiny(tmp_path, tmp_path / "run")
+    remark = preflight.few_images_remark(config, open_run_data(config.data))
+    if points is None:
+        assert remark is None
+        return
+    assert remark is not None and remark.startswith(f"{validation} validation image")
+    assert ("fold=0 to 4, a run each" in remark) == (masks >= 5)
+    assert f"below about {points} points" in remark and "\n" not in remark
+    if masks < 5:
+        return
+    folded = tiny(tmp_path, tmp_path / "run", data__options="{fold: 1}")
+    told = preflight.few_images_remark(folded, open_run_data(folded.data))
+    assert told is not None and "fold" not in told
+
+
+def test_the_chance_difference_lies_between_those_that_were_measured() -> None:
+    rows = json.loads((RESULTS / "few_validation_images.json").read_text())["rows"]
+    measured = [row["times_root"] for row in rows if row["validation_images"] < preflight.FEW]
+    assert min(measured) < preflight.CHANCE < max(measured)
+
+
+def test_few_validation_images_are_told_once(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(tiny(folder, tmp_path / "run"), progress=False)
+    assert capsys.readouterr().err.count("1 validation image: differences below about 17 points") == 1
+    train(tiny(folder, tmp_path / "run"), resume=True, progress=False)
+    assert "validation image" not in capsys.readouterr().err
 
 
 def test_running_out_of_memory_is_one_line_with_the_mend(

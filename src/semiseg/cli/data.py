@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,7 @@ def data_check(
     from semiseg.data.check.dataset import check_data, from_error
     from semiseg.data.check.mask_files import check_mask_files
     from semiseg.data.run_data import open_run_data
+    from semiseg.derived import as_trained
 
     config = Config.load(source, overrides or [])
     counts = "could not be opened"
@@ -43,6 +45,8 @@ def data_check(
         if not any(Path(finding.where).name in str(error) for finding in findings):
             findings.insert(0, from_error("data", error))  # the error is not about one of these files
     else:
+        with suppress(SemisegError):  # no image can be read, which the check says of each
+            config = as_trained(source, overrides or [], data)
         shape = config.data.crop_size
         findings = check_data(
             data.train, data.val, data.labelled_names, shape, resize=config.data.resize, source=data.source,

@@ -75,9 +75,17 @@ def cost(
     from semiseg.cost.step import PAPER, PAPER_TOTAL
     from semiseg.cost.step import cost as count
     from semiseg.data.datasets import known_classes
-    from semiseg.data.run_data import open_split
+    from semiseg.data.run_data import open_run_data, open_split
+    from semiseg.derived import as_trained, derives
 
     config = Config.load(source, overrides or [])
+    if derives(source, config):
+        try:
+            config = as_trained(source, overrides or [], open_run_data(config.data))
+        except UsageError:
+            raise
+        except SemisegError as error:
+            raise UsageError(f"{error}; or count the preset: semiseg cost folder --classes N") from None
     number = classes or known_classes(config.data.dataset)
     try:
         number = number or open_split(config.data, "train").info.num_classes

@@ -26,7 +26,7 @@ from semiseg.config.shorthand import allows_none, short_keys, spread
 from semiseg.config.training import TrainingConfig
 from semiseg.errors import UsageError, did_you_mean
 
-__all__ = ["Config", "fields"]
+__all__ = ["Config", "fields", "is_folder"]
 
 
 class Config(Section):
@@ -93,7 +93,8 @@ class Config(Section):
     def load(cls, source: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Config:
         """Read a preset name or a YAML file and apply ``section.key=value`` words.
 
-        A folder stands for the preset ``folder`` with that folder as ``data.root``.
+        A folder stands for the preset ``folder`` with that folder as ``data.root``; ``semiseg.derived`` fits its
+        settings to the images.
 
         Raises:
             UsageError: nothing of that name, an unknown key (the nearest is suggested) or values out of range.
@@ -150,6 +151,14 @@ def _apply_word(values: dict[str, Any], word: str) -> str | None:
     return None
 
 
+def is_folder(source: str | Path) -> bool:
+    """Whether :meth:`Config.load` takes ``source`` for a folder of images, rather than a preset or a file."""
+    from semiseg.presets import preset_names
+
+    path = Path(source)
+    return path.suffix not in (".yaml", ".yml") and str(source) not in preset_names() and path.is_dir()
+
+
 def _read(source: str | Path) -> dict[str, Any]:
     from semiseg.presets import merged, preset_names, preset_path, read_yaml
 
@@ -157,7 +166,7 @@ def _read(source: str | Path) -> dict[str, Any]:
     if path.suffix not in (".yaml", ".yml"):
         if str(source) in preset_names():  # before folders, which may well be called camvid
             return {"name": str(source)} | read_yaml(preset_path(str(source)))
-        if path.is_dir():
+        if is_folder(source):
             return merged(_read("folder"), {"data": {"root": str(source)}})
         hint = did_you_mean(str(source), preset_names())
         raise UsageError(

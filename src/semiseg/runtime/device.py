@@ -1,4 +1,4 @@
-"""The device of a run, and how much of its memory is free."""
+"""The device of a run, how much memory it has and how much of it is free."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import torch
 
 from semiseg.errors import UsageError
+from semiseg.runtime import distributed
 
 
 def resolve_device(name: str) -> torch.device:
@@ -26,6 +27,20 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
+def gpu_memory(device: torch.device) -> int | None:
+    """Bytes of a CUDA device, of the smallest one among the processes of a run; None elsewhere, or without one here."""
+    if device.type != "cuda" or not torch.cuda.is_available():
+        return None
+    return distributed.smallest(torch.cuda.get_device_properties(device).total_memory)
+
+
+def main_memory() -> int | None:
+    """Bytes of main memory; None where the system does not say."""
+    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
+        return None
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 def free_memory(device: torch.device) -> int | None:
     """Free bytes on a CUDA device, or of main memory; None where that is unknown."""
     if device.type == "cuda":
@@ -34,6 +49,6 @@ def free_memory(device: torch.device) -> int | None:
         return int(torch.cuda.mem_get_info(device)[0]) + held
     if device.type == "cpu" and "SC_AVPHYS_PAGES" in getattr(os, "sysconf_names", {}):
         # The system counts the cache of files as used although it would give it up: take at least half of the memory.
-        free, total = (os.sysconf(name) * os.sysconf("SC_PAGE_SIZE") for name in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES"))
+        free, total = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), main_memory() or 0
         return max(free, total // 2)
     return None

@@ -104,6 +104,15 @@ def sums(*numbers: int) -> list[int]:
     return [int(value) for value in total(torch.tensor(numbers, device=device)).tolist()]
 
 
+def smallest(number: int) -> int:
+    """The smallest of the processes' whole numbers."""
+    if world() == 1:
+        return number
+    value = torch.tensor(number, device="cuda" if dist.get_backend() == "nccl" else "cpu")
+    dist.all_reduce(value, dist.ReduceOp.MIN)
+    return int(value)
+
+
 def total_with_gradient(values: Tensor) -> Tensor:
     """Sum over the processes; the gradient is summed over them as well.
 

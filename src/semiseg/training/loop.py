@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from semiseg import derived
 from semiseg.config.read import Config
 from semiseg.data.run_data import open_run_data
 from semiseg.data.splits.lists import write_list
@@ -25,11 +26,12 @@ from semiseg.training import rounds, run_folder
 from semiseg.training.batches import batches_on_device, training_batches
 from semiseg.training.clock import Clock
 from semiseg.training.failures import check_finite, explained
+from semiseg.training.from_folder import Settle, configured
 from semiseg.training.journal import MetricsLog, ProgressBar
 from semiseg.training.loggers import open_loggers
 from semiseg.training.optimisers import Optimisers
 from semiseg.training.parallel import log_means, sync_batch_norm
-from semiseg.training.preflight import check_run_data, memory_remark, stages_remark
+from semiseg.training.preflight import check_run_data, few_images_remark, memory_remark, stages_remark
 from semiseg.training.refresh import refresh_batch_norm
 from semiseg.training.step import Stepper
 from semiseg.training.validating import Validator
@@ -51,18 +53,19 @@ def train(config: Config | str | Path, overrides: list[str] | tuple[str, ...] = 
     """Train a network as configured; everything lands in ``config.run_dir``.
 
     Args:
-        config: a :class:`Config`, a preset name or a YAML file.
-        overrides: ``section.key=value`` words applied to a preset or file.
+        config: a :class:`Config`, a preset name, a YAML file, or a folder of images, to which settings are fitted.
+        overrides: ``section.key=value`` words applied to a preset, file or folder.
         resume: go on from ``checkpoints/last.pt``; the result is the same, bit for bit on a CPU, as without the stop.
-        progress: show a progress bar.
+        progress: show a progress bar and, for a folder, the settings that follow from its images.
 
     Raises:
         UsageError: wrong configuration, or a run folder that already holds a run.
         SemisegError: the data is not usable, or the loss stopped being a number.
     """
+    settle = None
     if not isinstance(config, Config):
-        config = Config.load(config, overrides)
-    return Run(config, resume).train(progress)
+        config, settle = configured(config, overrides, resume, shown=progress)
+    return Run(config, resume, settle).train(progress)
 
 
 def networks(method: Method) -> list[SegmentationNetwork]:
@@ -74,8 +77,7 @@ def networks(method: Method) -> list[SegmentationNetwork]:
 class Run:
     """One training run: data, method, optimisers and where they stand."""
 
-    def __init__(self, config: Config, resume: bool = False) -> None:
-        self.config = config
+    def __init__(self, config: Config, resume: bool = False, settle: Settle | None = None) -> None:
         self.run_dir = Path(config.run_dir)
         self.last, self.best = (self.run_dir / "checkpoints" / f"{name}.pt" for name in ("last", "best"))
         t = config.training
@@ -89,10 +91,16 @@ class Run:
         torch.use_deterministic_algorithms(t.deterministic, warn_only=True)
         self.data = open_run_data(config.data)
         check_run_data(config, self.data)
-        classes = self.data.train.info.num_classes
-        for remark in (stages_remark(config), memory_remark(config, classes, self.device)) if self.main else ():
-            if remark is not None:
-                print(f"semiseg: {remark}", file=sys.stderr, flush=True)
+        settled = settle(self.data, self.device) if settle is not None and state is None else None
+        if settled is not None:
+            config, t = settled.config, settled.config.training
+        self.config = config
+        if self.main:
+            few = few_images_remark(config, self.data) if state is None else None
+            memory = memory_remark(config, self.data.train.info.num_classes, self.device)
+            for remark in (few, stages_remark(config), memory):
+                if remark is not None:
+                    print(f"semiseg: {remark}", file=sys.stderr, flush=True)
         self.layout = torch.channels_last if t.channels_last else torch.contiguous_format
         self.method = self._build_method(pretrained=state is None)
         self.optimisers = Optimisers(self.method)
@@ -106,6 +114,8 @@ class Run:
             self.run_dir.mkdir(parents=True, exist_ok=True)
             config.save(self.run_dir / "config.yaml")
             write_list(self.run_dir / "labelled.txt", self.data.labelled_names)
+            if settled is not None:
+                derived.save(self.run_dir, settled.rows)
 
     def _build_method(self, pretrained: bool) -> Method:
         t = self.config.training

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from semiseg.config.read import Config
 from semiseg.cost.step import step_memory
 from semiseg.data.check.dataset import check_data
+from semiseg.data.datasets.folder import Folder, is_divided
 from semiseg.data.run_data import RunData
+from semiseg.data.splits.shuffled_folds import FOLDS
 from semiseg.errors import SemisegError
 from semiseg.methods.base.stages import first_stage
 from semiseg.runtime.device import free_memory
 from semiseg.runtime.plugins import method_class
 
+FEW = 8
+"""With fewer validation images a remark says how little they tell."""
+CHANCE = 17
+"""Two networks that differ by the seed alone differ by up to so many points of mIoU, divided by the square root of the
+number of validation images: 13 to 20 were measured (benchmarks/results/few_validation_images.json)."""
 SAVERS = (
     "training.passes=in_turn, training.activation_checkpointing=true, a smaller data.crop, or a smaller "
     "training.batch_size with training.accumulation"
@@ -48,6 +57,25 @@ def stages_remark(config: Config) -> str | None:
             f"{config.training.iterations}; raise one of them"
         )
     return None
+
+
+def few_images_remark(config: Config, data: RunData) -> str | None:
+    """One line when so few images validate that most differences are chance; None from FEW on."""
+    count = sum(data.val.has_label(i) for i in range(len(data.val)))
+    if count >= FEW:
+        return None
+    images = "1 validation image" if count == 1 else f"{count} validation images"
+    remark = f"{images}: differences below about {CHANCE / count**0.5:.0f} points of mIoU are chance"
+    if _can_fold(config, data):
+        remark += f". data.options.fold=0 to {FOLDS - 1}, a run each, lets every mask validate once"
+    return remark
+
+
+def _can_fold(config: Config, data: RunData) -> bool:
+    """Whether ``data.options.fold`` is to be had: in a folder that is not divided, with masks enough."""
+    masks = sum(part.has_label(i) for part in (data.train, data.val) for i in range(len(part)))
+    divided = not isinstance(data.val, Folder) or is_divided(Path(str(config.data.root)))
+    return not divided and masks >= FOLDS and "fold" not in config.data.options
 
 
 def memory_remark(config: Config, num_classes: int, device: torch.device, free: int | None = None) -> str | None:

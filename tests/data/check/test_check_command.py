@@ -102,8 +102,10 @@ def test_a_class_that_is_missing_beside_ignored_pixels_is_no_error(folder: Path)
     assert code == 0 and found == [("warning", "no labelled image shows: c")]
 
 
-def test_a_folder_is_checked_with_the_settings_of_its_preset(folder: Path) -> None:
+def test_a_folder_is_checked_with_the_settings_that_training_would_use(folder: Path) -> None:
     code, out, _ = check(folder, "--json")
+    assert code == 0 and "smaller than the crop" not in out  # it follows from the images
+    code, out, _ = check(folder, "data.crop=256", "--json")
     assert code == 0 and "smaller than the crop (256, 256)" in out
 
 

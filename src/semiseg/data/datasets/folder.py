@@ -90,6 +90,11 @@ class Folder(ImageFiles):
         return label
 
 
+def is_divided(root: Path) -> bool:
+    """Whether the folder says which images train and which validate: ``images/train`` or ``images/val``."""
+    return any((root / "images" / split).is_dir() for split in ("train", "val"))
+
+
 def open_folder(root: str | Path | None, split: str, *, fold: int | None = None, **unknown: Any) -> Folder:
     """Open ``train`` or ``val`` of a folder.
 
@@ -114,7 +119,7 @@ def open_folder(root: str | Path | None, split: str, *, fold: int | None = None,
     base = Path(root)
     if not (base / "images").is_dir():
         raise SemisegError(f"no images/ in {base}: {LAYOUT}; found: {contents(base)}")
-    if any((base / "images" / s).is_dir() for s in ("train", "val")):
+    if is_divided(base):
         if fold is not None:
             raise UsageError(f"{base / 'images'} is divided into train/ and val/ already; leave data.options.fold out")
         parts = {s: files_by_stem(base / "images" / s) for s in ("train", "val")}

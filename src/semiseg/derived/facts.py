@@ -1,0 +1,62 @@
+"""What the settings of a run on a folder are derived from: its images, its masks and the machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from semiseg.data.base import Size
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Facts about a folder and a machine; sizes are (height, width) in pixels of the upright files."""
+
+    small_side: int
+    """Median small side of the training images, in pixels."""
+    large_side: int
+    """Median large side of the training images, in pixels."""
+    smallest: Size
+    """Size of the training image with the fewest pixels."""
+    largest: Size
+    """Size of the training image with the most pixels."""
+    largest_validation: Size
+    """Size of the validation image with the most pixels."""
+    labelled: int
+    """Training images whose masks are used."""
+    unlabelled: int
+    """Other training images."""
+    validation: int
+    """Validation images with a mask."""
+    own_validation: bool
+    """Whether the folder says which images validate; otherwise they are drawn from those with masks."""
+    classes: int
+    device: str
+    """Type of the device: cpu, cuda or mps."""
+    finest_class: str | None = None
+    """The class whose regions are the narrowest in the masks."""
+    finest_width: float = 1.0
+    """Usual width of its regions as a share of the image's small side."""
+    gpu_memory: int | None = None
+    """Bytes of a GPU's memory; None on a CPU, or where it is not known."""
+    memory: int | None = None
+    """Bytes of main memory; None where it is not known."""
+    threads: int = 1
+    """Processor threads that this process may use."""
+    processes: int = 1
+    """Processes that share the run (torchrun)."""
+
+    @property
+    def on_cpu(self) -> bool:
+        return self.device == "cpu"
+
+    def share(self, crops: int) -> int:
+        """Of the crops of a step, how many one process takes at most."""
+        return -(-crops // self.processes)
+
+    def __str__(self) -> str:
+        sizes = " to ".join(dict.fromkeys(f"{width}×{height}" for height, width in (self.smallest, self.largest)))
+        machine = f"{self.gpu_memory / 2**30:.0f} GiB of {self.device}" if self.gpu_memory else self.device
+        return (
+            f"{self.labelled} images with masks and {self.unlabelled} without to train on, {self.validation} to "
+            f"validate; {sizes} pixels, {self.classes} classes; {machine}"
+        )

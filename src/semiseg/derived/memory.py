@@ -1,0 +1,24 @@
+"""How much memory a step of the preset ``folder`` takes on a GPU, and how much it may take."""
+
+from __future__ import annotations
+
+from semiseg.derived.facts import Facts
+
+FEWEST = 4
+"""Crops of a step with which BatchNorm averages over enough (docs/guide.md); what the presets for CPUs have."""
+PER_PIXEL = 8 * 2**10
+"""Bytes for each pixel of a labelled crop, its unlabelled views included: `semiseg cost folder data.crop=512` counts
+7.8 KiB. The method makes a difference, but not here, so that methods are compared on equal settings."""
+SHARE = 0.6
+"""Of a GPU's memory: the count is a lower bound (docs/cost.md)."""
+UNKNOWN = 8 * 2**30  # bytes of a GPU whose memory is not known
+
+
+def step_bytes(pixels: int) -> int:
+    """Bytes of a step on labelled crops of so many pixels together."""
+    return PER_PIXEL * pixels
+
+
+def gpu_budget(facts: Facts) -> int:
+    """Bytes that a step may take on one GPU."""
+    return int(SHARE * (facts.gpu_memory or UNKNOWN))
