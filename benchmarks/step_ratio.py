@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from semiseg import Config
-from semiseg.cost.step import meta_method
+from semiseg.cost.step import crops_a_step, meta_method
 from semiseg.data.run_data import open_split
 from semiseg.runs import checkpoint
 from semiseg.training.batches import batches_on_device, training_batches
@@ -58,8 +58,9 @@ class TrainingStep:
 
 def crops_and_rounds(config: Config) -> tuple[int, int]:
     """Images that the student sees with gradients in a step, the joint batch; and the rounds of a run, mostly one."""
-    method, step = meta_method(config, open_split(config.data, "train").info.num_classes)
-    return sum(step.student) * config.training.accumulation, len(method.rounds(config.training.iterations))
+    classes = open_split(config.data, "train").info.num_classes
+    method, _ = meta_method(config, classes)
+    return crops_a_step(config, classes), len(method.rounds(config.training.iterations))
 
 
 def step_times(config: Config, supervised: Config, state: Path | None, pairs: int = PAIRS) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def train(config: Config | str | Path, overrides: list[str] | tuple[str, ...] = 
         config: a :class:`Config`, a preset name or a YAML file.
         overrides: ``section.key=value`` words applied to a preset or file.
         resume: go on from ``checkpoints/last.pt``; the result is the same, bit for bit on a CPU, as without the stop.
-        progress: show a progress bar.
+        progress: show a progress bar, and at each validation a sentence.
 
     Raises:
         UsageError: wrong configuration, or a run folder that already holds a run.
@@ -174,6 +174,8 @@ class Run:
         if validates:
             save_best = lambda: self._save(self.best, model_only=True)  # noqa: E731
             bar.miou = self.validator.validate(done, self.clock.seconds, log, save_best)
+            if self.validator.sentence is not None:
+                bar.say(f"{done}/{t.iterations}: {self.validator.sentence}")
         # best.pt must never be ahead of last.pt: a resume would take it for one of its own past.
         if saves or self.validator.iteration == done:
             self._save(self.last)
