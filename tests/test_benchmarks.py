@@ -15,6 +15,7 @@ import gain
 import gain_runs
 import gain_table
 import gpu
+import numpy as np
 import options
 import plots
 import pytest
@@ -22,6 +23,7 @@ import step_ratio
 import switches
 import time_to_quality
 import tuning
+import validation_noise
 import yaml
 from conftest import tiny
 
@@ -218,6 +220,26 @@ def test_gains_are_taken_split_by_split_and_a_small_one_is_a_tie() -> None:
     ]
     assert gain_table.report([]) == "no runs yet"
     assert gain_table.gain([0.96]) == "+1.0 (+1.0)" and gain_table.gain([-0.9, 0.1]).startswith("tie, -0.4")
+
+
+def test_the_noise_of_a_validation_is_read_from_subsets_of_the_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(validation_noise, "SUBSETS", 5)
+    results = tmp_path / "noise.json"
+    words = ["toy_streets", "--iterations=8", "--validations=8", "--images=2", f"--results={results}", "--words", *TINY]
+    for _ in range(2):  # a second measurement replaces the first
+        monkeypatch.setattr(sys, "argv", ["validation_noise.py", *words])
+        validation_noise.main()
+    (row,) = json.loads(results.read_text())
+    assert set(row["sigma"]) == {"1", "2"} and len(row["losses"]) == 8 and (row["images"], row["classes"]) == (2, 8)
+    assert "| images | toy_streets | constant |" in capsys.readouterr().out
+
+
+def test_noise_is_what_a_steady_rise_leaves() -> None:
+    rng = np.random.default_rng(0)
+    assert validation_noise.noise(list(range(40))) == 0
+    assert validation_noise.noise((np.arange(4000) + rng.normal(0, 2, 4000)).tolist()) == pytest.approx(4, rel=0.1)
 
 
 def test_the_training_clock_leaves_validations_out_and_goes_on_after_a_resume() -> None:

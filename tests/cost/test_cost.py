@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from semiseg.cli import app
 from semiseg.config.read import Config
-from semiseg.cost.step import PAPER, PAPER_TOTAL, cost
+from semiseg.cost.step import PAPER, PAPER_TOTAL, cost, crops_a_step
 from semiseg.losses import weighted_cross_entropy
 from semiseg.networks import upsample
 from semiseg.networks.build import build_network_of
@@ -40,6 +40,21 @@ def test_parameters_are_those_of_the_network() -> None:
     config = Config.parse({}, SMALL)
     network = build_network_of(config, 5)
     assert cost(config, 5).parameters["student"] == sum(p.numel() for p in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("words", "crops"),
+    [
+        (["method.name=supervised"], 2),
+        (["method.name=supervised", "training.accumulation=3"], 6),
+        (["method.name=fixmatch"], 2 + 2),
+        (["method.name=fixmatch", "training.unlabelled_ratio=2"], 2 + 4),
+        (["method.name=fixmatch", "method.fixmatch.pseudo.views=2"], 2 + 2 * 2),
+        (["method.name=memory_bank"], 2 + 2 * 2),
+    ],
+)
+def test_crops_of_a_step(words: list[str], crops: int) -> None:
+    assert crops_a_step(Config.parse({}, [*SMALL, *words]), 3) == crops
 
 
 def test_activations_are_what_a_real_pass_keeps() -> None:

@@ -80,15 +80,28 @@ def test_figures_by_hand(changes: dict[str, Any]) -> None:
     assert found["accuracy"] == pytest.approx(17 / 18)
     assert found["confidence"] == pytest.approx((0.95 + 0.6) / 2)
     assert found["confident"] == pytest.approx(0.5)
+    assert found["confident_accuracy"] == 1  # the wrong pixel is not among them
     assert found["class_share"] == [0.5, 0.5, 0]
     assert found["class_confidence"] == [pytest.approx(0.6), pytest.approx(0.95), None]
     assert found["images"] == 2
 
 
+def test_the_accuracy_of_confident_pixels_is_theirs_alone() -> None:
+    truth = np.zeros((4, 6), np.uint8)
+    truth[:, 3:] = 1
+    truth[0] = 2  # wrong there, sure or not
+    truth[1, :3] = 255
+    found = pseudo_label_quality(RedIsOne(), Columns([truth]), [0], config())
+    assert found["confident_accuracy"] == pytest.approx(9 / 12) and found["accuracy"] == pytest.approx(15 / 21)
+    truth[:, 3:] = 255
+    assert pseudo_label_quality(RedIsOne(), Columns([truth]), [0], config())["confident_accuracy"] is None
+
+
 def test_without_masks_or_with_a_broken_one_there_is_confidence_only() -> None:
     for images in (Columns([None]), Columns([None], broken=0)):
         found = pseudo_label_quality(RedIsOne(), images, [0], config())
-        assert found["accuracy"] is None and found["confidence"] == pytest.approx(0.775)
+        assert found["accuracy"] is found["confident_accuracy"] is None
+        assert found["confidence"] == pytest.approx(0.775)
     nothing = pseudo_label_quality(RedIsOne(), Columns([None]), [], config())
     assert nothing["confidence"] is None and nothing["class_share"] == nothing["class_confidence"] == [None] * 3
 

@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ import torch
 from semiseg import Config
 from semiseg.errors import UsageError
 from semiseg.report import write_report
+from semiseg.report.content import time_chart
 from semiseg.report.facts import RunFacts, Score, read_runs
-from semiseg.report.headline import duration, gains
+from semiseg.report.headline import figures, gains, last_sentence
 from semiseg.report.projection import principal_components
 
 
@@ -75,5 +77,70 @@ def test_gain_is_the_difference_of_means_over_equal_tasks() -> None:
     assert found.caution == "the labelled images, how far the runs came"
 
 
-def test_durations() -> None:
-    assert [duration(s) for s in (42.4, 720, 12_240)] == ["42 s", "12 min", "3.4 h"]
+def test_a_gain_says_at_what_price() -> None:
+    plain, bank = facts("supervised", 40), facts("memory_bank", 50)
+    (found,) = gains([plain, bank])
+    assert found.terms == "at equal steps: 15 against 5 crops a step"
+    for run, seconds in ((plain, 200.0), (bank, 600.0)):
+        run.summary["seconds"] = seconds
+    (found,) = gains([plain, bank])
+    assert found.terms == "at equal steps: 15 against 5 crops a step, 10 min against 3 min"
+    table = figures([plain, bank])
+    column = table.header.index("crops a step")
+    assert [row[column] for row in table.rows] == ["5", "15"]
+    assert [row[table.header.index("time")] for row in table.rows] == ["3 min", "10 min"]
+
+
+def test_the_same_crops_in_the_same_time_need_no_word() -> None:
+    plain, bank = facts("supervised", 40), facts("memory_bank", 50)
+    plain.config.training.batch_size = 15
+    plain.summary["seconds"] = bank.summary["seconds"] = 300.0
+    (found,) = gains([plain, bank])
+    assert found.terms == "" and found.caution == "training.batch_size"
+
+
+def test_seconds_of_a_run_that_has_not_ended_are_those_of_its_last_validation() -> None:
+    run = facts("supervised", 40)
+    assert run.seconds is None
+    run.rows = [validation(5, 30.0, seconds=10.0), validation(10, 40.0, seconds=25.0)]
+    assert run.seconds == 25.0
+    run.summary["seconds"] = 31.0
+    assert run.seconds == 31.0
+
+
+def validation(iteration: int, miou: float, **more: Any) -> dict[str, Any]:
+    return {"kind": "validation", "iteration": iteration, "miou": miou, **more}
+
+
+def test_the_last_sentence_is_that_of_the_last_validation_which_has_one() -> None:
+    run = facts("supervised", 40)
+    run.rows = [validation(5, 30.0)]
+    assert last_sentence(run) is None
+    run.rows += [validation(10, 40.0, sentence="mIoU 40.0 (+10.0): still rising")]
+    assert last_sentence(run) == "mIoU 40.0 (+10.0): still rising"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "unit", "shown"),
+    [((10.0, 59.0), "second", [10, 59]), ((60.0, 150.0), "minute", [1, 2.5]), ((3600.0, 9000.0), "hour", [1, 2.5])],
+)
+def test_miou_over_time(seconds: tuple[float, float], unit: str, shown: list[float]) -> None:
+    run = facts("supervised", 40)
+    run.rows = [validation(5 * (i + 1), 30.0 + i, seconds=at) for i, at in enumerate(seconds)]
+    chart = time_chart([run])
+    assert chart is not None
+    (trace,) = chart.figure["data"]
+    assert (trace["x"], trace["y"], trace["name"]) == (shown, [30, 31], "student")
+    assert chart.figure["layout"]["xaxis"]["title"]["text"] == unit and f"over {unit}s" in chart.description
+    assert chart.table.header == [unit, "student"] and chart.table.rows == [[shown[0], 30.0], [shown[1], 31.0]]
+
+
+def test_older_runs_have_no_time_and_are_named_beside_one_that_has() -> None:
+    old, new = facts("supervised", 40), facts("memory_bank", 50)
+    old.rows, new.rows = [validation(5, 30.0)], [validation(5, 30.0, seconds=10.0)]
+    old.number, new.number = 0, 1
+    assert time_chart([old]) is None
+    chart = time_chart([old, new])
+    assert chart is not None
+    assert [trace["name"] for trace in chart.figure["data"]] == ["memory_bank"]
+    assert "Not written down by supervised." in chart.note

@@ -70,10 +70,18 @@ def test_two_runs_side_by_side(runs: tuple[Path, Path], tmp_path: Path) -> None:
     gain = 100 * (summaries[1]["last"]["miou"] - summaries[0]["last"]["miou"])
     assert f"{gain:+.1f} points of mIoU from the unlabelled images" in page.text
     assert "Not under equal conditions" not in page.text
+    assert "This gain is at equal steps: 6 against 2 crops a step, " in page.text
     assert {
-        "miou", "loss-loss", "loss-supervised", "loss-pseudo", "loss-entropy", "loss-contrastive", "iou-0",
+        "miou", "miou-time", "loss-loss", "loss-supervised", "loss-pseudo", "loss-entropy", "loss-contrastive", "iou-0",
         "confusion-0", "confusion-1", "pseudo-labels", "sureness-0", "bank-0", "weights-0",
     } <= set(page.charts)  # fmt: skip
+    assert [trace["name"] for trace in page.charts["miou-time"]["data"]] == [run.name for run in runs]
+    for run in runs:
+        validations = [
+            json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines() if "sentence" in line
+        ]
+        assert f"{run.name} : {validations[-1]['sentence']}." in page.text
+        assert validations[0]["sentence"] not in page.text
     iou = {trace["name"]: trace["x"] for trace in page.charts["iou-0"]["data"]}
     for run, summary in zip(runs, summaries, strict=True):
         assert iou[run.name] == pytest.approx([100 * value for value in summary["last"]["iou"]], rel=1e-3)
@@ -145,6 +153,16 @@ def test_settings_that_are_not_the_defaults_are_marked(runs: tuple[Path, Path], 
     assert "method.name runs differ memory_bank supervised changed memory_bank" in short
     assert "training.poly_power" not in short and "training.poly_power" in text
     assert "semiseg" in text and f"this report {semiseg.__version__}" in text
+
+
+def test_a_run_of_an_earlier_version_has_neither_sentence_nor_time(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    run = copied(runs[1], tmp_path)
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    older = [{k: v for k, v in row.items() if k not in ("sentence", "seconds", "confident_accuracy")} for row in rows]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in older))
+    page = Page(write_report(run, images=0))
+    assert "miou" in page.charts and "miou-time" not in page.charts
+    assert 'class="sentence"' not in (run / "report.html").read_text(encoding="utf-8")
 
 
 def test_interrupted_without_summary_and_with_a_cut_line(runs: tuple[Path, Path], tmp_path: Path) -> None:

@@ -76,6 +76,7 @@ def test_quiet_prints_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
     bar = ProgressBar(2, 0, "quiet", ("loss",), shown=False)
     bar.advance(2, {"loss": 1.0}, 1.0)
+    bar.say("a sentence")
     bar.close()
     assert capsys.readouterr() == ("", "")
 
@@ -89,6 +90,19 @@ def test_in_a_terminal_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert bar.bar.tasks[0].fields["text"] == "loss 1.250 2.0 img/s"
     bar.close()
     assert "5/8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_sentence_is_one_whole_line_whatever_the_width(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], terminal: bool
+) -> None:
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setenv("COLUMNS", "40")
+    bar = ProgressBar(8, 3, "memory_bank", ("loss",))
+    line = "5/8: mIoU 58.2 [-2.1 from its best at 4]: :fire: more masks would help more than more time"
+    bar.say(line)
+    bar.close()
+    assert line + "\n" in capsys.readouterr().err  # codes that clear the bar may stand before it
 
 
 def test_a_logger_that_fails_is_left_out_and_the_run_goes_on(

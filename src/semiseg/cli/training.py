@@ -30,10 +30,11 @@ def train(
     source: Source,
     overrides: Overrides = None,
     resume: Annotated[bool, typer.Option(help="Continue from the last checkpoint in the run folder.")] = False,
-    quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
+    quiet: Annotated[bool, typer.Option(help="No progress bar, no sentences.")] = False,
 ) -> None:
     """Train a network. Example: semiseg train toy_streets run_dir=runs/toy training.iterations=300"""
     from semiseg.runtime import distributed
+    from semiseg.training.advice.closing import closing
     from semiseg.training.loop import train as run_training
 
     # A cluster ends a job with SIGTERM, and torchrun so ends the other processes when one has failed.
@@ -44,6 +45,8 @@ def train(
             f"mIoU of the student: last {result.last_miou:.2f}, best {result.best_miou:.2f} "
             f"(iteration {result.best_iteration}); run in {result.run_dir}"
         )
+        if not quiet:
+            print("\n".join(closing(result.run_dir)))
     distributed.stop()
 
 

@@ -59,28 +59,29 @@ def pseudo_label_quality(
 
     Returns:
         Fractions in [0, 1] over pixels: ``accuracy`` against the hidden masks (None without any), ``confidence`` the
-        mean highest probability, ``confident`` the share of pixels above 0.9; ``class_share`` and
-        ``class_confidence``, lists of length C: each class's share of the pseudo-labels and their mean confidence (None
-        for a class that is never predicted); and ``images``, how many were looked at. Without any image all fractions
-        are None.
+        mean highest probability, ``confident`` the share of pixels above 0.9 and ``confident_accuracy`` the accuracy of
+        those (None without any, or without masks); ``class_share`` and ``class_confidence``, lists of length C: each
+        class's share of the pseudo-labels and their mean confidence (None for a class that is never predicted); and
+        ``images``, how many were looked at. Without any image all fractions are None.
 
     Raises:
         SemisegError: an image cannot be read.
     """
     classes = images.info.num_classes
-    # right, known, confident, images; then pixels and confidence of each class
-    sums = torch.zeros(4 + 2 * classes, dtype=torch.float64)
+    # as _one_image: six counts, then pixels and confidence of each class
+    sums = torch.zeros(6 + 2 * classes, dtype=torch.float64)
     with evaluating(teacher, device) as run_device, autocast(config.training.precision, run_device):
         for i in indices[distributed.rank() :: distributed.world()]:
             sums += _one_image(teacher, images, i, config, run_device)
     sums = distributed.total(sums.to(device)).cpu()
-    right, known, confident, seen = sums[:4].tolist()
-    of_class, confidence = sums[4 : 4 + classes].tolist(), sums[4 + classes :].tolist()
+    right, known, sure_right, sure_known, confident, seen = sums[:6].tolist()
+    of_class, confidence = sums[6 : 6 + classes].tolist(), sums[6 + classes :].tolist()
     pixels = sum(of_class)
     return {
         "accuracy": right / known if known else None,
         "confidence": sum(confidence) / pixels if pixels else None,
         "confident": confident / pixels if pixels else None,
+        "confident_accuracy": sure_right / sure_known if sure_known else None,
         "class_share": [n / pixels if pixels else None for n in of_class],
         "class_confidence": [total / n if n else None for total, n in zip(confidence, of_class, strict=True)],
         "images": int(seen),
@@ -88,6 +89,8 @@ def pseudo_label_quality(
 
 
 def _one_image(teacher: nn.Module, images: ImageSet, i: int, config: Config, device: torch.device) -> torch.Tensor:
+    """Pixels right and known, the same two of the confident ones, all confident ones, 1; then C pixel counts by class
+    and C sums of confidence: float64 (6 + 2·C,)."""
     image = images.image(i)
     try:
         truth = images.label(i)
@@ -103,12 +106,13 @@ def _one_image(teacher: nn.Module, images: ImageSet, i: int, config: Config, dev
     else:
         logits = whole_image_logits(teacher, batch, (height, width))
     confidence, labels = logits.softmax(dim=1).max(dim=1)
-    right = known = 0
+    sure = confidence > CONFIDENT
+    against_mask = [0, 0, 0, 0]
     if truth is not None:
-        valid = truth < logits.shape[1]
-        right = int((labels[0].cpu().numpy() == truth)[valid].sum())
-        known = int(valid.sum())
-    head = torch.tensor([right, known, int((confidence > CONFIDENT).sum()), 1], dtype=torch.float64)
+        valid, certain = truth < logits.shape[1], sure[0].cpu().numpy()
+        right = (labels[0].cpu().numpy() == truth) & valid
+        against_mask = [int(pixels.sum()) for pixels in (right, valid, right & certain, valid & certain)]
+    head = torch.tensor([*against_mask, int(sure.sum()), 1], dtype=torch.float64)
     labels, confidence = labels.flatten(), confidence.flatten().double()
     of_class = torch.bincount(labels, minlength=logits.shape[1]).double()
     # bincount() with weights is not deterministic.

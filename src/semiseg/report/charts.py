@@ -46,12 +46,13 @@ class Chart:
 
 @dataclass
 class Curves:
-    """A chart of values over iterations, made trace by trace.
+    """A chart of values over iterations or another growing quantity, made trace by trace.
 
     Args:
         key: id in the page.
         title: heading.
         unit: title of the vertical axis.
+        over: title of the horizontal axis, and head of the table's first column.
         log: whether that axis is logarithmic.
         limits: its range; None: that of the values.
         traces, columns: what :meth:`add` and :meth:`points` have collected.
@@ -60,12 +61,15 @@ class Curves:
     key: str
     title: str
     unit: str
+    over: str = "iteration"
     log: bool = False
     limits: tuple[float, float] | None = None
     traces: list[dict[str, Any]] = field(default_factory=list)
-    columns: dict[str, dict[int, float | None]] = field(default_factory=dict)
+    columns: dict[str, Mapping[float, float | None]] = field(default_factory=dict)
 
-    def add(self, name: str, values: dict[int, float | None], colour: int, dash: int, *, markers: bool = False) -> None:
+    def add(
+        self, name: str, values: Mapping[float, float | None], colour: int, dash: int, *, markers: bool = False
+    ) -> None:
         """A line over iterations; ``colour`` and ``dash`` are indices into the lists above."""
         self.columns[name] = values
         self.traces.append({
@@ -76,7 +80,7 @@ class Curves:
             "hovertemplate": "%{y:.4g} at %{x}<extra>" + plain(name) + "</extra>",
         })  # fmt: skip
 
-    def points(self, name: str, marks: list[tuple[int, float, str]], symbol: str, colours: list[int]) -> None:
+    def points(self, name: str, marks: list[tuple[float, float, str]], symbol: str, colours: list[int]) -> None:
         """Single marks (iteration, value, label)."""
         self.traces.append({
             "type": "scatter", "mode": "markers", "name": plain(name), "x": [mark[0] for mark in marks],
@@ -103,9 +107,9 @@ class Curves:
             axis["range"] = list(self.limits)
         figure = {
             "data": self.traces,
-            "layout": layout(xaxis={"title": {"text": "iteration"}, "rangemode": "tozero"}, yaxis=axis),
+            "layout": layout(xaxis={"title": {"text": self.over}, "rangemode": "tozero"}, yaxis=axis),
         }
-        words = f"Line chart of {self.title} over iterations. {'; '.join(described)}."
+        words = f"Line chart of {self.title} over {self.over}s. {'; '.join(described)}."
         return Chart(self.key, self.title, words, figure, self._table(), note, wide)
 
     def _table(self) -> Table:
@@ -117,7 +121,7 @@ class Curves:
             note = f"{len(kept)} of {len(steps)} rows; metrics.jsonl has all of them."
             steps = kept
         rows: list[list[Cell]] = [[step, *(values.get(step) for values in self.columns.values())] for step in steps]
-        return Table(["iteration", *self.columns], rows, note)
+        return Table([self.over, *self.columns], rows, note)
 
 
 def bars(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from semiseg.report.charts import Chart, Curves, bars, heat_map
 from semiseg.report.facts import RunFacts
 
+UNITS = (("hour", 3600.0), ("minute", 60.0), ("second", 1.0))
+
 
 def loss_charts(runs: list[RunFacts]) -> list[Chart]:
     """One run: its terms in one chart, logarithmic. Several: a chart a term, one line a run."""
@@ -45,7 +47,8 @@ def miou_chart(runs: list[RunFacts]) -> Chart | None:
     if not curves.columns:
         return None
     for title, key, symbol in (("best checkpoint", "best", "star"), ("teacher, last", "last_teacher", "diamond-open")):
-        points, colours = [], []
+        points: list[tuple[float, float, str]] = []
+        colours = []
         for run in runs:
             score = run.scores.get(key)
             if score is not None and score.miou is not None:
@@ -53,7 +56,34 @@ def miou_chart(runs: list[RunFacts]) -> Chart | None:
                 colours.append(run.number)
         if points:
             curves.points(title, points, symbol, colours)
-    return curves.chart(note="The best checkpoint is chosen on the validation set, so its figure flatters.")
+    note = "The best checkpoint is chosen on the validation set, so its figure flatters."
+    return curves.chart(note=note, wide=not any(map(_times, runs)))
+
+
+def time_chart(runs: list[RunFacts]) -> Chart | None:
+    """mIoU of the student over the time that training and validations took; None where no run wrote it down.
+
+    A run that went on from an older version, which wrote none, is drawn from there; one without is named.
+    """
+    timed = [run for run in runs if _times(run)]
+    if not timed:
+        return None
+    longest = max(max(_times(run)) for run in timed)
+    unit, seconds = next(((name, size) for name, size in UNITS if longest >= 2 * size), UNITS[-1])
+    curves = Curves("miou-time", "validation mIoU by wall clock", "mIoU in %", over=unit)
+    for run in timed:
+        values = {float(f"{at / seconds:.4g}"): miou for at, miou in _times(run).items()}
+        curves.add("student" if len(runs) == 1 else run.name, values, run.number, run.number, markers=True)
+    without = [run.name for run in runs if run not in timed]
+    note = "What else ran on the machine counts in it."
+    if without:
+        note += f" Not written down by {', '.join(without)}."
+    return curves.chart(note=note, wide=False)
+
+
+def _times(run: RunFacts) -> dict[float, float | None]:
+    """mIoU in percent by the seconds of its validation, as far as they are known."""
+    return {row["seconds"]: row["miou"] for row in run.kind("validation") if "seconds" in row}
 
 
 def quality_chart(runs: list[RunFacts]) -> Chart | None:
@@ -149,5 +179,5 @@ def same_classes(runs: list[RunFacts]) -> list[list[RunFacts]]:
     return list(groups.values())
 
 
-def _series(run: RunFacts, kind: str, key: str) -> dict[int, float | None]:
+def _series(run: RunFacts, kind: str, key: str) -> dict[float, float | None]:
     return {row["iteration"]: row[key] for row in run.kind(kind) if key in row}

@@ -82,6 +82,14 @@ class RunFacts:
     def finished(self) -> bool:
         return self.iteration >= self.config.training.iterations
 
+    @property
+    def seconds(self) -> float | None:
+        """Of the whole run by its summary, else until its last validation; None where neither says it."""
+        seconds: float | None = self.summary.get("seconds")
+        if seconds is None and (validations := self.kind("validation")):
+            seconds = validations[-1].get("seconds")
+        return seconds
+
     def kind(self, kind: str) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl of one kind: train, validation or pseudo_labels."""
         return [row for row in self.rows if row.get("kind") == kind]

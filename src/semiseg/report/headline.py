@@ -10,6 +10,7 @@ from semiseg.config.read import fields
 from semiseg.report.charts import Cell, Table
 from semiseg.report.facts import RunFacts
 from semiseg.report.settings import DESCRIPTIONS
+from semiseg.training.advice.effort import Effort, duration, effort, mean_effort, terms
 
 # The labelled images are compared by name; the method is what a gain is about.
 NOT_COMPARED = ("method.", "training.seed", "data.split_seed", "data.labelled")
@@ -17,7 +18,10 @@ NOT_COMPARED = ("method.", "training.seed", "data.split_seed", "data.labelled")
 
 @dataclass(frozen=True)
 class Gain:
-    """Semi-supervised minus supervised mIoU in points, each the mean over ``runs`` (supervised, semi-supervised)."""
+    """Semi-supervised minus supervised mIoU in points, each the mean over ``runs`` (supervised, semi-supervised).
+
+    ``terms`` says at what price: crops of a step and seconds of both sides, empty where they are alike.
+    """
 
     method: str
     supervised: float
@@ -25,6 +29,7 @@ class Gain:
     best: float | None
     runs: tuple[int, int]
     caution: str
+    terms: str
 
     @property
     def points(self) -> float:
@@ -32,7 +37,7 @@ class Gain:
 
 
 def figures(runs: list[RunFacts]) -> Table:
-    """A row for every run: student last and best, teacher last, in percent, and how far the run came."""
+    """A row for every run: student last and best, teacher last, in percent, how far it came and what it took."""
     paper = any(run.config.paper_miou is not None for run in runs)
     header = ["run", "method", "labelled images", "student, last", "student, best", "teacher, last"]
     rows: list[list[Cell]] = []
@@ -46,11 +51,12 @@ def figures(runs: list[RunFacts]) -> Table:
         row.append(_miou(run, "last_teacher"))
         if paper:
             row.append(run.config.paper_miou)
-        seconds = run.summary.get("seconds")
+        took = _effort(run)
         row.append(f"{run.iteration} of {run.config.training.iterations}")
-        row.append(None if seconds is None else duration(seconds))
+        row.append(None if took.crops is None else f"{took.crops:.0f}")
+        row.append(None if took.seconds is None else duration(took.seconds))
         rows.append(row)
-    header += [*(["paper"] if paper else []), "iterations", "time"]
+    header += [*(["paper"] if paper else []), "iterations", "crops a step", "time"]
     return Table(header, rows, "mIoU on the validation images in %. The best is chosen on them, so it flatters.")
 
 
@@ -75,16 +81,20 @@ def gains(runs: list[RunFacts]) -> list[Gain]:
                     None if best[0] is None or best[1] is None else best[1] - best[0],
                     (len(baseline), len(others)),
                     _caution(baseline, others),
+                    terms(mean_effort([_effort(r) for r in others]), mean_effort([_effort(r) for r in baseline])),
                 )
             )
     return found
 
 
-def duration(seconds: float) -> str:
-    """Seconds in a readable unit: 42 s, 12 min, 3.4 h."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+def last_sentence(run: RunFacts) -> str | None:
+    """What the run said of itself at its last validation; None for runs of earlier versions."""
+    return next((row["sentence"] for row in reversed(run.kind("validation")) if "sentence" in row), None)
+
+
+def _effort(run: RunFacts) -> Effort:
+    classes = max(1, len(run.classes))  # where no checkpoint names them: crops do not depend on their number
+    return effort(run.config, classes, run.iteration, run.seconds)
 
 
 def _task(run: RunFacts) -> tuple[object, ...]:

@@ -22,10 +22,11 @@ from semiseg.report.content import (
     miou_chart,
     quality_chart,
     sureness_charts,
+    time_chart,
     weight_charts,
 )
 from semiseg.report.facts import RunFacts, read_runs
-from semiseg.report.headline import figures, gains
+from semiseg.report.headline import figures, gains, last_sentence
 from semiseg.report.pictures import strips
 from semiseg.report.settings import compared_keys, versions
 
@@ -102,6 +103,7 @@ def render(runs: list[RunFacts], images: int = 4, device: torch.device | str = "
         "runs": runs,
         "figures": figures(runs),
         "gains": gains(runs),
+        "sentences": [(run.name, words) for run in runs if (words := last_sentence(run)) is not None],
         "parts": parts,
         "strips": strips(runs, images, device) if images else [],
         "changed": [setting for setting in changed if any(setting.changed)],
@@ -117,10 +119,13 @@ def render(runs: list[RunFacts], images: int = 4, device: torch.device | str = "
 
 
 def _parts(runs: list[RunFacts]) -> list[Part]:
-    miou, quality = miou_chart(runs), quality_chart(runs)
+    quality = quality_chart(runs)
     watches = any(run.makes_pseudo_labels for run in runs)
     return [
-        Part("miou", "mIoU over time", [miou] if miou else [], "No validation is logged yet."),
+        Part(
+            "miou", "mIoU over steps and time", [c for c in (miou_chart(runs), time_chart(runs)) if c is not None],
+            "No validation is logged yet.",
+        ),
         Part("losses", "Losses", loss_charts(runs), "No training step is logged yet."),
         Part("classes", "IoU by class", class_charts(runs), "No validation is logged yet."),
         Part("confusion", "Confusion", confusion_charts(runs), "No validation is logged yet."),

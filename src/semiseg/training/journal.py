@@ -89,6 +89,13 @@ class ProgressBar:
                 f"{self.title} {iteration}/{self.total} {text}, {left / 60:.0f} min left", file=sys.stderr, flush=True
             )
 
+    def say(self, line: str) -> None:
+        """A line above the bar, whole: a terminal wraps it where it is narrower."""
+        if self.bar is not None:
+            self.bar.console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
+        elif self.shown:
+            print(line, file=sys.stderr, flush=True)
+
     def close(self) -> None:
         if self.bar is not None:
             self.bar.stop()

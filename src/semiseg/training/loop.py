@@ -56,7 +56,7 @@ def train(config: Config | str | Path, overrides: list[str] | tuple[str, ...] = 
         config: a :class:`Config`, a preset name, a YAML file, or a folder of images, to which settings are fitted.
         overrides: ``section.key=value`` words applied to a preset, file or folder.
         resume: go on from ``checkpoints/last.pt``; the result is the same, bit for bit on a CPU, as without the stop.
-        progress: show a progress bar and, for a folder, the settings that follow from its images.
+        progress: show a bar, a sentence at each validation and, for a folder, what follows from its images.
 
     Raises:
         UsageError: wrong configuration, or a run folder that already holds a run.
@@ -199,6 +199,8 @@ class Run:
         if validates:
             save_best = lambda: self._save(self.best, model_only=True)  # noqa: E731
             bar.miou = self.validator.validate(done, self.clock.seconds, log, save_best)
+            if self.validator.sentence is not None:
+                bar.say(f"{done}/{t.iterations}: {self.validator.sentence}")
         # best.pt must never be ahead of last.pt: a resume would take it for one of its own past.
         if saves or self.validator.iteration == done:
             self._save(self.last)

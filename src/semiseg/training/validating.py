@@ -1,4 +1,4 @@
-"""What happens at a validation: figures, pictures, pseudo-label quality, the best checkpoint and the plateau."""
+"""What happens at a validation: figures, pictures, pseudo-label quality, words, the best checkpoint and the plateau."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,7 +17,11 @@ from semiseg.evaluation.pseudo_label_quality import pseudo_label_quality, watche
 from semiseg.evaluation.validation import validate, validation_pictures
 from semiseg.methods.base import Method
 from semiseg.runs import checkpoint
+from semiseg.runs.metrics import read_metrics
 from semiseg.runtime import distributed
+from semiseg.training.advice.circumstances import circumstances
+from semiseg.training.advice.history import history
+from semiseg.training.advice.sentence import sentence
 from semiseg.training.journal import MetricsLog
 
 FAR_BEHIND = 3.0  # points of mIoU; below that it may be noise
@@ -35,6 +40,7 @@ class Validator:
         self.config, self.data, self.method, self.device, self.best_path = config, data, method, device, best_path
         self.miou, self.iteration, self.stale = -math.inf, 0, 0  # best mIoU in percent, where, validations since
         self.said: list[list[str]] = []  # beginnings of remarks
+        self.sentence: str | None = None  # on the last validation, in the first process
         self.results: dict[str, EvaluationResult] = {}  # of this process: last and best
         self.watched = watched_images(data) if method.keeps_teacher and method.needs.unlabelled else []
 
@@ -49,14 +55,12 @@ class Validator:
         self.method.train()
         self.results["last"] = result
         miou = 100 * result.miou
+        quality = self._watch()
         if log is not None:
             measures = self.method.measures()
-            facts = {"miou": miou, "seconds": round(seconds, 1)} | measures
-            log.write("validation", iteration, result.to_json() | facts)
+            facts = result.to_json() | {"miou": miou, "seconds": round(seconds, 1)} | measures
+            self._log(iteration, facts, quality, log)
             self._say(self.method.remarks(measures))
-            if log.loggers:
-                log.pictures(iteration, validation_pictures(self.learner, self.data.val, self.config, self.device))
-        self._watch(iteration, log)
         if miou > self.miou:
             self.miou, self.iteration, self.stale = miou, iteration, 0
             self.results["best"] = result
@@ -93,12 +97,25 @@ class Validator:
                 self.said.append(beginning)
                 print(f"semiseg: {remark}", file=sys.stderr, flush=True)
 
-    def _watch(self, iteration: int, log: MetricsLog | None) -> None:
+    def _watch(self) -> dict[str, Any] | None:
+        """Quality of the teacher's pseudo-labels; None without a teacher or images to watch."""
         if not self.watched or self.method.teacher is None:
-            return
-        quality = pseudo_label_quality(self.method.teacher, self.data.train, self.watched, self.config, self.device)
-        if log is not None:
-            log.write("pseudo_labels", iteration, quality)
+            return None
+        return pseudo_label_quality(self.method.teacher, self.data.train, self.watched, self.config, self.device)
+
+    def _log(self, iteration: int, facts: dict[str, Any], quality: dict[str, Any] | None, log: MetricsLog) -> None:
+        """The lines of metrics.jsonl, the first with its sentence, and pictures for those who show them."""
+        new: list[tuple[str, dict[str, Any]]] = [("validation", facts)]
+        new += [("pseudo_labels", quality)] if quality is not None else []
+        rows = [{"kind": kind, "iteration": iteration, **values} for kind, values in new]
+        known = history([*read_metrics(log.path.parent), *rows])
+        if known is not None:
+            self.sentence = sentence(known, circumstances(self.method, self.data, facts["images"]))
+            facts["sentence"] = self.sentence
+        for kind, values in new:
+            log.write(kind, iteration, values)
+        if log.loggers:
+            log.pictures(iteration, validation_pictures(self.learner, self.data.val, self.config, self.device))
 
     def _leave_plateau(self, iteration: int) -> None:
         """Load the best weights again after ``training.plateau_patience`` validations (authors' code)."""

@@ -1,0 +1,83 @@
+"""The words at the end of a run: IoU by class, whether the teacher is better, and the commands that come next."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from semiseg.data.files import ImageFiles
+from semiseg.data.run_data import RunData, open_run_data
+from semiseg.errors import SemisegError
+from semiseg.training.advice.run_files import FinishedRun, finished_run
+from semiseg.training.advice.siblings import gain
+
+NETWORKS = {"last": "last", "best": "best", "last_teacher": "teacher"}  # of evaluation.json, and the heads of columns
+MOST_CLASSES = 20
+"""Rows of the table: Cityscapes' 19 classes fit; of more, the worst are shown."""
+TIE = 1.0
+"""Points of mIoU below which two networks are called alike, as in benchmarks/gain_table.py."""
+
+
+def closing(run_dir: str | Path) -> list[str]:
+    """Lines to print after a training; none where the folder holds no finished run. Commands are never wrapped."""
+    run = finished_run(Path(run_dir))
+    if run is None:
+        return []
+    found = [*class_table(run), *filter(None, (teacher_remark(run), gain(run))), "Next:"]
+    return [*found, *(f"  {command}" for command in commands(run))]
+
+
+def class_table(run: FinishedRun) -> list[str]:
+    """IoU in percent by class, of the last and the best student and the last teacher; the worst class is marked."""
+    columns = [name for name in NETWORKS if run.iou(name)]
+    rows = list(zip(run.classes, *(run.iou(name) for name in columns), strict=True))
+    known = [row for row in rows if row[1] is not None]
+    by_iou = sorted(known, key=lambda row: row[1])
+    left = 0
+    if len(rows) > MOST_CLASSES:
+        rows, left = by_iou[:MOST_CLASSES], len(rows) - MOST_CLASSES
+    mean = ("mean", *(run.miou(name) for name in columns))
+    width = max(len(name) for name in ("IoU in %", *(row[0] for row in rows)))
+    lines = ["IoU in %".ljust(width) + "".join(f"{NETWORKS[name]:>9}" for name in columns)]
+    for row in (*rows, mean):
+        cells = "".join(f"{'–' if value is None else format(value, '.1f'):>9}" for value in row[1:])
+        worst = "   the worst" if len(known) > 1 and row is by_iou[0] else ""
+        lines.append(f"{row[0]:<{width}}{cells}{worst}")
+    more = f"{left} more classes, all better or absent: semiseg evaluate {shlex.quote(str(run.path))}"
+    return [*lines, more] if left else lines
+
+
+def teacher_remark(run: FinishedRun) -> str | None:
+    """Whether the teacher ends above its student by more than a tie."""
+    student, teacher = run.miou("last"), run.miou("last_teacher")
+    if student is None or teacher is None or teacher - student < TIE:
+        return None
+    return f"The teacher is better than the student at the end: {teacher:.1f} against {student:.1f} (--teacher)"
+
+
+def commands(run: FinishedRun) -> list[str]:
+    """What to type next, each a whole line: predict, report, and suggest where unlabelled images are left."""
+    data = _open(run)
+    output = Path("predictions") / run.path.resolve().name
+    words = ["semiseg", "predict", str(run.path), _images(data), "--output", str(output)]
+    best, teacher = run.miou("best"), run.miou("last_teacher")
+    if teacher_remark(run) is not None and (best is None or (teacher or 0) >= best):
+        words += ["--checkpoint", "last", "--teacher"]  # the teacher that was measured
+    found = [words, ["semiseg", "report", str(run.path)]]
+    if data is not None and any(name not in run.labelled for name in data.train.names):
+        found.append(["semiseg", "suggest", str(run.path)])
+    return [shlex.join(command) for command in found]
+
+
+def _open(run: FinishedRun) -> RunData | None:
+    try:
+        return open_run_data(run.config.data)
+    except (SemisegError, OSError):  # moved meanwhile
+        return None
+
+
+def _images(data: RunData | None) -> str:
+    """The folder of the first training image; IMAGES where they are no files."""
+    if data is None or not isinstance(data.train, ImageFiles):
+        return "IMAGES"
+    return str(next(iter(data.train.files.values())).parent)

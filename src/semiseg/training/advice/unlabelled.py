@@ -1,0 +1,32 @@
+"""What the unlabelled images give by now, as far as it was measured."""
+
+from __future__ import annotations
+
+from semiseg.training.advice.circumstances import Circumstances
+from semiseg.training.advice.history import History
+
+FEW = 0.05
+"""Share of the unlabelled pixels below which a threshold lets too few count to teach much; ours."""
+BY_THEN = 0.2
+"""Share of the run after which that is no beginning any more: 0.2 is the longest warm-up of the presets."""
+
+
+def unlabelled(history: History, run: Circumstances) -> str:
+    """One clause; empty where nothing was measured. Right is named only where masks are hidden from training."""
+    done, quality = history.last.iteration, history.last.quality
+    if done < run.waits_until:
+        return f"the unlabelled images join in at step {run.waits_until}"
+    share = history.confident
+    if share is not None and share < FEW and run.threshold is not None and done >= BY_THEN * run.iterations:
+        return f"only {percent(share)} of the unlabelled pixels count: a lower {run.threshold} lets more in"
+    sure, right = quality.get("confident"), quality.get("confident_accuracy")
+    if sure is None:
+        return ""
+    words = f"the teacher is sure of {percent(sure)} of the unlabelled pixels"
+    return words if right is None else f"{words}, and right on {percent(right)} of those"
+
+
+def percent(share: float) -> str:
+    """``71 %``; below one, a decimal: ``0.3 %``."""
+    value = 100 * share
+    return f"{value:.1f} %" if 0 < value < 1 else f"{value:.0f} %"

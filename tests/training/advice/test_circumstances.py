@@ -1,0 +1,31 @@
+"""What the words know of a run beside its numbers."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import tiny
+
+from semiseg.training.advice.circumstances import Circumstances, circumstances
+from semiseg.training.loop import Run
+
+KEY = "method.pseudo.confidence_threshold"
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "waits", "threshold"),
+    [
+        ("supervised", {}, 0, None),
+        ("joint_statistics", {}, 0, None),
+        ("memory_bank", {}, 1, None),
+        ("memory_bank", {"method__memory_bank__pseudo__warmup": "ramp"}, 0, None),
+        ("classmix", {}, 1, KEY),
+        ("fixmatch", {}, 1, KEY),
+        ("fixmatch", {"method__fixmatch__pseudo__weighting": "confidence"}, 1, None),
+    ],
+)
+def test_of_every_kind_of_method(
+    folder: Path, tmp_path: Path, method: str, changes: dict[str, Any], waits: int, threshold: str | None
+) -> None:
+    run = Run(tiny(folder, tmp_path / "run", method__name=method, **changes))
+    assert circumstances(run.method, run.data, 1) == Circumstances(4, 4, 1, waits, threshold)
