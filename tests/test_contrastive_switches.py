@@ -41,7 +41,8 @@ def scene(images: int = 2, ignored: int = 0) -> tuple[Output, Tensor]:
 
 SWITCHES: list[dict[str, object]] = [
     {}, {"attention": False}, {"bank_weights": "ones"}, {"separate": True}, {"separate": True, "attention": False},
-    {"least_score": 0.5},
+    {"least_score": 0.5}, {"effective_weight": 0.5}, {"effective_weight": 0.5, "separate": True, "least_score": 0.5},
+    {"effective_weight": 0.5, "bank_weights": "ones"}, {"effective_weight": 0.5, "attention": False},
 ]  # fmt: skip
 
 
@@ -63,8 +64,37 @@ def test_the_loss_is_the_double_sum_over_all_pairs(changes: dict[str, object]) -
     parts = [slice(0, 16), slice(16, None)] if "separate" in changes else [slice(None)]
     by_hand = [oracle(p[s].double(), flat[s], s_p[s].double(), z.double(), z_labels, s_z.double(), CLASSES)
                for s in parts]  # fmt: skip
-    torch.testing.assert_close(found.double(), torch.stack(by_hand).sum(), rtol=1e-5, atol=1e-6)
+    weight = changes.get("effective_weight", 0)  # each of the separate losses has its own penalty
+    penalty = sum(lost(s_p[s], flat[s]) + lost(s_z, z_labels) for s in parts)
+    wanted = torch.stack(by_hand).sum().item() + float(weight) * penalty  # type: ignore[arg-type]
+    assert found.item() == pytest.approx(wanted, rel=1e-5, abs=1e-6)
     assert found > 0.1
+    assert penalty > 1e-3 or ones or "bank_weights" in changes
+
+
+def lost(scores: Tensor, labels: Tensor) -> float:
+    """1 - (Σw)²/(n Σw²), mean over the classes present."""
+    of_class = [scores[labels == c].detach().double() for c in range(CLASSES) if (labels == c).any()]
+    return sum(1 - float(w.sum() ** 2 / (len(w) * (w**2).sum())) for w in of_class) / len(of_class)
+
+
+def test_the_penalty_keeps_the_attention_from_choosing() -> None:
+    """Trained by Adam, which feels no λ, attention takes the few vectors that agree; the penalty's weight counts."""
+    shares = []
+    for weight in (0.0, 2.0):
+        contrast = module(effective_weight=weight, bank_size=64, labelled=1).train()
+        contrast.fill_bank(*scene(images=8), generator())
+        out, labels = scene(images=8)
+        attention = [*contrast.attention_p.parameters(), *contrast.attention_z.parameters()]
+        optimiser = torch.optim.AdamW(attention, lr=0.05)
+        for _ in range(20):
+            optimiser.zero_grad()
+            (0.1 * contrast.loss(out.features, labels, 4)).backward()
+            optimiser.step()
+        share = contrast.measures()["bank_effective"]
+        assert share is not None
+        shares.append(share)
+    assert shares[0] < 0.5 < 0.8 < shares[1]
 
 
 def test_ignored_pixels_have_no_part_in_loss_gradient_or_statistics() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import tiny
-from torch import Tensor, nn
+from torch import Tensor
 
 from semiseg import train
 from semiseg.config.read import Config
@@ -30,8 +30,8 @@ def build(**changes: object) -> MemoryBankMethod:
 
 def step(iteration: int = 2) -> Step:
     g = torch.Generator().manual_seed(iteration)
-    images, labels = torch.rand(4, 3, 64, 96, generator=g), torch.randint(0, 3, (2, 64, 96), generator=g)
-    unlabelled = Batch(images[2:], torch.full((2, 64, 96), 255))
+    images, labels = torch.rand(4, 3, 32, 48, generator=g), torch.randint(0, 3, (2, 32, 48), generator=g)
+    unlabelled = Batch(images[2:], torch.full((2, 32, 48), 255))
     return Step(Batch(images[:2], labels), unlabelled, iteration, torch.Generator().manual_seed(5))
 
 
@@ -84,7 +84,7 @@ def test_the_contrastive_gradient_leaves_the_decoder_out() -> None:
 )  # fmt: skip
 def test_steps_with_other_options(changes: dict[str, object]) -> None:
     method = build(**TAP, **changes)
-    method.student.recompute = method.config is not None and method.training_config.activation_checkpointing
+    method.student.recompute = method.training_config.activation_checkpointing
     for iteration in (1, 2):
         terms = method.losses(step(iteration))
         terms["loss"].backward()
@@ -121,18 +121,13 @@ def test_a_run_its_suggestions_and_its_export(folder: Path, tmp_path: Path) -> N
 
 
 def test_the_cost_is_that_of_wider_features() -> None:
-    words = ["network.backbone=resnet50", "network.architecture=deeplabv3plus", "network.pretrained=none",
+    words = ["network.backbone=resnet18", "network.architecture=deeplabv3plus", "network.pretrained=none",
              "network.output_stride=16", "data.crop=64", "training.batch_size=2"]  # fmt: skip
     plain, tapped = (
         cost(Config.parse({}, [*words, f"method.contrastive.tap={tap}"]), 5) for tap in ("decoder", "backbone")
     )
     assert plain.flops["labelled"] == tapped.flops["labelled"]
-    g, q = 2048 * 256 + 256 * 256, 2 * 256 * 256
+    g, q = 512 * 256 + 256 * 256, 2 * 256 * 256
     assert tapped.flops["heads"] == 2 * 4 * 4 * (2 * (g + q) + g)
     wider = tapped.parameters["heads and attention"] - plain.parameters["heads and attention"]
-    assert wider == (2048 - 256) * 256
-
-
-def test_other_networks_have_what_they_always_gave() -> None:
-    assert isinstance(build_network("deeplabv2", "resnet18", 2, 16, "none"), nn.Module)
-    assert build().student.tap == "decoder"
+    assert wider == (512 - 256) * 256

@@ -91,6 +91,25 @@ def test_more_crops_and_half_precision_move_the_memory_as_they_should() -> None:
     assert set(alone.flops) == {"labelled"} and alone.memory["teacher"] == 0
 
 
+def test_what_has_no_weight_is_not_counted() -> None:
+    whole, no_bank, no_entropy, students = (
+        cost(Config.parse({}, [*SMALL, *words]), 5)
+        for words in (
+            [],
+            ["method.weights.contrastive=0"],
+            ["method.weights.entropy=0"],
+            ["method.contrastive.teacher_features=false"],
+        )
+    )
+    labelled = 2 * whole.flops["pseudo-labels"]  # two labelled crops that the teacher need not see
+    assert whole.step_flops - students.step_flops == labelled
+    further = sum(whole.flops[part] for part in ("heads", "attention", "distances"))
+    images = 2 + 2 * 2  # labelled crops, and two views of each unlabelled one
+    assert whole.step_flops - no_bank.step_flops == labelled + 3 * further * images // 2
+    assert no_entropy.memory["activations"] < whole.memory["activations"]
+    assert no_entropy.flops == whole.flops
+
+
 @pytest.mark.parametrize("backbone", ["resnet18", "efficientnet_lite0"])
 def test_options_that_save_memory_are_counted(backbone: str) -> None:
     words = [*SMALL, f"network.backbone={backbone}", "network.architecture=deeplabv3plus", "data.crop=128"]

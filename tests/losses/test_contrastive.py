@@ -265,3 +265,47 @@ def test_the_lost_share_stays_finite_in_single_precision() -> None:
     loss = lost_share(scores, torch.zeros(5, dtype=torch.int64), CLASSES)
     loss.backward()
     assert 0 <= loss.item() <= 1 and scores.grad is not None and bool(scores.grad.isfinite().all())
+
+
+def scored(seed: int = 0, count: int = 40) -> tuple[Tensor, Tensor]:
+    g = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, 4, (count,), generator=g)
+    labels[labels == 2] = 255  # class 2 is absent
+    return torch.rand(count, generator=g, dtype=torch.float64), labels
+
+
+def test_lost_share_is_the_mean_over_the_classes_present() -> None:
+    scores, labels = scored()
+    by_hand = []
+    for c in (0, 1, 3):
+        w = [float(s) for s, label in zip(scores, labels, strict=True) if label == c]
+        by_hand.append(1 - sum(w) ** 2 / (len(w) * sum(x * x for x in w)))
+    assert lost_share(scores, labels, 5).item() == pytest.approx(sum(by_hand) / 3, rel=1e-12)
+    share = effective_share(scores, labels, 5)
+    assert lost_share(scores, labels, 5).item() == pytest.approx(1 - float(share.nanmean()), rel=1e-12)
+    assert lost_share(scores, torch.full_like(labels, 255), 5) == 0
+    assert lost_share(torch.full((6,), 0.3), torch.arange(6) % 2, 2).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_gradient_of_lost_share() -> None:
+    scores, labels = scored()
+    assert torch.autograd.gradcheck(lambda s: lost_share(s, labels, 5), scores.clone().requires_grad_())
+    single, double = scores.float().requires_grad_(), scores.clone().requires_grad_()
+    lost_share(single, labels, 5).backward()
+    lost_share(double, labels, 5).backward()
+    assert single.grad is not None and double.grad is not None and double.grad.abs().sum() > 0
+    torch.testing.assert_close(single.grad.double(), double.grad, rtol=1e-4, atol=1e-6)
+    assert not double.grad[labels == 255].any()
+
+
+@pytest.mark.parametrize("score", [9e-14, 1.0])
+def test_lost_share_of_the_least_scores_is_finite(score: float) -> None:
+    scores = torch.full((3,), score).requires_grad_()
+    lost = lost_share(scores, torch.tensor([0, 0, 1]), 3)
+    lost.backward()
+    assert lost.item() == pytest.approx(0, abs=1e-6) and torch.isfinite(scores.grad).all()
+
+
+def test_lost_share_in_half_precision_is_single() -> None:
+    scores, labels = scored()
+    assert lost_share(scores.bfloat16(), labels, 5).dtype == torch.float32

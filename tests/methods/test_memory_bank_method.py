@@ -12,6 +12,7 @@ from torch import Tensor
 
 from semiseg.class_balance import class_weights
 from semiseg.methods import Batch, Step, method_class
+from semiseg.methods import memory_bank as module
 from semiseg.methods.base.views import NOTHING
 from semiseg.methods.memory_bank import MemoryBankMethod
 from semiseg.networks import upsample
@@ -191,10 +192,69 @@ def test_the_bank_knows_nothing_of_unlabelled_images() -> None:
 
 def test_no_contrastive_weight_no_contrastive_work() -> None:
     method = build(method__weights__contrastive=0)
-    terms = method.losses(Step(*batches(), 2, generator()))
-    terms["loss"].backward()
-    assert method.contrast.bank.counts.sum() == 0 and terms["contrastive"] == 0
+    for part in method.contrast.modules():
+        if part is not method.contrast:
+            part.register_forward_pre_hook(lambda *_: pytest.fail("the contrastive module runs"))
+    before = {name: value.clone() for name, value in method.contrast.state_dict().items()}
+    step = Watched(method, 2)
+    step.terms["loss"].backward()
+    method.after_step(Step(*batches(), 2, generator()))
+    assert len(step.teacher_images) == 2, "the unlabelled crops alone"
+    assert method.measures() == dict.fromkeys(method.measured) and method.remarks(method.measures()) == []
+    assert method.contrast.bank.counts.sum() == 0 and step.terms["contrastive"] == 0
     assert all(p.grad is None for p in method.contrast.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in method.contrast.state_dict().items())
+    assert method.averages() == [(method.teacher, method.student)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "iteration", "seen"),
+    [
+        ({}, 0, 4),
+        ({"method__contrastive__teacher_features": False}, 2, 2),
+        ({"training__iterations": 40, "method__contrastive__bank_start": 0.5}, 4, 2),
+        ({"training__iterations": 40, "method__contrastive__bank_start": 0.5}, 5, 4),
+    ],
+)
+def test_the_teacher_sees_labelled_crops_only_where_the_bank_takes_them(
+    changes: dict[str, object], iteration: int, seen: int
+) -> None:
+    assert len(Watched(build(**changes), iteration).teacher_images) == seen
+
+
+@pytest.mark.parametrize(("name", "function"), [("entropy", "entropy"), ("pseudo", "weighted_cross_entropy")])
+def test_a_term_without_weight_is_not_computed(name: str, function: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, function, lambda *_: pytest.fail(f"{name} is computed"))
+    method = build(**{f"method__weights__{name}": 0})
+    if name == "pseudo":
+        terms = method.losses(Step(*batches(), 2, generator()))
+        early = build(method__weights__entropy=0).losses(Step(*batches(), 0, generator()))
+        assert early["pseudo"] == 0, "it rests in the warm-up"
+    else:
+        terms = method.losses(Step(*batches(), 2, generator()))
+    assert terms[name] == 0 and terms.keys() == {"loss", *method.terms, *method.watched}
+    terms["loss"].backward()
+
+
+def test_without_weights_it_is_the_supervised_term_bit_for_bit() -> None:
+    off = {f"method__weights__{name}": 0 for name in ("pseudo", "entropy", "contrastive")}
+    one, other = build(**off), build()
+    one.losses(Step(*batches(), 2, generator()))["loss"].backward()
+    other.losses(Step(*batches(), 2, generator()))["supervised"].backward()
+    wanted = dict(other.student.named_parameters())
+    for parameter, p in one.student.named_parameters():
+        assert p.grad is not None and torch.equal(p.grad, wanted[parameter].grad), parameter
+
+
+def test_attention_has_a_learning_rate_of_its_own_where_it_is_given() -> None:
+    for given, wanted in ((None, 3.0), (0.0, 0.0), (0.5, 0.5)):
+        words = {} if given is None else {"training__lr_multipliers__attention": given}
+        method = build(training__lr_multipliers__heads=3, **words)
+        groups = {group.name: group for group in method.groups()}
+        assert groups["heads"].multiplier == 3 and groups["attention"].multiplier == wanted
+        contrast = method.contrast
+        attention = {id(p) for part in (contrast.attention_p, contrast.attention_z) for p in part.parameters()}
+        assert {id(p) for p in groups["attention"].parameters} == attention
 
 
 def test_gradients_reach_every_trainable_parameter_and_heads_follow_eq_2() -> None:

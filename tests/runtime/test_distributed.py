@@ -29,6 +29,8 @@ VARIANTS = {
     "memory_bank": [],
     "reference": ["method.contrastive.bank_scope=batch", "method.loss.divisor=weights",
                   "method.loss.entropy_valid_only=true", "method.contrastive.separate=true"],
+    # Two steps that fill the bank before the heads learn, one that trains them.
+    "warmup": ["method.warmup=0.375", "method.contrastive.effective_weight=0.5"],
     "mean_teacher": ["method.name=mean_teacher"],
 }  # fmt: skip
 

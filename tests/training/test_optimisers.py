@@ -70,6 +70,18 @@ def test_a_state_without_a_stem_goes_on_at_the_rates_it_had(policy: str) -> None
     assert stem["base"] == rest["base"] == 0.0
 
 
+def test_a_state_whose_heads_held_the_attention_goes_on() -> None:
+    config = tiny(Path("."), Path("."), training__lr_multipliers__attention=0.5)
+    method = method_class("memory_bank")(config, build_network_of(config, 3), labelled=4).train()
+    groups = {group.name: group.parameters for group in method.groups()}
+    marks = {id(p): float(k) for k, p in enumerate(method.parameters())}
+    old = [groups["stem"], groups["backbone"], groups["classifier"], groups["heads"] + groups["attention"]]
+    optimisers = Optimisers(method)
+    optimisers.load_state_dict(earlier_state(old, marks))
+    assert momenta_are_marks(optimisers, marks)
+    assert [len(group["params"]) for group in optimisers.by_name["main"].param_groups] == [*map(len, groups.values())]
+
+
 def test_a_state_of_another_network_is_one_line() -> None:
     method = build()
     with pytest.raises(SemisegError, match="another network or method") as caught:
