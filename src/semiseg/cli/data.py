@@ -1,8 +1,9 @@
-"""``semiseg data check``, ``semiseg data convert`` and ``semiseg data split``."""
+"""``semiseg data check``, ``data convert``, ``data split`` and ``data get``."""
 
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from semiseg.cli.shared import AsJson, Overrides, Source, command, data_app
-from semiseg.errors import SemisegError, UsageError
+from semiseg.errors import SemisegError, UsageError, did_you_mean
 
 
 @command(data_app, "check")
@@ -120,3 +121,23 @@ def data_split(
     output.parent.mkdir(parents=True, exist_ok=True)
     write_list(output, data.labelled_names)
     print(f"{len(data.labelled)} of {len(data.train)} images listed in {output}")
+
+
+@command(data_app, "get")
+def data_get(
+    name: Annotated[str, typer.Argument(help="nuclei: cells under several microscopes (83 MB, CC0).")],
+    output: Annotated[Path | None, typer.Option(help="New folder; the name of the data set if left out.")] = None,
+    images: Annotated[int | None, typer.Option(help="How many images, for a quick first run; else all.")] = None,
+) -> None:
+    """Fetch a public data set as a folder. Example: semiseg data get nuclei --images 100"""
+    from semiseg.cli.progress import CountingBar
+    from semiseg.data.get import get_nuclei
+
+    if name != "nuclei":
+        raise UsageError(f"{name} is no data set that can be fetched; choose nuclei{did_you_mean(name, ['nuclei'])}")
+    with CountingBar("images") as bar:
+        got = get_nuclei(output or Path(name), images, bar.update)
+    print(f"{got.train} images to train on and {got.val} for validation in {got.folder}; the download is kept as "
+          f"{got.archive}")  # fmt: skip
+    labelled = min(12, max(1, got.train // 4))
+    print(f"next: semiseg data check {shlex.quote(str(got.folder))} data.labelled={labelled} data.crop=128")
