@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -16,11 +16,16 @@ from rich.table import Table
 from semiseg.cli.shared import AsJson, Overrides, Source, command, data_app
 from semiseg.errors import SemisegError, UsageError, did_you_mean
 
+if TYPE_CHECKING:
+    from semiseg.config.read import Config
+    from semiseg.data.run_data import RunData
+
 
 @command(data_app, "check")
 def data_check(
     source: Source,
     overrides: Overrides = None,
+    looks: Annotated[bool, typer.Option(help="Also compare unlabelled with labelled images: a few seconds.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Find what would break a training run. Example: semiseg data check toy_streets"""
@@ -30,7 +35,7 @@ def data_check(
     from semiseg.data.run_data import open_run_data
 
     config = Config.load(source, overrides or [])
-    counts = "could not be opened"
+    counts, compared = "could not be opened", None
     try:
         data = open_run_data(config.data)
     except UsageError:
@@ -53,9 +58,12 @@ def data_check(
             f"{len(data.train)} training images ({len(data.labelled)} labelled), {len(data.val)} validation images, "
             f"{data.train.info.num_classes} classes"
         )
+        if looks and not any(finding.level == "error" for finding in findings):
+            compared = _compare_looks(config, data, shown=not as_json)
     errors = sum(finding.level == "error" for finding in findings)
     if as_json:
-        print(json.dumps({"errors": errors, "findings": [vars(finding) for finding in findings]}, default=str))
+        found = [vars(finding) for finding in findings]
+        print(json.dumps({"errors": errors, "findings": found, "looks": compared}, default=str))
     else:
         table = Table("level", "where", "what", "what to do")
         for finding in findings:
@@ -63,8 +71,23 @@ def data_check(
         if findings:
             Console().print(table)
         print(f"{counts}: {errors} errors, {len(findings) - errors} remarks")
+        if compared is not None:
+            print(compared["told"])
     if errors:
         raise typer.Exit(1)
+
+
+def _compare_looks(config: Config, data: RunData, shown: bool) -> dict[str, object]:
+    """What the comparison found; ``told`` is a sentence, or says why there is none."""
+    from semiseg.cli.progress import CountingBar
+    from semiseg.looks import compare_looks
+
+    try:
+        with CountingBar("looks", shown) as bar:
+            looks = compare_looks(config, data, bar.update)
+    except SemisegError as error:
+        return {"told": f"looks not compared: {error}"}
+    return {"told": str(looks), "covered": looks.covered, **vars(looks)}
 
 
 @command(data_app, "convert")
