@@ -1,12 +1,13 @@
-"""``semiseg data check``, ``semiseg data convert`` and ``semiseg data split``."""
+"""``semiseg data check``, ``data convert``, ``data split`` and ``data get``."""
 
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,13 +15,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from semiseg.cli.shared import AsJson, Overrides, Source, command, data_app
-from semiseg.errors import SemisegError, UsageError
+from semiseg.errors import SemisegError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from semiseg.config.read import Config
+    from semiseg.data.run_data import RunData
 
 
 @command(data_app, "check")
 def data_check(
     source: Source,
     overrides: Overrides = None,
+    looks: Annotated[bool, typer.Option(help="Also compare unlabelled with labelled images: a few seconds.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Find what would break a training run. Example: semiseg data check toy_streets"""
@@ -31,7 +37,7 @@ def data_check(
     from semiseg.derived import as_trained
 
     config = Config.load(source, overrides or [])
-    counts = "could not be opened"
+    counts, compared = "could not be opened", None
     try:
         data = open_run_data(config.data)
     except UsageError:
@@ -56,9 +62,12 @@ def data_check(
             f"{len(data.train)} training images ({len(data.labelled)} labelled), {len(data.val)} validation images, "
             f"{data.train.info.num_classes} classes"
         )
+        if looks and not any(finding.level == "error" for finding in findings):
+            compared = _compare_looks(config, data, shown=not as_json)
     errors = sum(finding.level == "error" for finding in findings)
     if as_json:
-        print(json.dumps({"errors": errors, "findings": [vars(finding) for finding in findings]}, default=str))
+        found = [vars(finding) for finding in findings]
+        print(json.dumps({"errors": errors, "findings": found, "looks": compared}, default=str))
     else:
         table = Table("level", "where", "what", "what to do")
         for finding in findings:
@@ -66,8 +75,23 @@ def data_check(
         if findings:
             Console().print(table)
         print(f"{counts}: {errors} errors, {len(findings) - errors} remarks")
+        if compared is not None:
+            print(compared["told"])
     if errors:
         raise typer.Exit(1)
+
+
+def _compare_looks(config: Config, data: RunData, shown: bool) -> dict[str, object]:
+    """What the comparison found; ``told`` is a sentence, or says why there is none."""
+    from semiseg.cli.progress import CountingBar
+    from semiseg.looks import compare_looks
+
+    try:
+        with CountingBar("looks", shown) as bar:
+            looks = compare_looks(config, data, bar.update)
+    except SemisegError as error:
+        return {"told": f"looks not compared: {error}"}
+    return {"told": str(looks), "covered": looks.covered, **vars(looks)}
 
 
 @command(data_app, "convert")
@@ -124,3 +148,23 @@ def data_split(
     output.parent.mkdir(parents=True, exist_ok=True)
     write_list(output, data.labelled_names)
     print(f"{len(data.labelled)} of {len(data.train)} images listed in {output}")
+
+
+@command(data_app, "get")
+def data_get(
+    name: Annotated[str, typer.Argument(help="nuclei: cells under several microscopes (83 MB, CC0).")],
+    output: Annotated[Path | None, typer.Option(help="New folder; the name of the data set if left out.")] = None,
+    images: Annotated[int | None, typer.Option(help="How many images, for a quick first run; else all.")] = None,
+) -> None:
+    """Fetch a public data set as a folder. Example: semiseg data get nuclei --images 100"""
+    from semiseg.cli.progress import CountingBar
+    from semiseg.data.get import get_nuclei
+
+    if name != "nuclei":
+        raise UsageError(f"{name} is no data set that can be fetched; choose nuclei{did_you_mean(name, ['nuclei'])}")
+    with CountingBar("images") as bar:
+        got = get_nuclei(output or Path(name), images, bar.update)
+    print(f"{got.train} images to train on and {got.val} for validation in {got.folder}; the download is kept as "
+          f"{got.archive}")  # fmt: skip
+    labelled = min(12, max(1, got.train // 4))
+    print(f"next: semiseg data check {shlex.quote(str(got.folder))} data.labelled={labelled} data.crop=128")

@@ -63,6 +63,10 @@ class Backbone(nn.Module):
     def follow(self, variant: Variant) -> None:
         """Becomes the network that weights of this variant were trained in; most backbones have only one."""
 
+    def published_at_hand(self, collection: str) -> bool:
+        """Whether :meth:`load_published` needs no network; false where only the library that fetches could tell."""
+        return False
+
     def load_published(self, collection: str) -> dict[str, Tensor]:
         """Fills the backbone, in place, with weights that others publish.
 

@@ -172,6 +172,10 @@ class EfficientNetLite0(Blockwise):
         """Those of ``conv_stem`` and ``bn1``."""
         return [*self.conv_stem.parameters(), *self.bn1.parameters()]
 
+    def published_at_hand(self, collection: str) -> bool:
+        """Whether the pip package is installed."""
+        return collection == "imagenet" and efficientnet_lite0.installed()
+
     def load_published(self, collection: str) -> dict[str, Tensor]:
         """The ImageNet weights of the pip package that ``semiseg[lite0]`` installs."""
         if collection != "imagenet":

@@ -184,9 +184,13 @@ class ResNet(Blockwise):
         """Those of ``conv1`` and ``bn1``."""
         return [*self.conv1.parameters(), *self.bn1.parameters()]
 
+    def published_at_hand(self, collection: str) -> bool:
+        """Whether the file is in torch.hub's cache."""
+        return downloads.at_hand(self._address(collection))
+
     def load_published(self, collection: str) -> dict[str, Tensor]:
         """torchvision's ImageNet weights or, for resnet101, DeepLab's COCO weights with their classifier."""
-        path = downloads.fetch(ADDRESSES[self.name] if collection == "imagenet" else deeplab_coco.ADDRESS)
+        path = downloads.fetch(self._address(collection))
         state = read(path)
         if collection == "coco" and not deeplab_coco.recognised(state):
             raise SemisegError(f"{path} is not DeepLab's file: it has no {deeplab_coco.CLASSIFIER}*; delete it")
@@ -199,6 +203,9 @@ class ResNet(Blockwise):
         self.follow("caffe" if deeplab else "torchvision")
         fill(self, body, self.name, source, DROPPED)
         return classifier
+
+    def _address(self, collection: str) -> str:
+        return ADDRESSES[self.name] if collection == "imagenet" else deeplab_coco.ADDRESS
 
     def _layers(self) -> tuple[nn.Sequential, ...]:
         return self.layer1, self.layer2, self.layer3, self.layer4

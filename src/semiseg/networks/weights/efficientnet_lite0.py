@@ -21,6 +21,11 @@ DROPPED = (
 )
 
 
+def installed() -> bool:
+    """Whether the package is there."""
+    return importlib.util.find_spec(PACKAGE) is not None
+
+
 def published_file() -> Path:
     """The package's file.
 
