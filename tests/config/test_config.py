@@ -124,3 +124,12 @@ def test_crop_and_window_as_height_and_width() -> None:
     assert config.data.crop_size == config.window == (96, 96)
     config = Config.parse({"data": {"crop": [64, 96]}, "evaluation": {"window": [32, 48]}})
     assert config.data.crop_size == (64, 96) and config.window == (32, 48)
+
+
+def test_an_end_of_the_momentum_beside_a_half_life_is_not_lost_unsaid() -> None:
+    words = ["method.teacher.momentum_start=0.9"]
+    with pytest.raises(UsageError, match="momentum_start; add method.teacher.half_life=null"):
+        Config.load("toy_streets", words)
+    teacher = Config.load("toy_streets", [*words, "method.teacher.half_life=null"]).method.teacher
+    assert (teacher.half_life, teacher.momentum_start) == (None, 0.9)
+    assert Config.load("toy_streets").method.teacher.half_life == 0.02

@@ -1,32 +1,9 @@
-"""What keeps the attention from choosing a few vectors: a rate of its own, and a penalty on the share it leaves out."""
+"""A penalty on the share of vectors that the attention leaves out keeps it from choosing a few."""
 
-from pathlib import Path
-
-import pytest
 import torch
-from conftest import tiny
 
-from semiseg.config.read import Config
 from semiseg.contrastive import ContrastiveConfig, ContrastiveModule
-from semiseg.methods.memory_bank import MemoryBankMethod
 from semiseg.networks import Output
-from semiseg.networks.build import build_network_of
-
-
-@pytest.mark.parametrize(("attention", "wanted"), [(None, 3.0), (0.1, 0.1), (0.0, 0.0)])
-def test_attention_has_the_rate_of_the_heads_or_its_own(attention: float | None, wanted: float) -> None:
-    rates = {"training__lr_multipliers__heads": 3.0}
-    if attention is not None:
-        rates["training__lr_multipliers__attention"] = attention
-    config = tiny(Path("."), Path("."), **rates)
-    method = MemoryBankMethod(config, build_network_of(config, 3), 4)
-    found = {group.name: group for group in method.groups()}
-    assert (found["heads"].multiplier, found["attention"].multiplier) == (3.0, wanted)
-    own = {
-        id(p) for network in (method.contrast.attention_p, method.contrast.attention_z) for p in network.parameters()
-    }
-    assert {id(p) for p in found["attention"].parameters} == own
-    assert not own & {id(p) for p in found["heads"].parameters}
 
 
 def test_the_penalty_is_added_to_the_loss_and_raises_the_share_that_counts() -> None:
@@ -52,8 +29,3 @@ def test_the_penalty_is_added_to_the_loss_and_raises_the_share_that_counts() -> 
         shares[weight] = contrast.effective_share().mean().item()
     assert losses[5.0] > losses[0.0] + 0.5, "the penalty is on what the attention leaves out"
     assert shares[5.0] > shares[0.0] + 0.1
-
-
-def test_a_penalty_is_no_negative_number() -> None:
-    with pytest.raises(Exception, match="effective_weight"):
-        Config.load("toy_streets", ["method.memory_bank.contrastive.effective_weight=-1"])

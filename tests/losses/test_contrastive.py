@@ -249,24 +249,6 @@ def test_effective_share_counts_the_vectors_that_weigh() -> None:
         assert found == pytest.approx(float(w.sum() ** 2 / (w**2).sum() / len(w)), rel=1e-6)
 
 
-def test_the_lost_share_is_what_eq_8_leaves_out_and_can_be_learnt_from() -> None:
-    scores = torch.tensor([0.5, 0.5, 0.9, 0.1, 0.1, 0.7], dtype=torch.float64, requires_grad=True)
-    labels = torch.tensor([0, 0, 1, 1, 1, 255])  # the last is left out, classes 2 and 3 have no vector
-    by_hand = 1 - (0.9 + 0.1 + 0.1) ** 2 / (3 * (0.9**2 + 0.1**2 + 0.1**2))
-    assert lost_share(scores, labels, CLASSES).item() == pytest.approx((0 + by_hand) / 2, rel=1e-9)
-    assert torch.autograd.gradcheck(lambda s: lost_share(s, labels, CLASSES), scores)
-    assert lost_share(scores, torch.full_like(labels, 255), CLASSES).item() == 0
-    share = effective_share(scores.detach(), labels, CLASSES)
-    assert 1 - share[:2].mean().item() == pytest.approx((0 + by_hand) / 2, rel=1e-9) and share[2:].isnan().all()
-
-
-def test_the_lost_share_stays_finite_in_single_precision() -> None:
-    scores = torch.full((5,), 1e-13, requires_grad=True)
-    loss = lost_share(scores, torch.zeros(5, dtype=torch.int64), CLASSES)
-    loss.backward()
-    assert 0 <= loss.item() <= 1 and scores.grad is not None and bool(scores.grad.isfinite().all())
-
-
 def scored(seed: int = 0, count: int = 40) -> tuple[Tensor, Tensor]:
     g = torch.Generator().manual_seed(seed)
     labels = torch.randint(0, 4, (count,), generator=g)

@@ -36,6 +36,15 @@ class TeacherConfig(Section):
     batch_statistics: bool = False
     """The teacher runs in training mode, on the statistics of its batch (authors' code)."""
 
+    @model_validator(mode="after")
+    def _one_schedule(self) -> TeacherConfig:
+        """The ends mean nothing beside a half-life, which the presets set: an end of one's own would be lost unsaid."""
+        usual = type(self).model_fields
+        ends = [name for name in ("momentum_start", "momentum_end") if getattr(self, name) != usual[name].default]
+        if self.half_life is not None and ends:
+            raise ValueError(f"half_life stands instead of {ends[0]}; add method.teacher.half_life=null to use that")
+        return self
+
 
 class ClassBalanceConfig(Section):
     enabled: bool = True
