@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from conftest import tiny
 
+from semiseg.methods.base.stages import count_over
 from semiseg.training.advice.circumstances import Circumstances, circumstances
 from semiseg.training.loop import Run
 
@@ -29,3 +30,15 @@ def test_of_every_kind_of_method(
 ) -> None:
     run = Run(tiny(folder, tmp_path / "run", method__name=method, **changes))
     assert circumstances(run.method, run.data, 1) == Circumstances(4, 4, 1, waits, threshold)
+
+
+@pytest.mark.parametrize(
+    ("method", "waits"), [("fixmatch", 8 + 6), ("joint_statistics", 8), ("memory_bank", 8 + 6), ("supervised", 0)]
+)
+def test_steps_are_those_of_the_run_in_either_stage(folder: Path, tmp_path: Path, method: str, waits: int) -> None:
+    words = {"method__stages": 0.4, "method__warmup": 0.5, "training__iterations": 20}
+    run = Run(tiny(folder, tmp_path / "run", method__name=method, **words))
+    for steps in (8, 12):  # what a stage counts over
+        count_over(run.method, steps)
+        found = circumstances(run.method, run.data, 1)
+        assert (found.iterations, found.waits_until) == (20, waits)

@@ -21,10 +21,15 @@ def first_stage(config: Config) -> int:
     return min(round(config.method.stages * iterations), iterations - 1)
 
 
+def warmup_steps(method: Method, iterations: int) -> int:
+    """Steps of the warm-up of a stage of so many steps."""
+    return round(method.config.warmup * iterations)
+
+
 def count_over(method: Method, iterations: int) -> None:
     """Let a method's schedules count over so many steps: those of the stage under way."""
     method.iterations = iterations
-    method.warmup = method.views.warmup = round(method.config.warmup * iterations)
+    method.warmup = method.views.warmup = warmup_steps(method, iterations)
 
 
 def supervised_losses(method: Method, step: Step) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from semiseg.data.run_data import RunData
 from semiseg.methods.base import Method
+from semiseg.methods.base.stages import warmup_steps
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,15 @@ class Circumstances:
 
 
 def circumstances(method: Method, data: RunData, images: int) -> Circumstances:
-    """Of a run; ``images`` validation images have a mask."""
+    """Of a run; ``images`` validation images have a mask. All steps are those of the run, with a first stage or not."""
+    whole, first = method.training_config.iterations, method.first_stage
     pseudo = getattr(method.options, "pseudo", None)
     waits = "pseudo" in method.terms and getattr(pseudo, "warmup", None) == "off"
     by_threshold = hasattr(pseudo, "confidence_threshold") and getattr(pseudo, "weighting", "threshold") == "threshold"
     return Circumstances(
-        iterations=method.iterations,
+        iterations=whole,
         labelled=len(data.labelled) if data.source is None else None,
         images=images,
-        waits_until=method.warmup if waits else 0,
+        waits_until=first + (warmup_steps(method, whole - first) if waits else 0),
         threshold="method.pseudo.confidence_threshold" if by_threshold else None,
     )
