@@ -13,9 +13,11 @@ from typing import Any
 
 from curves import columns, schedule
 from gain_table import supervised_steps
-from step_ratio import RunCount, alone, count_run, step_times, training
+from step_ratio import alone, step_times, training
 
 from semiseg import Config
+from semiseg.cost.run import RunCount, count_run
+from semiseg.data.run_data import open_split
 from semiseg.data.splits.folds import FOLDS
 from semiseg.errors import UsageError
 from semiseg.experiments.results import append, read_results, run_once
@@ -105,14 +107,15 @@ class Comparison:
     def count(self, method: str, labelled: str) -> RunCount:
         """What a run of the method is made of."""
         if method not in self.counted:
-            self.counted[method] = count_run(self.config(method, labelled, 0))
+            config = self.config(method, labelled, 0)
+            self.counted[method] = count_run(config, open_split(config.data, "train").info.num_classes)
         return self.counted[method]
 
     def run(self, equal: str, method: str, labelled: str, split: int, iterations: int, batch: int | None) -> None:
         """One training, unless its row is there or another process is at it."""
         words = self.words(method, labelled, split, iterations, batch)
         config = Config.load(self.data.preset, words)
-        supervised = RunCount(config.training.batch_size, 1)
+        supervised = RunCount(config.training.batch_size)
         count = supervised if method == "supervised" else self.count(method, labelled)
         key = {
             "data": self.name, "method": method, "labelled": int(labelled) if labelled.isdigit() else labelled,

@@ -1,4 +1,4 @@
-"""How many times as long as a supervised step one method's step takes, and how many crops it trains on.
+"""How many times as long as a supervised step one method's step takes.
 
 Two trainings side by side disturb each other, so that their clocks cannot say it. Here both steps run in turn in one
 process on one thread, on the same crops, while no training of the same ``--work`` folder runs. The steps of a first
@@ -14,13 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from semiseg import Config
-from semiseg.cost.step import meta_method
-from semiseg.data.run_data import open_split
 from semiseg.runs import checkpoint
 from semiseg.training.batches import batches_on_device, training_batches
 from semiseg.training.clock import Clock
@@ -55,34 +53,6 @@ class TrainingStep:
         batches = self.batches[self.done % len(self.batches)]
         self.stepper(lambda: batches, self.round.stop - 1, self.round)  # the last step: after every warm-up
         self.done += 1
-
-
-class RunCount(NamedTuple):
-    """What a run is made of.
-
-    Attributes:
-        crops: that the student sees with gradients in a step of the method, the joint batch.
-        rounds: of the method, mostly one.
-        first_stage: supervised steps before them (``method.stages``), each of which takes as long as one of supervised.
-        first_crops: that the student sees in one of those.
-    """
-
-    crops: int
-    rounds: int
-    first_stage: int = 0
-    first_crops: int = 0
-
-    def all_crops(self, iterations: int) -> int:
-        """Crops that the student is trained on in a run of so many steps."""
-        return self.first_stage * self.first_crops + (iterations - self.first_stage) * self.crops
-
-
-def count_run(config: Config) -> RunCount:
-    """Crops, rounds and stages of a configuration, before it is run."""
-    method, step = meta_method(config, open_split(config.data, "train").info.num_classes)
-    t = config.training
-    rounds = len(method.rounds(t.iterations - method.first_stage))
-    return RunCount(sum(step.student) * t.accumulation, rounds, method.first_stage, t.batch_size * t.accumulation)
 
 
 def step_times(config: Config, supervised: Config, state: Path | None, pairs: int = PAIRS) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import semiseg
-from semiseg.cost.step import meta_method
+from semiseg.cost.run import count_run
 from semiseg.data.run_data import open_run_data
 from semiseg.prediction.files import predict_array
 from semiseg.report import write_report
@@ -40,7 +40,7 @@ def main() -> None:
     folder, began = free_folder(Path("runs/demo")), time.monotonic()
     config = semiseg.Config.load("toy_streets", arguments.overrides)
     data, method = open_run_data(config.data), config.method.name
-    crops = sum(meta_method(config, data.train.info.num_classes)[1].student)
+    crops = count_run(config, data.train.info.num_classes).crops // config.training.accumulation
     runs = {
         "supervised": ["method.name=supervised"],
         f"supervised on {crops} crops": ["method.name=supervised", f"training.batch_size={crops}"],

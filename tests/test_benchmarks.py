@@ -28,6 +28,7 @@ import yaml
 from conftest import tiny
 
 from semiseg import Config
+from semiseg.cost.run import RunCount
 from semiseg.experiments import results as experiment
 
 TINY = (
@@ -288,7 +289,7 @@ def test_a_method_without_a_step_time_gets_no_run_of_equal_seconds(
     runs = gain.Comparison("toy_streets", gain.DATA["toy_streets"], tmp_path / "gain.json", tmp_path, None, None)
     runs.run_equal_seconds("memory_bank", "3", 1)
     assert "the step of memory_bank is not timed yet; run this again when" in capsys.readouterr().err
-    runs.counted["memory_bank"] = step_ratio.RunCount(6, rounds=2)
+    runs.counted["memory_bank"] = RunCount(6, rounds=2)
     runs.run_equal_seconds("memory_bank", "3", 1)
     assert "memory_bank trains in rounds whose steps differ" in capsys.readouterr().err
     assert not runs.results.exists()

@@ -128,7 +128,7 @@ def test_crop_and_window_as_height_and_width() -> None:
 
 def test_an_end_of_the_momentum_beside_a_half_life_is_not_lost_unsaid() -> None:
     words = ["method.teacher.momentum_start=0.9"]
-    with pytest.raises(UsageError, match="momentum_start; add method.teacher.half_life=null"):
+    with pytest.raises(UsageError, match=r"momentum_start; add method\.teacher\.half_life=null"):
         Config.load("toy_streets", words)
     teacher = Config.load("toy_streets", [*words, "method.teacher.half_life=null"]).method.teacher
     assert (teacher.half_life, teacher.momentum_start) == (None, 0.9)

@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 
 from semiseg.cli import app
 from semiseg.config.read import Config
-from semiseg.cost.step import PAPER, PAPER_TOTAL, cost, crops_a_step
+from semiseg.cost.run import count_run
+from semiseg.cost.step import PAPER, PAPER_TOTAL, cost
 from semiseg.losses import weighted_cross_entropy
 from semiseg.networks import upsample
 from semiseg.networks.build import build_network_of
@@ -54,7 +55,14 @@ def test_parameters_are_those_of_the_network() -> None:
     ],
 )
 def test_crops_of_a_step(words: list[str], crops: int) -> None:
-    assert crops_a_step(Config.parse({}, [*SMALL, *words]), 3) == crops
+    assert count_run(Config.parse({}, [*SMALL, *words]), 3).crops == crops
+
+
+def test_crops_of_a_run_in_stages() -> None:
+    words = ["method.name=fixmatch", "method.stages=0.4", "training.iterations=10"]
+    run = count_run(Config.parse({}, [*SMALL, *words]), 3)
+    assert run == (4, 1, 4, 2)
+    assert [run.all_crops(steps) for steps in (3, 4, 10)] == [6, 8, 8 + 6 * 4]
 
 
 def test_activations_are_what_a_real_pass_keeps() -> None:

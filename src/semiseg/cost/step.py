@@ -103,12 +103,6 @@ def step_memory(config: Config, num_classes: int) -> dict[str, int]:
     return _memory(config, *meta_method(config, num_classes))
 
 
-def crops_a_step(config: Config, num_classes: int) -> int:
-    """Crops that a learner sees with gradients between two optimiser steps: labelled ones and every unlabelled view."""
-    _, step = meta_method(config, num_classes)
-    return sum(step.student) * config.training.accumulation
-
-
 def meta_method(config: Config, num_classes: int) -> tuple[Method, StepCost]:
     """The configured method on the meta device, in training mode, and what a step of it computes."""
     with torch.device("meta"):

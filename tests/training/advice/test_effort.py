@@ -36,6 +36,9 @@ def test_crops_follow_from_the_method_and_are_unknown_where_the_network_cannot_b
     words = ["network.backbone=resnet18", "network.pretrained=none", "training.batch_size=3"]
     config = Config.parse({}, [*words, "method.name=memory_bank"])
     assert effort(config, 2, 10, 5.0) == (10, 3 + 2 * 3, 5.0)
+    staged = Config.parse({}, [*words, "method.name=fixmatch", "method.stages=0.5", "training.iterations=10"])
+    assert effort(staged, 2, 10, 5.0) == (10, (5 * 3 + 5 * 6) / 10, 5.0)
+    assert effort(staged, 2, 0, None).crops == (5 * 3 + 5 * 6) / 10
     config.network.backbone = "timm:no_such_network"
     assert effort(config, 2, 10, None) == (10, None, None)
 

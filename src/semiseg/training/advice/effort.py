@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from semiseg.config.read import Config
-from semiseg.cost.step import crops_a_step
+from semiseg.cost.run import count_run
 
 ALIKE = 0.2
 """Share by which the seconds of equal work may differ: runs of one configuration that differ in the seed alone did by
@@ -15,7 +15,7 @@ ALIKE = 0.2
 
 
 class Effort(NamedTuple):
-    """What a run took: optimiser steps, crops that each learns from, seconds in all; None where it is not known."""
+    """What a run took: optimiser steps, crops that each learns from in the mean, seconds in all; None: not known."""
 
     steps: float
     crops: float | None
@@ -24,10 +24,11 @@ class Effort(NamedTuple):
 
 def effort(config: Config, num_classes: int, steps: int, seconds: float | None) -> Effort:
     """Of a run; its crops follow from the method. A network that cannot be built here leaves them unknown."""
+    over = steps or config.training.iterations  # of a run that has not begun, what it will take
     try:
-        crops = crops_a_step(config, num_classes)
+        crops = count_run(config, num_classes).all_crops(over) / over
     except Exception:  # an optional backbone whose package is missing: the figures are shown without it
-        crops = None
+        return Effort(steps, None, seconds)
     return Effort(steps, crops, seconds)
 
 
