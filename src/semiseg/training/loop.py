@@ -14,23 +14,21 @@ from semiseg import derived
 from semiseg.config.read import Config
 from semiseg.data.run_data import open_run_data
 from semiseg.data.splits.lists import write_list
-from semiseg.methods.base import Method, Round
+from semiseg.methods.base import Round
 from semiseg.methods.base.stages import count_over, start_teachers
-from semiseg.networks import SegmentationNetwork
-from semiseg.networks.build import build_network_of
 from semiseg.runs import checkpoint
 from semiseg.runtime import distributed
 from semiseg.runtime.device import resolve_device
-from semiseg.runtime.plugins import method_class
 from semiseg.training import rounds, run_folder
 from semiseg.training.batches import batches_on_device, training_batches
+from semiseg.training.building import build_method, layout, networks
 from semiseg.training.clock import Clock
 from semiseg.training.failures import check_finite, explained
 from semiseg.training.from_folder import Settle, configured
 from semiseg.training.journal import MetricsLog, ProgressBar
 from semiseg.training.loggers import open_loggers
 from semiseg.training.optimisers import Optimisers
-from semiseg.training.parallel import log_means, sync_batch_norm
+from semiseg.training.parallel import log_means
 from semiseg.training.preflight import check_run_data, few_images_remark, memory_remark, stages_remark
 from semiseg.training.refresh import refresh_batch_norm
 from semiseg.training.step import Stepper
@@ -68,12 +66,6 @@ def train(config: Config | str | Path, overrides: list[str] | tuple[str, ...] = 
     return Run(config, resume, settle).train(progress)
 
 
-def networks(method: Method) -> list[SegmentationNetwork]:
-    """All segmentation networks of a method: its learners, then the teachers that follow them."""
-    teachers = [teacher for teacher, _ in method.averages() if isinstance(teacher, SegmentationNetwork)]
-    return [*method.learners().values(), *teachers]
-
-
 class Run:
     """One training run: data, method, optimisers and where they stand."""
 
@@ -101,8 +93,8 @@ class Run:
             for remark in (few, stages_remark(config), memory):
                 if remark is not None:
                     print(f"semiseg: {remark}", file=sys.stderr, flush=True)
-        self.layout = torch.channels_last if t.channels_last else torch.contiguous_format
-        self.method = self._build_method(pretrained=state is None)
+        self.layout = layout(config)
+        self.method = build_method(config, self.data, self.device, pretrained=state is None)
         self.optimisers = Optimisers(self.method)
         self.stepper = Stepper(self.method, self.optimisers, t, self.device)
         self.validator = Validator(config, self.data, self.method, self.device, self.best)
@@ -116,21 +108,6 @@ class Run:
             write_list(self.run_dir / "labelled.txt", self.data.labelled_names)
             if settled is not None:
                 derived.save(self.run_dir, settled.rows)
-
-    def _build_method(self, pretrained: bool) -> Method:
-        t = self.config.training
-        network = build_network_of(self.config, self.data.train.info.num_classes, pretrained=pretrained)
-        kind = method_class(self.config.method.name)
-        method: Method = kind(self.config, network, len(self.data.labelled)).to(device=self.device)
-        if t.sync_batch_norm and distributed.world() > 1 and self.device.type == "cuda":
-            sync_batch_norm(method)
-        for network in networks(method):
-            network.to(memory_format=self.layout)  # type: ignore[call-overload]
-            if t.compile:
-                network.compile()
-        for network in method.learners().values():
-            network.recompute = t.activation_checkpointing
-        return method
 
     def train(self, progress: bool = True) -> RunResult:
         """The loop: rounds of steps, each step followed by what is due: log, validation, checkpoint."""
