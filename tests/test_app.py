@@ -17,6 +17,9 @@ from typer.testing import CliRunner
 
 import semiseg
 from semiseg import app as pages
+from semiseg.app import image as shown_of
+from semiseg.app import page as page_of
+from semiseg.app import server
 from semiseg.cli import app as commands
 from semiseg.errors import SemisegError
 
@@ -48,7 +51,7 @@ def photo(run: Path) -> Path:
 
 def test_what_is_shown_is_what_the_predictor_says(run: Path, predictor: semiseg.Predictor) -> None:
     expected = predictor(photo(run))
-    line, shares, mask, confidence, (image, classes) = pages.describe(predictor, str(photo(run)))
+    line, shares, mask, confidence, (image, classes) = shown_of.describe(predictor, str(photo(run)))
     assert np.array_equal(classes, expected.mask) and np.array_equal(image, expected.image)
     assert np.array_equal(np.array(mask), np.array(predictor.info.colours, np.uint8)[expected.mask])
     assert np.array_equal(np.array(confidence), np.rint(expected.confidence * 255))
@@ -58,7 +61,7 @@ def test_what_is_shown_is_what_the_predictor_says(run: Path, predictor: semiseg.
 
 
 def test_shares_are_sorted_escaped_and_without_absent_classes() -> None:
-    table = pages.shares_html({"a": 0.25, "<i>": 0.75, "none": 0.0}, dict.fromkeys(("a", "<i>", "none"), (1, 2, 3)))
+    table = shown_of.shares_html({"a": 0.25, "<i>": 0.75, "none": 0.0}, dict.fromkeys(("a", "<i>", "none"), (1, 2, 3)))
     assert table.index("&lt;i&gt;") < table.index("<td>a</td>") and "none" not in table
     assert "75.0 %" in table and "rgb(1, 2, 3)" in table
 
@@ -66,18 +69,18 @@ def test_shares_are_sorted_escaped_and_without_absent_classes() -> None:
 def test_a_large_picture_is_tiled_and_shown_smaller(
     run: Path, predictor: semiseg.Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "WHOLE_BYTES", 64 * 96 * 3 * 4 - 1)
-    monkeypatch.setattr(pages, "TILE", 32)
-    monkeypatch.setattr(pages, "SHOWN_SIDE", 50)
-    line, _, mask, confidence, (image, _) = pages.describe(predictor, str(photo(run)))
+    monkeypatch.setattr(shown_of, "WHOLE_BYTES", 64 * 96 * 3 * 4 - 1)
+    monkeypatch.setattr(shown_of, "TILE", 32)
+    monkeypatch.setattr(shown_of, "SHOWN_SIDE", 50)
+    line, _, mask, confidence, (image, _) = shown_of.describe(predictor, str(photo(run)))
     assert "in tiles of 32" in line and mask.size == confidence.size == (48, 32) and image.shape == (32, 48, 3)
-    assert pages.plan_for(predictor, 64, 96).tile == 32 and pages.plan_for(predictor, 64, 95).tile is None
-    monkeypatch.setattr(pages, "WHOLE_PIXELS", 64 * 94)
-    assert pages.plan_for(predictor, 64, 95).tile == 32 and pages.plan_for(predictor, 64, 94).tile is None
+    assert shown_of.plan_for(predictor, 64, 96).tile == 32 and shown_of.plan_for(predictor, 64, 95).tile is None
+    monkeypatch.setattr(shown_of, "WHOLE_PIXELS", 64 * 94)
+    assert shown_of.plan_for(predictor, 64, 95).tile == 32 and shown_of.plan_for(predictor, 64, 94).tile is None
     monkeypatch.setattr(
         predictor, "plan", semiseg.inference.plan.InferencePlan(resize=(32, 48))
     )  # the network sees less
-    assert pages.plan_for(predictor, 64, 95).tile is None
+    assert shown_of.plan_for(predictor, 64, 95).tile is None
 
 
 def test_tiles_without_the_training_images_keep_the_size_of_a_whole_image(
@@ -86,20 +89,20 @@ def test_tiles_without_the_training_images_keep_the_size_of_a_whole_image(
     def gone(config: Any) -> tuple[float, float]:
         raise SemisegError("gone")
 
-    monkeypatch.setattr(pages, "training_scale", gone)
-    monkeypatch.setattr(pages, "WHOLE_BYTES", 0)
-    assert pages.plan_for(predictor, 50, 80).scale == (1, 1)
+    monkeypatch.setattr(shown_of, "training_scale", gone)
+    monkeypatch.setattr(shown_of, "WHOLE_BYTES", 0)
+    assert shown_of.plan_for(predictor, 50, 80).scale == (1, 1)
     monkeypatch.setattr(predictor, "plan", semiseg.inference.plan.InferencePlan(resize=(25, 20)))
-    assert pages.plan_for(predictor, 50, 80).scale == (0.5, 0.25)
+    assert shown_of.plan_for(predictor, 50, 80).scale == (0.5, 0.25)
     monkeypatch.setattr(predictor, "plan", semiseg.inference.plan.InferencePlan(resize=25))
-    assert pages.plan_for(predictor, 50, 80).scale == (0.5, 0.5)
+    assert shown_of.plan_for(predictor, 50, 80).scale == (0.5, 0.5)
 
 
 @pytest.mark.parametrize("content", [b"no image", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"])
 def test_no_image_and_no_postscript_is_opened(tmp_path: Path, predictor: semiseg.Predictor, content: bytes) -> None:
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(SemisegError, match="cannot identify image"):
-        pages.describe(predictor, str(tmp_path / "a.png"))
+        shown_of.describe(predictor, str(tmp_path / "a.png"))
 
 
 # ---- the command
@@ -163,7 +166,7 @@ def address(predictor: semiseg.Predictor, tmp_path_factory: pytest.TempPathFacto
     pytest.importorskip("gradio", reason="Gradio is not installed: pip install 'semiseg[app]'")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
-        patch.setattr(pages, "MAX_MEGABYTES", 1)
+        patch.setattr(server, "MAX_MEGABYTES", 1)
         real = socket.getaddrinfo
         patch.setattr(
             socket, "getaddrinfo", lambda host, *rest, **more: (LOOKED_UP.append(host), real(host, *rest, **more))[1]
@@ -292,9 +295,9 @@ def test_what_cannot_be_shown_leaves_nothing_on_the_page(
     def full(*words: object) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
-    monkeypatch.setattr(pages, "describe", full)
+    monkeypatch.setattr(page_of, "describe", full)
     assert show(str(photo(run)), 0.5) == ("", "", None, None, None, None) and "does not fit in memory" in told[1]
-    monkeypatch.setattr(pages, "describe", lambda *words: 1 / 0)
+    monkeypatch.setattr(page_of, "describe", lambda *words: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         show(str(photo(run)), 0.5)
 
@@ -302,7 +305,7 @@ def test_what_cannot_be_shown_leaves_nothing_on_the_page(
 def test_the_page_is_asked_without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "example.org,localhost")
     monkeypatch.delenv("no_proxy", raising=False)
-    pages._without_proxy("10.0.0.7")
+    server._without_proxy("10.0.0.7")
     assert os.environ["NO_PROXY"] == "example.org,localhost,127.0.0.1,10.0.0.7"
     assert os.environ["no_proxy"] == "127.0.0.1,localhost,10.0.0.7"
 
