@@ -16,12 +16,12 @@ import os
 from pathlib import Path
 
 import numpy as np
+import torch
+from per_image import confusions
 
 from semiseg import Config, train
-from semiseg.data.base import ImageSet
 from semiseg.data.run_data import open_split
 from semiseg.evaluation.confusion import EvaluationResult
-from semiseg.evaluation.validation import validate
 from semiseg.runs.checkpoint import load_model
 from semiseg.runtime.version import machine, versions
 
@@ -35,30 +35,13 @@ DATA = {
 }
 
 
-class OneImage(ImageSet):
-    """A single image of a set."""
-
-    def __init__(self, images: ImageSet, i: int) -> None:
-        self.images, self.i, self.info, self.names = images, i, images.info, [images.names[i]]
-
-    def image(self, i: int) -> np.ndarray:
-        return self.images.image(self.i)
-
-    def label(self, i: int) -> np.ndarray | None:
-        return self.images.label(self.i)
-
-    def has_label(self, i: int) -> bool:
-        return True
-
-
-def confusions(config: Config) -> np.ndarray:
+def of_run(config: Config) -> np.ndarray:
     """Confusion of a trained run on every validation image, int64 (images, C, C)."""
     run_dir = Path(config.run_dir)
     if not (run_dir / "evaluation.json").exists():
         train(config, resume=True)
-    network = load_model(run_dir, "last").network
-    images = open_split(config.data, "val")
-    return np.stack([validate(network, OneImage(images, i), config).confusion for i in range(len(images))])
+    network, images = load_model(run_dir, "last").network, open_split(config.data, "val")
+    return confusions(network, images, range(len(images)), config, torch.device("cpu"))
 
 
 def differences(first: np.ndarray, second: np.ndarray, size: int, draws: np.random.Generator) -> np.ndarray:
@@ -82,7 +65,7 @@ def main() -> None:
     for data, (preset, words) in DATA.items():
         root = [f"data.root={os.environ['SEMISEG_NUCLEI']}"] if data == "nuclei" else []
         pair = [
-            confusions(Config.load(preset, [*COMMON, *words, *root, f"training.seed={seed}",
+            of_run(Config.load(preset, [*COMMON, *words, *root, f"training.seed={seed}",
                                             f"run_dir={given.work / f'{data}-{seed}'}"]))
             for seed in (1, 2)
         ]  # fmt: skip

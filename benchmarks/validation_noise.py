@@ -22,10 +22,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from per_image import confusions
 
 from semiseg import Config
-from semiseg.evaluation.confusion import confusion_matrix, iou_from_confusion
-from semiseg.inference.plan import InferencePlan, segment
+from semiseg.evaluation.confusion import iou_from_confusion
 from semiseg.runtime.version import machine, versions
 from semiseg.training.advice.noise import sigma_of_images
 from semiseg.training.batches import batches_on_device, training_batches
@@ -60,16 +60,10 @@ def curves(config: Config, validations: int, images: int) -> tuple[np.ndarray, l
         return np.array(found), losses
 
 
-def _validation(run: Run, images: int) -> list[np.ndarray]:
+def _validation(run: Run, images: int) -> np.ndarray:
     val = run.data.val
     chosen = np.linspace(0, len(val) - 1, min(images, len(val))).round().astype(int)
-    plan = InferencePlan(resize=run.config.data.resize)
-    found = []
-    for i in chosen.tolist():
-        truth = val.label(i)
-        assert truth is not None
-        mask, _ = segment(run.method.student, val.image(i), plan, run.device, confidence=False)
-        found.append(confusion_matrix(mask, truth, val.info.num_classes))
+    found = confusions(run.method.student, val, chosen.tolist(), run.config, run.device)
     run.method.train()
     return found
 
@@ -79,12 +73,12 @@ def noise(values: Sequence[float]) -> float:
     return float(np.mean(np.diff(values[len(values) // 4 :], n=2) ** 2) / 6)
 
 
-def miou_noise(confusions: np.ndarray, size: int) -> float:
+def miou_noise(matrices: np.ndarray, size: int) -> float:
     """σ of one validation on ``size`` images, in points of mIoU: root mean square over random subsets."""
     rng, found = np.random.default_rng(0), []
     for _ in range(SUBSETS):
-        subset = rng.permutation(confusions.shape[1])[:size]
-        found.append(noise([100 * np.nanmean(iou_from_confusion(m)) for m in confusions[:, subset].sum(axis=1)]))
+        subset = rng.permutation(matrices.shape[1])[:size]
+        found.append(noise([100 * np.nanmean(iou_from_confusion(m)) for m in matrices[:, subset].sum(axis=1)]))
     return float(np.sqrt(np.mean(found)))
 
 
@@ -106,12 +100,12 @@ def main() -> None:
         "method.name=supervised", "data.labelled=12", f"training.iterations={arguments.iterations}", *words,
         *arguments.words, *([f"data.root={arguments.root}"] if arguments.root else []),
     ]  # fmt: skip
-    confusions, losses = curves(Config.load(preset, words), arguments.validations, arguments.images)
-    sizes = [size for size in (1, 2, 4, 8, 16, 32) if size <= confusions.shape[1]]
+    matrices, losses = curves(Config.load(preset, words), arguments.validations, arguments.images)
+    sizes = [size for size in (1, 2, 4, 8, 16, 32) if size <= matrices.shape[1]]
     row = {
-        "data": arguments.data, "classes": int(confusions.shape[-1]), "images": int(confusions.shape[1]),
+        "data": arguments.data, "classes": int(matrices.shape[-1]), "images": int(matrices.shape[1]),
         "iterations": arguments.iterations, "validations": arguments.validations,
-        "sigma": {str(size): round(miou_noise(confusions, size), 2) for size in sizes},
+        "sigma": {str(size): round(miou_noise(matrices, size), 2) for size in sizes},
         "loss_percent": round(100 * noise(np.log(losses).tolist()) ** 0.5, 1),
         "losses": [round(loss, 4) for loss in losses],
         "command": shlex.join(["python", "benchmarks/validation_noise.py", arguments.data, *told, *arguments.words]),

@@ -29,7 +29,7 @@ STILL = [0.5] * 6
 @pytest.mark.parametrize(
     ("history", "expected"),
     [
-        (run([44.1]), "mIoU 44.1: with 2 validation images, changes below about 6 points are chance"),
+        (run([44.1]), "mIoU 44.1: with 2 validation images, changes of this network below about 6 points are chance"),
         (run([44.1, 49.0]), "mIoU 49.0 (+4.9): too early to call a trend"),
         (run([44.1, 49.0], last=1000), "mIoU 49.0 (+4.9): too few validations to call a trend"),
         (run([40, 50, 58, 63], quality=[{}, {}, {}, TEACHES]),

@@ -46,7 +46,7 @@ def _verdict(history: History, run: Circumstances) -> str:
     if direction is Trend.EARLY:
         if len(history.validations) == 1:
             plural = "s" if run.images > 1 else ""
-            below = f"changes below about {chance(error):.0f} points are chance"
+            below = f"changes of this network below about {chance(error):.0f} points are chance"
             return f"with {run.images} validation image{plural}, {below}"
         return "too few validations to call a trend" if ends else "too early to call a trend"
     if direction is Trend.RISING:
