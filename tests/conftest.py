@@ -10,6 +10,8 @@ from PIL import Image
 
 from semiseg import Config
 
+HANGS = 900  # seconds that a started process may take on a machine however busy: it has no part in what is tested
+
 CLASS_COLOURS = np.array([[200, 40, 40], [40, 180, 60], [50, 60, 200]], np.uint8)
 
 

@@ -14,7 +14,7 @@ from conftest import tiny
 
 from semiseg.methods.base.views import NOTHING
 from semiseg.runtime import distributed
-from semiseg.training import loop
+from semiseg.training import loop, preflight
 
 
 def trained(images: Path, run_dir: Path, name: str) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def trained(images: Path, run_dir: Path, name: str) -> dict[str, Any]:
 
 def main(images: str, runs: str, *names: str) -> None:
     torch.set_num_threads(1)
-    loop.memory_remark = lambda *words: None  # type: ignore[assignment] # it takes longer than these runs
+    preflight.memory_remark = lambda *words: None  # type: ignore[assignment] # it takes longer than these runs
     found = {name: trained(Path(images), Path(runs) / name, name) for name in names}
     torch.save(found, Path(runs) / f"found.{distributed.rank()}")
     distributed.stop()

@@ -13,6 +13,7 @@ import numpy as np
 import own_methods_worker
 import pytest
 import torch
+from conftest import HANGS
 from own_methods_runs import PACKAGE, ROOT, TERMS, WORDS, assert_same, kept, look_again
 from typer.testing import CliRunner
 
@@ -70,7 +71,7 @@ def test_they_are_listed_with_their_settings() -> None:
 def test_a_command_of_its_own_process_finds_them(site: Path, images: Path, tmp_path: Path) -> None:
     words = ["train", images, "method.name=overlap", f"run_dir={tmp_path / 'run'}", *WORDS]
     done = subprocess.run(
-        [sys.executable, "-m", "semiseg", *words], capture_output=True, text=True, timeout=120,
+        [sys.executable, "-m", "semiseg", *words], capture_output=True, text=True, timeout=HANGS,
         env=os.environ | {"PYTHONPATH": f"{site}{os.pathsep}{ROOT / 'src'}", "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0 and "overlap 4/4 loss" in done.stderr, done.stderr
@@ -184,7 +185,7 @@ def pair(site: Path, images: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         for rank in range(2)
     ]  # fmt: skip
     for worker in workers:
-        _, error = worker.communicate(timeout=240)
+        _, error = worker.communicate(timeout=HANGS)
         assert worker.returncode == 0, error
     return runs, [torch.load(runs / f"found.{rank}", weights_only=True) for rank in range(2)]
 

@@ -12,7 +12,7 @@ from semiseg.cost.step import cost
 from semiseg.data.run_data import open_run_data
 from semiseg.errors import SemisegError
 from semiseg.methods.memory_bank import MemoryBankMethod
-from semiseg.training import loop, preflight
+from semiseg.training import preflight
 
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 SMALL = ["network.backbone=resnet18", "network.pretrained=none", "data.crop=64", "training.batch_size=2"]
@@ -81,7 +81,7 @@ def test_running_out_of_memory_is_one_line_with_the_mend(
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr(loop, "memory_remark", lambda *_: None)
+    monkeypatch.setattr(preflight, "memory_remark", lambda *_: None)
     monkeypatch.setattr(MemoryBankMethod, "losses", full)
     with pytest.raises(SemisegError, match=r"out of memory on cpu at iteration 0: try training\.passes=in_turn"):
         train(tiny(folder, tmp_path / "run"), progress=False)

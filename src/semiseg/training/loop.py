@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from semiseg.training.journal import MetricsLog, ProgressBar
 from semiseg.training.loggers import open_loggers
 from semiseg.training.optimisers import Optimisers
 from semiseg.training.parallel import log_means
-from semiseg.training.preflight import check_run_data, few_images_remark, memory_remark, stages_remark
+from semiseg.training.preflight import check_run_data, tell_remarks
 from semiseg.training.refresh import refresh_batch_norm
 from semiseg.training.step import Stepper
 from semiseg.training.validating import Validator
@@ -87,12 +86,6 @@ class Run:
         if settled is not None:
             config, t = settled.config, settled.config.training
         self.config = config
-        if self.main:
-            few = few_images_remark(config, self.data) if state is None else None
-            memory = memory_remark(config, self.data.train.info.num_classes, self.device)
-            for remark in (few, stages_remark(config), memory):
-                if remark is not None:
-                    print(f"semiseg: {remark}", file=sys.stderr, flush=True)
         self.layout = layout(config)
         self.method = build_method(config, self.data, self.device, pretrained=state is None)
         self.optimisers = Optimisers(self.method)
@@ -108,6 +101,7 @@ class Run:
             write_list(self.run_dir / "labelled.txt", self.data.labelled_names)
             if settled is not None:
                 derived.save(self.run_dir, settled.rows)
+            tell_remarks(config, self.data, self.device, new=state is None)
 
     def train(self, progress: bool = True) -> RunResult:
         """The loop: rounds of steps, each step followed by what is due: log, validation, checkpoint."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import torch
@@ -42,6 +43,15 @@ def check_run_data(config: Config, data: RunData) -> None:
     if errors:
         more = f" ({len(errors) - 1} more; `semiseg data check` lists them)" if len(errors) > 1 else ""
         raise SemisegError(f"{errors[0].where}: {errors[0].message}; {errors[0].remedy}{more}")
+
+
+def tell_remarks(config: Config, data: RunData, device: torch.device, new: bool) -> None:
+    """Print what the user should know before step 0; how few images validate only where the run is ``new``."""
+    few = few_images_remark(config, data) if new else None
+    memory = memory_remark(config, data.train.info.num_classes, device)
+    for remark in (few, stages_remark(config), memory):
+        if remark is not None:
+            print(f"semiseg: {remark}", file=sys.stderr, flush=True)
 
 
 def stages_remark(config: Config) -> str | None:
