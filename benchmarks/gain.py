@@ -16,10 +16,12 @@ A method is run once, and three supervised runs on the same masks stand beside i
   With ``--stages`` the supervised steps of the first stage count as what they are.
 
 Supervised and ``joint_statistics`` keep the average of their weights, so that a teacher is compared with an average.
-A method's own rows say ``steps``, though they are compared with all three. Rows of ``supervised`` with ``labelled`` =
-``all`` are the upper bound: every mask, and the method's number of crops. ``crops`` counts what the student was trained
-on during the run. ``seconds`` is the run from start to end, with its validations and beside whatever else ran;
-``curve`` holds ``[training seconds, iteration, mIoU]``. On ``camvid_folds`` split s is fold s mod 3.
+``--words method.memory_bank.weights.contrastive=0`` runs a variant of a method, whose rows name the words; the
+supervised runs beside it are the same wherever crops and step times agree. A method's own rows say ``steps``, though
+they are compared with all three. Rows of ``supervised`` with ``labelled`` = ``all`` are the upper bound: every mask,
+and the method's number of crops. ``crops`` counts what the student was trained on during the run. ``seconds`` is the
+run from start to end, with its validations and beside whatever else ran; ``curve`` holds
+``[training seconds, iteration, mIoU]``. On ``camvid_folds`` split s is fold s mod 3.
 Split 0 of toy streets is left out unless asked for: settings were chosen on it.
 """
 
@@ -75,6 +77,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--equal", type=words_of, default=list(EQUAL), help=", ".join(EQUAL))
     parser.add_argument("--iterations", type=int, help="steps of a semi-supervised run")
     parser.add_argument("--stages", type=float, default=0.0, help="method.stages of the semi-supervised runs")
+    parser.add_argument(
+        "--words", action="append", default=[], help="KEY=VALUE of the semi-supervised runs; may be repeated"
+    )
     parser.add_argument("--work", type=Path, default=Path("runs/benchmark-gain"), help="runs in progress")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--table", action="store_true", help="run nothing")
@@ -88,7 +93,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         for name in [] if given.table else given.data:
             comparison = Comparison(
-                name, DATA[name], given.results, given.work, given.root, given.iterations, given.stages
+                name, DATA[name], given.results, given.work, given.root, given.iterations, given.stages, given.words
             )
             comparison.run_all(methods, given.labelled or list(DATA[name].labelled), given.splits, given.equal)
     except SemisegError as error:

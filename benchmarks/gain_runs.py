@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ class Comparison:
         root: folder of the data set; None: the environment says it.
         iterations: steps of a semi-supervised run; None: as ``data`` has it.
         stages: ``method.stages`` of the semi-supervised runs.
+        extra: words of the semi-supervised runs alone, for a variant of a method; its rows name them in ``words``.
 
     Raises:
         UsageError: the data set needs a folder that neither ``root`` nor the environment gives.
@@ -67,9 +69,10 @@ class Comparison:
 
     def __init__(
         self, name: str, data: Data, results: Path, work: Path, root: str | None, iterations: int | None,
-        stages: float = 0.0,
+        stages: float = 0.0, extra: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self.name, self.data, self.results, self.work, self.stages = name, data, results, work, stages
+        self.extra = extra
         self.iterations = iterations or data.iterations
         root = root or (os.environ.get(data.root) if data.root else None)
         if data.root and not root:
@@ -85,6 +88,7 @@ class Comparison:
             *([f"method.{method}.average=true"] if issubclass(method_class(method), Averaged) else []),
             *([f"method.stages={self.stages}"] if self.stages and method != "supervised" else []),
             *([f"training.batch_size={batch}"] if batch else []), *schedule(iterations),
+            *(self.extra if method != "supervised" else ()),
         ]  # fmt: skip
 
     def command(self, words: list[str]) -> str:
@@ -121,6 +125,7 @@ class Comparison:
             "data": self.name, "method": method, "labelled": int(labelled) if labelled.isdigit() else labelled,
             "split_seed": split, "equal": equal, "iterations": iterations, "crops": count.all_crops(iterations),
         }  # fmt: skip
+        key |= self.variant(method)
         if count.first_stage:
             key |= {"first_stage": count.first_stage, "crops_a_step": count.crops}
 
@@ -135,15 +140,24 @@ class Comparison:
                 command=self.command(words), columns=more,
             )  # fmt: skip
 
+    def typed_words(self) -> list[str]:
+        """The option of ``gain.py`` that made this variant."""
+        return [part for word in self.extra for part in ("--words", shlex.quote(word))]
+
+    def variant(self, method: str) -> dict[str, str | None]:
+        """The column of rows of a variant; None, as in rows without the column, for the method as it is."""
+        return {} if method == "supervised" else {"words": " ".join(self.extra) or None}
+
     def state(self, method: str) -> Path:
         """Where the last state of a method's first run is kept until its step has been timed."""
-        return self.work / f"{self.name}-{method}-{self.iterations}.pt"
+        of = "-".join([self.name, method, str(self.iterations), *self.extra]).replace("/", "_")
+        return self.work / f"{of}.pt"
 
     def step_time(self, method: str, labelled: str) -> dict[str, Any] | None:
         """The row with the ratio of step times, once it has been measured."""
         crops = self.joint_batch(method, labelled)
-        key = {"data": self.name, "method": method, "equal": "step_time", "crops_a_step": crops}
-        return next((r for r in read_results(self.results) if key.items() <= r.items()), None)
+        key = {"data": self.name, "method": method, "equal": "step_time", "crops_a_step": crops, **self.variant(method)}
+        return next((r for r in read_results(self.results) if all(r.get(k) == v for k, v in key.items())), None)
 
     def measure_step(self, method: str, labelled: str) -> None:
         """Time the method's step against the supervised one, if a finished run has left its state."""
@@ -157,9 +171,11 @@ class Comparison:
                 config, supervised = (self.config(name, labelled, 0) for name in (method, "supervised"))
                 row = {
                     "data": self.name, "method": method, "labelled": None, "split_seed": None, "equal": "step_time",
-                    "crops_a_step": self.joint_batch(method, labelled),
+                    "crops_a_step": self.joint_batch(method, labelled), **self.variant(method),
                     **step_times(config, supervised, self.state(method)),
-                    "command": f"python benchmarks/gain.py --data {self.name} --methods {method}",
+                    "command": " ".join(
+                        ["python benchmarks/gain.py --data", self.name, "--methods", method, *self.typed_words()]
+                    ),
                     "date": datetime.date.today().isoformat(), "machine": machine(), "versions": versions(),
                 }  # fmt: skip
                 append(self.results, row)

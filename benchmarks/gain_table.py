@@ -11,6 +11,7 @@ from curves import seconds_a_step
 Row = dict[str, Any]
 TIE = 1.0  # points; smaller differences are no difference
 CONVERGED = 0.5  # points over the last fifth of a run
+EMPTY = {"method": "", "words": "", "crops": 0, "first_stage": 0}
 HEAD = "| method | equal | runs | supervised, last | method, last | gain, last | gain, best | gain, teacher |"
 
 
@@ -28,14 +29,14 @@ def section(rows: list[Row], data: str, labelled: int, iterations: int) -> str:
     runs = [r for r in some if is_method(r) and (r["labelled"], r["iterations"]) == (labelled, iterations)]
     supervised = [r for r in some if r["method"] == "supervised" and r["labelled"] == labelled]
     bound = [r for r in some if r["method"] == "supervised" and r["labelled"] == "all"]
-    times = {(r["method"], r["crops_a_step"]): r for r in some if r["equal"] == "step_time"}
+    times = {(r["method"], r.get("words") or "", r["crops_a_step"]): r for r in some if r["equal"] == "step_time"}
 
     kinds: dict[tuple[str, int, int], list[Row]] = {("steps", iterations, 0): of(supervised, "steps", iterations)}
     lines, remarks = [HEAD, "|---" * (HEAD.count("|") - 1) + "|"], []
-    for (name, crops, first), of_method in grouped(runs, "method", "crops", "first_stage").items():
+    for (name, words, crops, first), of_method in grouped(runs, "method", "words", "crops", "first_stage").items():
         joint = of_method[0].get("crops_a_step", crops // iterations)
-        method = f"{name}, {first} supervised steps first" if first else name
-        time = times.get((name, joint))
+        method = f"{name} {words}".strip() + (f", {first} supervised steps first" if first else "")
+        time = times.get((name, words, joint))
         pairs = {"steps": (iterations, 0), "crops": (iterations, joint * iterations)}
         if time is not None:
             pairs["seconds"] = (supervised_steps(time, iterations, first), 0)
@@ -68,10 +69,10 @@ def of(rows: list[Row], equal: str, iterations: int, crops: int = 0) -> list[Row
 
 
 def grouped(rows: list[Row], *names: str) -> dict[tuple[Any, ...], list[Row]]:
-    """Rows by the values of some columns, 0 where a row has none."""
+    """Rows by the values of some columns; empty or 0 where a row has none."""
     found: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
-        found.setdefault(tuple(row.get(name, 0) for name in names), []).append(row)
+        found.setdefault(tuple(row.get(name) or EMPTY[name] for name in names), []).append(row)
     return found
 
 

@@ -57,7 +57,7 @@ def run_once(
         None where another process is at this run; else its row: last and best mIoU of the student and last of the
         teacher in percent, IoU by class, the command line, date, machine and versions.
     """
-    name = _folder_name("-".join(str(value) for value in key.values() if value != ""))
+    name = _folder_name("-".join(str(value) for value in key.values() if value not in ("", None)))
     work.mkdir(parents=True, exist_ok=True)
     with (work / f".{name}.lock").open("w") as lock:
         try:
