@@ -6,7 +6,9 @@ from oracles import class_attention as oracle
 from torch import Tensor, nn
 
 from semiseg.losses.contrastive import contrastive_loss, normalised_weights
+from semiseg.networks import class_attention
 from semiseg.networks.class_attention import ClassAttention
+from semiseg.networks.rows_by_class import Blocks, RowsByClass, Runs, rows_by_class
 
 CLASSES, DIM, HIDDEN = 5, 4, 6
 SHAPES = {
@@ -25,6 +27,20 @@ LABELS = torch.tensor([0, 4, 255, 1, 0, 2, 0, -1, 4, CLASSES, 1, 0, 4, 0, 255])
 MANY = torch.repeat_interleave(torch.tensor([0, 1, 2, 4, 255]), torch.tensor([129, 128, 1, 515, 140]))
 MANY = MANY[torch.randperm(len(MANY), generator=torch.Generator().manual_seed(3))]
 both_batches = pytest.mark.parametrize("labels", [LABELS, MANY], ids=["few", "many"])
+
+
+@pytest.fixture(autouse=True, params=[Runs, Blocks])
+def layout(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[RowsByClass]:
+    """Every test with the layout of a CPU and with that of an accelerator."""
+    monkeypatch.setattr(class_attention, "rows_by_class", request.param)
+    return request.param
+
+
+def test_an_accelerator_gets_blocks_whose_number_does_not_follow_the_labels() -> None:
+    assert isinstance(rows_by_class(LABELS, CLASSES), Runs)
+    assert isinstance(rows_by_class(LABELS.to("meta"), 1), Blocks)
+    sizes = {Blocks(labels, CLASSES).arrange(torch.zeros(len(MANY), 1)).shape for labels in (MANY, MANY * 0)}
+    assert len(sizes) == 1
 
 
 def attention(seed: int = 0, dtype: torch.dtype = torch.float64) -> ClassAttention:
