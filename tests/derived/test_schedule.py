@@ -15,15 +15,18 @@ Make = Callable[..., Facts]
 @pytest.mark.parametrize(
     ("kinds", "changes", "crop", "value", "reason"),
     [
-        (("nuclei",), {}, (128, 128), 4, "no fewer, for BatchNorm"),
-        (("photos", "mps"), {}, (256, 256), 4, "no fewer, for BatchNorm"),
-        (("photos", "cuda"), {}, (512, 512), 8, "they fit into the GPU's memory"),
-        (("photos", "small_cuda"), {}, (320, 320), 4, "8 do not fit"),
-        (("photos", "small_cuda"), {"processes": 4}, (320, 320), 8, "they fit"),
+        (("nuclei",), {}, (128, 128), 8, "no fewer, for BatchNorm"),  # supervised
+        (("nuclei",), {"joint": 2}, (128, 128), 4, "no fewer, 8 with the unlabelled ones, for BatchNorm"),
+        (("nuclei",), {"joint": 3}, (128, 128), 4, "no fewer, 12 with the unlabelled ones, for BatchNorm"),
+        (("photos", "mps"), {"joint": 3}, (256, 256), 4, "no fewer, 12"),
+        (("photos", "cuda"), {"joint": 3}, (512, 512), 8, "they fit into the GPU's memory"),
+        (("photos", "small_cuda"), {}, (320, 320), 8, "no fewer, for BatchNorm"),
+        (("photos", "small_cuda"), {"joint": 3}, (320, 320), 4, "8 do not fit"),
+        (("photos", "small_cuda"), {"joint": 3, "processes": 4}, (320, 320), 8, "they fit"),
         (("photos", "cuda"), {"processes": 3}, (512, 512), 9, "a multiple of 3 processes"),
         (("photos", "cuda"), {"processes": 16}, (512, 512), 16, "a multiple of 16 processes"),
-        (("nuclei",), {"processes": 3}, (128, 128), 6, "a multiple of 3 processes"),
-        (("photos", "cuda"), {"gpu_memory": None}, (512, 512), 4, "8 do not fit"),
+        (("nuclei",), {"processes": 3, "joint": 2}, (128, 128), 6, "a multiple of 3 processes"),
+        (("photos", "cuda"), {"joint": 3, "gpu_memory": None}, (512, 512), 4, "8 do not fit"),
     ],
 )  # fmt: skip
 def test_batches_suit_batch_norm_memory_and_processes(

@@ -28,7 +28,7 @@ def values(rows: list[Row]) -> dict[str, Any]:
     ],
 )  # fmt: skip
 def test_whole_tables(facts: Make, kinds: tuple[str, ...], changes: dict[str, Any], expected: list[Any]) -> None:
-    rows = derive(facts(*kinds, **changes))
+    rows = derive(facts(*kinds, joint=2, **changes))
     assert [row.value for row in rows[:-1]] == expected
     assert [row.setting for row in rows] == [*KEYS, "validation images"]
     assert all(row.reason and row.reason != "given" for row in rows)

@@ -1,4 +1,4 @@
-"""What the settings of a run on a folder are derived from: its images, its masks and the machine."""
+"""What the settings of a run on a folder are derived from: its images, its masks, the machine and the method."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from semiseg.data.base import Size
 
 @dataclass(frozen=True)
 class Facts:
-    """Facts about a folder and a machine; sizes are (height, width) in pixels of the upright files."""
+    """Facts about a folder, a machine and a method; sizes are (height, width) in pixels of the upright files."""
 
     small_side: int
     """Median small side of the training images, in pixels."""
@@ -44,6 +44,8 @@ class Facts:
     """Processor threads that this process may use."""
     processes: int = 1
     """Processes that share the run (torchrun)."""
+    joint: int = 1
+    """Crops that pass the student together for each labelled one: itself and its share of unlabelled views."""
 
     @property
     def on_cpu(self) -> bool:

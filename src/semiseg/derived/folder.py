@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import torch
 
 from semiseg.config.keys import value_of
 from semiseg.config.read import Config, is_folder
+from semiseg.cost.run import count_run
 from semiseg.data.datasets.folder import is_divided
 from semiseg.data.run_data import RunData
 from semiseg.derived.choice import Row
@@ -45,7 +47,7 @@ def settle(source: str | Path, words: Words, data: RunData, device: torch.device
         device: where the run trains.
 
     Raises:
-        SemisegError: no image can be read.
+        SemisegError: no image can be read, or the network cannot be built.
     """
     config = Config.load(source, list(words))
     said = _keys(words)
@@ -53,6 +55,7 @@ def settle(source: str | Path, words: Words, data: RunData, device: torch.device
     if "fold" in config.data.options:
         given[FOLD] = config.data.options["fold"]
     facts = read_facts(data, device, is_divided(Path(str(config.data.root))))
+    facts = replace(facts, joint=_joint(config, facts.classes))
     rows = derive(facts, given)
     derived = [f"{row.setting}={json.dumps(row.value)}" for row in rows if row.setting in KEYS]
     return Settled(Config.load(source, [*derived, *words]), facts, rows)
@@ -90,6 +93,11 @@ def resumed(source: str | Path, words: Words) -> Config | None:
         return None
     stored = Config.load(path)
     return Config.load(source, [*(f"{key}={json.dumps(value_of(stored, key))}" for key in KEYS), *words])
+
+
+def _joint(config: Config, classes: int) -> int:
+    t = config.training
+    return count_run(config, classes).crops // (t.batch_size * t.accumulation) if t.passes == "joint" else 1
 
 
 def _keys(words: Words) -> set[str]:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from semiseg.derived.facts import Facts
 
 FEWEST = 4
-"""Crops of a step with which BatchNorm averages over enough (docs/guide.md); what the presets for CPUs have."""
+"""Labelled crops of a step; what the presets for CPUs have."""
+TOGETHER = 8
+"""Crops that pass BatchNorm together: on cell nuclei `supervised` ended 2 to 13 points lower with four than with eight
+on all four splits, and no higher with twelve (benchmarks/results/gain.json, tuning.json). A method that passes one view
+of as many unlabelled images along has them with four labelled ones."""
 PER_PIXEL = 17 * 2**9
 """Bytes for each pixel of a labelled crop, its unlabelled views included: `semiseg cost folder data.crop=512` counts
 7.9 KiB with 3 classes, 8.2 with 11. The method makes a difference, but not here, so that methods are compared on equal

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from semiseg.data.base import Size
 from semiseg.derived.choice import Choice
 from semiseg.derived.facts import Facts
-from semiseg.derived.memory import FEWEST, gpu_budget, step_bytes
+from semiseg.derived.memory import FEWEST, TOGETHER, gpu_budget, step_bytes
 
 USUAL = {"cpu": FEWEST, "cuda": 8, "mps": FEWEST}
 """Between the paper's batches for Cityscapes (5) and VOC (10, authors' configurations)."""
@@ -26,12 +26,14 @@ those of the preset ``folder``. What each mask adds is a guess: nothing has been
 
 
 def batch_size(facts: Facts, crop: Size) -> Choice:
-    """Labelled crops a step, of all processes together."""
-    chosen, reason = USUAL[facts.device], "they fit into the GPU's memory"
-    if chosen > FEWEST and step_bytes(facts.share(chosen) * crop[0] * crop[1]) > gpu_budget(facts):
-        chosen, reason = FEWEST, f"no fewer, for BatchNorm; {chosen} do not fit into the GPU's memory"
-    elif chosen == FEWEST:
-        reason = "no fewer, for BatchNorm; more take longer"
+    """Labelled crops a step, of all processes together: so many that TOGETHER crops pass BatchNorm with their views."""
+    fewest = max(FEWEST, -(-TOGETHER // facts.joint))
+    chosen, reason = max(USUAL[facts.device], fewest), "they fit into the GPU's memory"
+    if chosen > fewest and step_bytes(facts.share(chosen) * crop[0] * crop[1]) > gpu_budget(facts):
+        chosen, reason = fewest, f"no fewer, for BatchNorm; {chosen} do not fit into the GPU's memory"
+    elif chosen == fewest:
+        views = f", {facts.joint * chosen} with the unlabelled ones" if facts.joint > 1 else ""
+        reason = f"no fewer{views}, for BatchNorm; more take longer"
     if chosen % facts.processes:
         chosen = facts.share(chosen) * facts.processes
         reason += f"; a multiple of {facts.processes} processes"
