@@ -51,7 +51,7 @@ def test_a_run_has_at_most_ten_validations(steps: int, every: int) -> None:
     assert validate_every(steps).value == checkpoint_every(steps).value == every
 
 
-def test_the_count_of_memory_is_that_of_the_preset() -> None:
-    config = Config.load("folder", ["data.crop=256", "training.batch_size=8"])
+def test_the_count_of_memory_is_that_of_the_method_that_needs_most() -> None:
+    config = Config.load("folder", ["method.name=memory_bank", "data.crop=256", "training.batch_size=8"])
     counted = cost(config, 5).memory_total
     assert counted < step_bytes(8 * 256**2) < 1.2 * counted

@@ -96,7 +96,10 @@ def test_the_same_crops_in_the_same_time_need_no_word() -> None:
     plain.config.training.batch_size = 15
     plain.summary["seconds"] = bank.summary["seconds"] = 300.0
     (found,) = gains([plain, bank])
-    assert found.terms == "" and found.caution == "training.batch_size"
+    assert found.terms == "" and found.caution == ""
+    plain.config.training.batch_size = 14
+    (found,) = gains([plain, bank])
+    assert "15 against 14 crops a step" in found.terms and found.caution == "training.batch_size"
 
 
 def test_seconds_of_a_run_that_has_not_ended_are_those_of_its_last_validation() -> None:

@@ -79,7 +79,7 @@ def as_trained(source: str | Path, words: Words, data: RunData) -> Config:
 
 
 def resumed(source: str | Path, words: Words) -> Config | None:
-    """The configuration of a run on a folder that goes on: what was derived is that of its ``config.yaml``.
+    """The configuration of a run on a folder that goes on: method and what was derived as in its ``config.yaml``.
 
     New masks or another device would give other values, with which it would be another run. None where the run folder
     has no such file: nothing has been derived yet.
@@ -92,7 +92,8 @@ def resumed(source: str | Path, words: Words) -> Config | None:
     if not path.is_file():
         return None
     stored = Config.load(path)
-    return Config.load(source, [*(f"{key}={json.dumps(value_of(stored, key))}" for key in KEYS), *words])
+    kept = (*KEYS, "method.name")  # the preset named another method once
+    return Config.load(source, [*(f"{key}={json.dumps(value_of(stored, key))}" for key in kept), *words])
 
 
 def _joint(config: Config, classes: int) -> int:

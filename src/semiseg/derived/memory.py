@@ -11,9 +11,9 @@ TOGETHER = 8
 on all four splits, and no higher with twelve (benchmarks/results/gain.json, tuning.json). A method that passes one view
 of as many unlabelled images along has them with four labelled ones."""
 PER_PIXEL = 17 * 2**9
-"""Bytes for each pixel of a labelled crop, its unlabelled views included: `semiseg cost folder data.crop=512` counts
-7.9 KiB with 3 classes, 8.2 with 11. The method makes a difference, but not here, so that methods are compared on equal
-settings."""
+"""Bytes for each pixel of a labelled crop, its unlabelled views included: `semiseg cost folder
+method.name=memory_bank data.crop=512` counts 7.9 KiB with 3 classes, 8.2 with 11, other methods less. The method makes
+no difference here, so that methods are compared on equal settings."""
 SHARE = 0.6
 """Of a GPU's memory: the count is a lower bound (docs/cost.md)."""
 UNKNOWN = 8 * 2**30  # bytes of a GPU whose memory is not known

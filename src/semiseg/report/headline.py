@@ -107,7 +107,10 @@ def _caution(baseline: list[RunFacts], others: list[RunFacts]) -> str:
     """What else differs between the two sides and may explain part of the gain."""
     found = []
     both = [*baseline, *others]
-    compared = (k for k in fields() if not (k in DESCRIPTIONS or k in FREE_ON_RESUME or k.startswith(NOT_COMPARED)))
+    left_out = {*DESCRIPTIONS, *FREE_ON_RESUME}
+    if len({_effort(run).crops for run in both}) == 1:  # other labelled crops make up for the views: equal terms
+        left_out.add("training.batch_size")
+    compared = (k for k in fields() if not (k in left_out or k.startswith(NOT_COMPARED)))
     found += [key for key in compared if len({str(value_of(run.config, key)) for run in both}) > 1]
     sides = [{tuple(sorted(run.labelled)) for run in side} for side in (baseline, others)]
     if sides[0] != sides[1]:

@@ -26,6 +26,7 @@ from semiseg.report.content import (
     weight_charts,
 )
 from semiseg.report.facts import RunFacts, read_runs
+from semiseg.report.folds import fold_table
 from semiseg.report.headline import figures, gains, last_sentence
 from semiseg.report.pictures import strips
 from semiseg.report.settings import compared_keys, versions
@@ -103,6 +104,7 @@ def render(runs: list[RunFacts], images: int = 4, device: torch.device | str = "
         "runs": runs,
         "figures": figures(runs),
         "gains": gains(runs),
+        "folds": fold_table(runs),
         "sentences": [(run.name, words) for run in runs if (words := last_sentence(run)) is not None],
         "parts": parts,
         "strips": strips(runs, images, device) if images else [],
