@@ -9,7 +9,7 @@ import torch
 
 from semiseg.config.read import Config
 from semiseg.cost.step import step_memory
-from semiseg.data.check.dataset import check_data
+from semiseg.data.check.dataset import check_all
 from semiseg.data.datasets.folder import Folder, is_divided
 from semiseg.data.run_data import RunData
 from semiseg.data.splits.shuffled_folds import FOLDS
@@ -17,6 +17,7 @@ from semiseg.errors import SemisegError
 from semiseg.methods.base.stages import first_stage
 from semiseg.runtime.device import free_memory
 from semiseg.runtime.plugins import method_class
+from semiseg.runtime.progress import CountingBar
 
 FEW = 8
 """With fewer validation images a remark says how little they tell."""
@@ -29,27 +30,37 @@ SAVERS = (
 )
 
 
-def check_run_data(config: Config, data: RunData) -> None:
-    """The quick form of ``semiseg data check``.
+def check_run_data(config: Config, data: RunData, shown: bool = False) -> dict[str, dict[str, str]]:
+    """The quick form of ``semiseg data check``: every mask in use, and the header of every image.
+
+    Args:
+        config, data: of the run.
+        shown: show a bar in a terminal.
+
+    Returns:
+        Digests of the masks as classes, by split (train, val, source) and name.
 
     Raises:
         SemisegError: the first error found, what to do about it, and how many more there are.
     """
-    findings = check_data(
-        data.train, data.val, data.labelled_names, config.data.crop_size, resize=config.data.resize, quick=True,
-        source=data.source, source_resize=config.data.source.resize,
-    )  # fmt: skip
-    errors = [finding for finding in findings if finding.level == "error"]
+    with CountingBar("files", shown) as bar:
+        checked = check_all(
+            data.train, data.val, data.labelled_names, config.data.crop_size, resize=config.data.resize, quick=True,
+            source=data.source, source_resize=config.data.source.resize, progress=bar.update,
+        )  # fmt: skip
+    errors = [finding for finding in checked.findings if finding.level == "error"]
     if errors:
         more = f" ({len(errors) - 1} more; `semiseg data check` lists them)" if len(errors) > 1 else ""
         raise SemisegError(f"{errors[0].where}: {errors[0].message}; {errors[0].remedy}{more}")
+    return checked.truths
 
 
 def tell_remarks(config: Config, data: RunData, device: torch.device, new: bool) -> None:
     """Print what the user should know before step 0; how few images validate only where the run is ``new``."""
     few = few_images_remark(config, data) if new else None
     memory = memory_remark(config, data.train.info.num_classes, device)
-    for remark in (few, stages_remark(config), memory):
+    left_out = [*data.train.remarks, *data.val.remarks] if new else []
+    for remark in (*left_out, few, stages_remark(config), memory):
         if remark is not None:
             print(f"semiseg: {remark}", file=sys.stderr, flush=True)
 

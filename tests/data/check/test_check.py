@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semiseg.data.check.dataset import Finding, check_data
+from semiseg.data.check.dataset import check_data
+from semiseg.data.check.finding import Finding
 from semiseg.data.datasets.folder import Folder, open_folder
 
 
