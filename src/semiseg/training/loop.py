@@ -84,9 +84,9 @@ class Run:
         self.data = open_run_data(data_as_begun(config.data, None if state is None else state.get("data", {})))
         if state is not None:
             check_classes(self.data.train.info.classes, tuple(state["info"]["classes"]))
-        truths = check_run_data(config, self.data, shown)
+        checked = check_run_data(config, self.data, shown)
         if state is not None:
-            label_record.check_same(self.run_dir, truths)
+            label_record.check_same(self.run_dir, checked.truths)
         settled = settle(self.data, self.device) if settle is not None and state is None else None
         if settled is not None:
             config, t = settled.config, settled.config.training
@@ -104,10 +104,10 @@ class Run:
             self.run_dir.mkdir(parents=True, exist_ok=True)
             config.save(self.run_dir / "config.yaml")
             write_list(self.run_dir / "labelled.txt", self.data.labelled_names)
-            label_record.write(self.run_dir, truths, new=state is None)
+            label_record.write(self.run_dir, checked.truths, new=state is None)
             if settled is not None:
                 derived.save(self.run_dir, settled.rows)
-            tell_remarks(config, self.data, self.device, new=state is None)
+            tell_remarks(config, self.data, self.device, new=state is None, largest=checked.largest)
 
     def train(self, progress: bool = True) -> RunResult:
         """The loop: rounds of steps, each step followed by what is due: log, validation, checkpoint."""

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from semiseg import __version__
-from semiseg.config.keys import FREE_ON_RESUME, used_fields, value_of
+from semiseg.config.keys import FREE_ON_RESUME, MENDS_ON_RESUME, used_fields, value_of
 from semiseg.config.read import Config, fields
 from semiseg.data.run_data import RunData
 from semiseg.errors import UsageError
@@ -35,8 +35,8 @@ def prepare(config: Config, last: Path, resume: bool) -> dict[str, Any] | None:
         raise UsageError(f"{run_dir} already holds a run; add --resume to go on, or choose another run_dir=")
     state = checkpoint.load(last)
     saved = Config.parse(state["config"])
-    keys = used_fields(config, fields())
-    changed = [key for key in keys if key not in FREE_ON_RESUME and value_of(saved, key) != value_of(config, key)]
+    keys = used_fields(config, fields()).keys() - FREE_ON_RESUME - MENDS_ON_RESUME
+    changed = [key for key in sorted(keys) if value_of(saved, key) != value_of(config, key)]
     if changed:
         shown = ", ".join(f"{key} (was {value_of(saved, key)}, now {value_of(config, key)})" for key in changed[:3])
         raise UsageError(f"--resume with another configuration: {shown}; give the same values or another run_dir=")

@@ -25,10 +25,12 @@ Progress = Callable[[int, int], None]
 
 @dataclass
 class Checked:
-    """Findings, errors first, and a digest of every mask that was read, by split (train, val, source) and name."""
+    """Findings, errors first; a digest of every mask that was read, by split (train, val, source) and name; and the
+    size of the largest validation image with a mask."""
 
     findings: list[Finding]
     truths: dict[str, dict[str, str]] = field(default_factory=dict)
+    largest: Size | None = None
 
 
 def check_data(
@@ -105,7 +107,7 @@ def check_all(
     found += _check_classes(train, training.shown, training.ignores, bool(chosen) and training.any_class is not False)
     order = {"error": 0, "warning": 1, "info": 2}
     found.sort(key=lambda finding: order[finding.level])
-    return Checked(found, {part.split: part.truths for part in parts})
+    return Checked(found, {part.split: part.truths for part in parts}, parts[-1].largest)
 
 
 class _Part:
@@ -122,6 +124,7 @@ class _Part:
         self.small: list[str] = []
         self.blank: list[float] = []
         self.truths: dict[str, str] = {}
+        self.largest: Size | None = None
         self.shown = np.zeros(images.info.num_classes, bool)
         self.ignores = False  # some pixel of a mask is ignored
         self.bad = False  # some mask or image cannot be used, or was not looked at
@@ -173,6 +176,7 @@ class _Part:
         self.bad |= any(finding.level == "error" for finding in look.findings)
         if look.present is not None:
             self.truths[look.name] = look.truth
+            self.largest = max(self.largest or look.size, look.size, key=lambda size: size[0] * size[1])
             classes = [value for value in look.present if value != self.images.info.ignore_index]
             self.shown[classes] = True
             self.ignores |= len(classes) < len(look.present)

@@ -42,7 +42,8 @@ class Kept:
         self.rows: dict[str, list[object]] = {}
         self.new: dict[str, list[object]] = {}
         with suppress(OSError, ValueError):
-            self.rows = json.loads(self.path.read_text(encoding="utf-8"))
+            rows = json.loads(self.path.read_text(encoding="utf-8"))
+            self.rows = rows if isinstance(rows, dict) else {}
 
     def get(self, i: int, how: str) -> Look | None:
         """The look at image i if neither its file nor its mask has changed since."""
