@@ -64,5 +64,5 @@ def _began_otherwise(facts: Facts, kind: str, now: Names, formerly: Names) -> bo
 def trained_on(run_dir: Path, names: Sequence[str]) -> list[str]:
     """Those of ``names`` that a run had the masks of, by its ``labelled.txt``; none where there is no such file."""
     path = run_dir / "labelled.txt"
-    known = path.read_text(encoding="utf-8", errors=ANY_NAME).splitlines() if path.is_file() else []
-    return [name for name in names if name in set(known)]
+    known = set(path.read_text(encoding="utf-8", errors=ANY_NAME).splitlines()) if path.is_file() else set()
+    return [name for name in names if name in known]

@@ -84,8 +84,9 @@ def check_all(
     wanted = [part.wanted(quick) for part in parts]
     total, done = sum(map(len, wanted)), 0
     seen: dict[str, str] = {}
-    palettes = PalettesSeen()
+    own, others = PalettesSeen(), PalettesSeen()
     for part, indices in zip(parts, wanted, strict=True):
+        palettes = others if part.split == "source" else own  # two data sets may each have a palette of its own
         for look in part.looks(indices, quick):
             done += 1
             if progress is not None:
