@@ -1,5 +1,6 @@
 """A tiny folder data set and a configuration that trains on it in seconds."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,13 @@ CLASS_COLOURS = np.array([[200, 40, 40], [40, 180, 60], [50, 60, 200]], np.uint8
 def _one_thread() -> None:
     # Small tensors gain nothing from threads, and bit-equality is asked for at a fixed number of them.
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def write_picture(folder: Path, name: str, seed: int, mask: bool, size: tuple[int, int] = (64, 64)) -> None:

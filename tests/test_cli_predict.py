@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import semiseg
 from semiseg.cli import app
-from semiseg.cli import progress as bars
+from semiseg.runtime import progress as bars
 
 
 def call(*words: object) -> tuple[int, str, str]:

@@ -11,6 +11,7 @@ from semiseg.evaluation.confusion import EvaluationResult
 from semiseg.evaluation.validation import validate
 from semiseg.prediction.files import FailedImage, PredictedImage, PredictedVideo, predict_files
 from semiseg.prediction.predictor import Predictor
+from semiseg.runs.begun import data_as_begun, trained_on
 from semiseg.runs.checkpoint import load_model
 from semiseg.runtime import distributed
 from semiseg.runtime.device import resolve_device
@@ -50,8 +51,11 @@ def evaluate(
     config = model.config
     if data_root is not None:
         config = config.model_copy(update={"data": config.data.model_copy(update={"root": str(data_root)})})
-    images = open_split(config.data, split)
+    images = open_split(data_as_begun(config.data, model.facts), split)
     check_classes(images.info.classes, model.info.classes)
+    if split != "train" and (seen := trained_on(model.path.parent.parent, images.names)):
+        images.remark(f"{len(seen)} of {len(images)} images of {split} were trained on, e.g. {seen[0]}: figures look "
+                      "better than they are")  # fmt: skip
     return validate(model.network, images, config, run_device, precision="fp32")
 
 

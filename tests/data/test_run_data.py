@@ -1,6 +1,8 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from semiseg.config.data import DataConfig
 from semiseg.data.run_data import open_run_data
@@ -43,6 +45,22 @@ def test_roots(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     assert len(open_run_data(DataConfig(dataset="folder")).train) == 11
     with pytest.raises(UsageError, match="did you mean 'camvid'"):
         open_run_data(DataConfig(dataset="camvit"))
+
+
+def test_hidden_masks_do_not_decide_the_number_of_classes(folder: Path) -> None:
+    names = open_run_data(DataConfig(root=str(folder), labelled=2)).labelled_names
+    hidden = next(f"photo{i:02d}" for i in range(5) if f"photo{i:02d}" not in [*names, "photo02"])  # photo02 validates
+    with Image.open(folder / "masks" / f"{hidden}.png") as mask:
+        values = np.array(mask)
+    values[:2, :2] = 3
+    Image.fromarray(values).save(folder / "masks" / f"{hidden}.png")
+    with pytest.raises(
+        SemisegError, match=r"3 masks in use show the classes 0 to 2, those that stay hidden go up to 3"
+    ):
+        open_run_data(DataConfig(root=str(folder), labelled=2))
+    assert open_run_data(DataConfig(root=str(folder))).train.info.num_classes == 4
+    (folder / "dataset.yaml").write_text("classes: [a, b, c, d]\n")
+    assert open_run_data(DataConfig(root=str(folder), labelled=2)).train.info.num_classes == 4
 
 
 def test_source_domain_is_opened_and_must_share_the_classes(folder: Path) -> None:

@@ -6,13 +6,17 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import tiny, write_picture
+from fake_networks import Colours
 
 from semiseg import Config, train
 from semiseg.cost.step import cost
+from semiseg.cost.validation import validation_memory
 from semiseg.data.run_data import open_run_data
 from semiseg.errors import SemisegError
+from semiseg.evaluation import validation
 from semiseg.methods.memory_bank import MemoryBankMethod
-from semiseg.training import preflight
+from semiseg.runs import checkpoint
+from semiseg.training import preflight, run_folder
 
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 SMALL = ["network.backbone=resnet18", "network.pretrained=none", "data.crop=64", "training.batch_size=2"]
@@ -40,7 +44,7 @@ def test_training_says_it_before_the_first_step(
 
 
 @pytest.mark.parametrize(
-    ("masks", "validation", "points"), [(4, 1, 17), (5, 1, 17), (9, 2, 12), (36, 7, 6), (40, 8, None)]
+    ("masks", "validation", "points"), [(4, 1, 17), (5, 1, 17), (9, 2, 12), (38, 7, 6), (40, 8, None)]
 )
 def test_few_validation_images_are_told_with_what_they_cannot_show(
     tmp_path: Path, masks: int, validation: int, points: int | None
@@ -85,3 +89,39 @@ def test_running_out_of_memory_is_one_line_with_the_mend(
     monkeypatch.setattr(MemoryBankMethod, "losses", full)
     with pytest.raises(SemisegError, match=r"out of memory on cpu at iteration 0: try training\.passes=in_turn"):
         train(tiny(folder, tmp_path / "run"), progress=False)
+
+
+def test_a_validation_image_that_does_not_fit_is_named_with_its_mend() -> None:
+    config, cpu = Config.parse({}, SMALL), torch.device("cpu")
+    need = validation_memory(config, 5, (3000, 4000))
+    assert need >= 3000 * 4000 * 5 * 4, "at least the logits"
+    assert preflight.validation_remark(config, 5, cpu, (3000, 4000), free=need) is None
+    assert preflight.validation_remark(config, 5, cpu, None, free=0) is None
+    remark = preflight.validation_remark(config, 5, cpu, (3000, 4000), free=need - 1)
+    assert remark is not None and "3000x4000" in remark and "evaluation.mode=sliding" in remark and "\n" not in remark
+    sliding = Config.parse({}, [*SMALL, "evaluation.mode=sliding"])
+    assert validation_memory(sliding, 5, (3000, 4000)) < need
+    remark = preflight.validation_remark(sliding, 5, cpu, (3000, 4000), free=0)
+    assert remark is not None and "a smaller evaluation.window than [64, 64]" in remark
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_a_validation_out_of_memory_is_one_line_and_a_resume_takes_its_mend(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise error
+
+    network, config = Colours(), tiny(folder, tmp_path / "run")
+    monkeypatch.setattr(validation, "evaluate_network", full)
+    with pytest.raises(SemisegError, match=r"out of memory on cpu in a validation: try evaluation\.mode=sliding"):
+        validation.validate(network, open_run_data(config.data).val, config)
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    last = tmp_path / "run" / "checkpoints" / "last.pt"
+    checkpoint.save(last, {"config": config.model_dump(mode="json")})
+    changed = tiny(folder, tmp_path / "run", evaluation__mode="sliding", evaluation__batch_size=2)
+    assert run_folder.prepare(changed, last, resume=True) is not None
+    with pytest.raises(SemisegError, match=r"another configuration: training\.seed"):
+        run_folder.prepare(tiny(folder, tmp_path / "run", training__seed=5), last, resume=True)

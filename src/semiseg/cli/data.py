@@ -31,10 +31,12 @@ def data_check(
 ) -> None:
     """Find what would break a training run. Example: semiseg data check toy_streets"""
     from semiseg.config.read import Config
-    from semiseg.data.check.dataset import check_data, from_error
+    from semiseg.data.check.dataset import check_data
+    from semiseg.data.check.finding import from_error
     from semiseg.data.check.mask_files import check_mask_files
     from semiseg.data.run_data import open_run_data
     from semiseg.derived import as_trained
+    from semiseg.runtime.progress import CountingBar
 
     config = Config.load(source, overrides or [])
     counts, compared = "could not be opened", None
@@ -54,10 +56,11 @@ def data_check(
         with suppress(SemisegError):  # no image can be read, which the check says of each
             config = as_trained(source, overrides or [], data)
         shape = config.data.crop_size
-        findings = check_data(
-            data.train, data.val, data.labelled_names, shape, resize=config.data.resize, source=data.source,
-            source_resize=config.data.source.resize,
-        )  # fmt: skip
+        with CountingBar("files", shown=not as_json) as bar:
+            findings = check_data(
+                data.train, data.val, data.labelled_names, shape, resize=config.data.resize, source=data.source,
+                source_resize=config.data.source.resize, progress=bar.update,
+            )  # fmt: skip
         counts = (
             f"{len(data.train)} training images ({len(data.labelled)} labelled), {len(data.val)} validation images, "
             f"{data.train.info.num_classes} classes"
@@ -83,8 +86,8 @@ def data_check(
 
 def _compare_looks(config: Config, data: RunData, shown: bool) -> dict[str, object]:
     """What the comparison found; ``told`` is a sentence, or says why there is none."""
-    from semiseg.cli.progress import CountingBar
     from semiseg.looks import compare_looks
+    from semiseg.runtime.progress import CountingBar
 
     try:
         with CountingBar("looks", shown) as bar:
@@ -157,8 +160,8 @@ def data_get(
     images: Annotated[int | None, typer.Option(help="How many images, for a quick first run; else all.")] = None,
 ) -> None:
     """Fetch a public data set as a folder. Example: semiseg data get nuclei --images 100"""
-    from semiseg.cli.progress import CountingBar
     from semiseg.data.get import get_nuclei
+    from semiseg.runtime.progress import CountingBar
 
     if name != "nuclei":
         raise UsageError(f"{name} is no data set that can be fetched; choose nuclei{did_you_mean(name, ['nuclei'])}")

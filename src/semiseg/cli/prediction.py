@@ -35,8 +35,8 @@ def predict(
 ) -> None:
     """Segment images. Example: semiseg predict runs/toy photos/ --output predictions/"""
     from semiseg.api import predict as run_prediction
-    from semiseg.cli.progress import CountingBar
     from semiseg.runtime import distributed
+    from semiseg.runtime.progress import CountingBar
 
     try:
         factors = [float(factor) for factor in scales.split(",")]

@@ -25,7 +25,7 @@ def suggest(
     as_json: AsJson = False,
 ) -> None:
     """Rank unlabelled images by what a label would teach. Example: semiseg suggest runs/toy --count 6 --output next"""
-    from semiseg.cli.progress import CountingBar
+    from semiseg.runtime.progress import CountingBar
     from semiseg.suggest import suggest as rank
 
     ranking: Any = by

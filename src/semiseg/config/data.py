@@ -60,8 +60,8 @@ class DataConfig(Section):
     cache: bool = False
     """Keep decoded images in memory: for small sets."""
     options: dict[str, Any] = {}
-    """Further arguments of the data set: look: game for toy streets, fold: 0, 1 or 2 for CamVid, fold: 0 to 4 for a
-    folder whose validation images are drawn from those with masks."""
+    """Further arguments of the data set: look: game for toy streets, fold: 0, 1 or 2 for CamVid; for a folder whose
+    validation images are drawn from those with masks fold: 0 to 4, and validation: hash, permutation or none."""
     source: SourceConfig = SourceConfig()
 
     @property

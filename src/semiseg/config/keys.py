@@ -15,6 +15,9 @@ FREE_ON_RESUME = {
     "training.loggers",
 }  # fmt: skip
 
+MENDS_ON_RESUME = {"evaluation.mode", "evaluation.window", "evaluation.stride", "evaluation.batch_size"}
+"""What else a continuation may change, since otherwise a run that cannot validate could not go on."""
+
 
 def leaf_fields(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
     """Every leaf key of a model, e.g. ``training.seed``, with its pydantic field."""

@@ -84,6 +84,13 @@ class ImageSet(ABC):
             SemisegError: the mask cannot be read, or holds values that are no class.
         """
 
+    def blank(self, i: int) -> np.ndarray | None:
+        """Pixels of image i that are no content, bool (H, W), such as transparent ones; None where all are.
+
+        Labels are 255 there, and no pseudo-label is made of them.
+        """
+        return None
+
     @abstractmethod
     def has_label(self, i: int) -> bool:
         """Whether image i has a mask, without decoding it."""

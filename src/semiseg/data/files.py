@@ -8,11 +8,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from semiseg.data.base import ImageSet
+from semiseg.data.base import IGNORE, ImageSet
+from semiseg.data.pictures import DEEP, blank_pixels, is_deep, opened, stored_as
+from semiseg.data.turning import Drawn, fit_to_image
 from semiseg.errors import SemisegError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 LOSSY = (".jpg", ".jpeg", ".webp")
+PLAIN = ("", "L", "1", "P", "P;1", "P;2", "P;4", "I;16", "I;16B", "I;16N", "RGB", "RGBA")
+"""Of a mask: pixels as stored are the numbers meant. ``L;4`` is scaled to 255 on reading, ``L;I`` inverted."""
 
 
 class ImageFiles(ImageSet):
@@ -20,32 +24,51 @@ class ImageFiles(ImageSet):
 
     files: dict[str, Path]
     masks: dict[str, Path]
+    drawn: Drawn | None = "upright"
+    """How masks without an EXIF tag lie on images with one; None: their size says, or it is an error."""
 
     def image(self, i: int) -> np.ndarray:
         return read_rgb(self.files[self.names[i]])
+
+    def blank(self, i: int) -> np.ndarray | None:
+        path = self.files[self.names[i]]
+        try:
+            return blank_pixels(path)
+        except SemisegError:
+            raise
+        except Exception as error:  # decoders of damaged files raise nearly anything
+            raise SemisegError(f"{path} cannot be read as an image ({error}); replace or remove it") from None
 
     def has_label(self, i: int) -> bool:
         return self.names[i] in self.masks
 
     def label(self, i: int) -> np.ndarray | None:
-        path = self.masks.get(self.names[i])
-        return None if path is None else self.read_label(path)
+        path, image = self.masks.get(self.names[i]), self.files[self.names[i]]
+        if path is None:
+            return None
+        label = self.read_label(path)
+        try:
+            label = fit_to_image(label, path, image, self.drawn)
+        except OSError as error:
+            raise SemisegError(f"{image} cannot be read as an image ({error}); replace or remove it") from None
+        blank = self.blank(i)
+        return label if blank is None else np.where(blank, np.uint8(IGNORE), label)
 
     @abstractmethod
     def read_label(self, path: Path) -> np.ndarray:
-        """A mask file as classes: uint8 (H, W) with 0…C-1 and 255; raises as :meth:`label`."""
+        """A mask file as classes: uint8 (H, W) with 0…C-1 and 255, whatever its image; raises as :meth:`label`."""
 
 
 def read_rgb(path: Path) -> np.ndarray:
     """An image file, upright, as uint8 (H, W, 3) RGB.
 
     Raises:
-        SemisegError: the file cannot be read.
+        SemisegError: the file cannot be read, has several pages or more than 8 bits a channel.
     """
     try:
-        with Image.open(path) as image:
-            if is_deep(image.mode):
-                raise SemisegError(f"{path} holds 16-bit or floating-point grey values; convert it to 8 bits")
+        with opened(path) as image:
+            if is_deep(image):
+                raise SemisegError(f"{path} {DEEP}")
             return np.array(ImageOps.exif_transpose(image).convert("RGB"))
     except SemisegError:
         raise
@@ -53,30 +76,44 @@ def read_rgb(path: Path) -> np.ndarray:
         raise SemisegError(f"{path} cannot be read as an image ({error}); replace or remove it") from None
 
 
-def is_deep(mode: str) -> bool:
-    """Whether a Pillow mode holds 16 bits or more, or fractions: as RGB, Pillow would clip such values to white."""
-    return mode.startswith(("I", "F"))
-
-
 def read_mask(path: Path) -> np.ndarray:
     """A mask file as stored: uint8 or int (H, W) indices, palette files included, or uint8 (H, W, 3) colours.
 
+    It is turned where it has an EXIF orientation of its own. Transparent pixels of a coloured mask are black.
+
     Raises:
-        SemisegError: the file cannot be read.
+        SemisegError: the file cannot be read, or programs differ on what its values are.
     """
     try:
-        with Image.open(path) as mask:
-            if mask.mode == "F":
-                raise SemisegError(f"{path} holds floating-point values; save class numbers as 8-bit PNG")
+        with opened(path) as file:
+            _check_stored(file, path)
+            mask = ImageOps.exif_transpose(file)
             if mask.mode in ("LA", "PA"):  # the index is the first channel, the second only opacity
                 values = np.array(mask)[..., 0]
+            elif mask.mode in ("L", "P", "1") or mask.mode.startswith("I"):
+                values = np.array(mask)
             else:
-                values = np.array(mask if mask.mode in ("L", "P", "1") or is_deep(mask.mode) else mask.convert("RGB"))
+                values = np.array(mask.convert("RGB"))
+                if mask.mode == "RGBA":
+                    values[np.array(mask.getchannel("A")) == 0] = 0
     except SemisegError:
         raise
     except Exception as error:
         raise SemisegError(f"{path} cannot be read as a mask ({error}); replace or remove it") from None
     return values.astype(np.uint8) if values.dtype == bool else values
+
+
+def _check_stored(mask: Image.Image, path: Path) -> None:
+    """Refuse masks whose numbers Pillow changes on reading, or that are no numbers."""
+    if mask.mode == "F":
+        raise SemisegError(f"{path} holds floating-point values; save class numbers as 8-bit PNG")
+    if is_deep(mask) and not mask.mode.startswith("I"):
+        raise SemisegError(f"{path} holds 16-bit colours, of which 8 bits would be read; save it with 8 bits")
+    if mask.mode in ("L", "1") and stored_as(mask) not in PLAIN:
+        raise SemisegError(
+            f"{path} stores grey values inverted or with fewer than 8 bits, which programs read as different numbers; "
+            "save class numbers as 8-bit PNG"
+        )
 
 
 def files_by_stem(folder: Path) -> dict[str, Path]:

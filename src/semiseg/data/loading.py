@@ -32,6 +32,11 @@ def resize_label(label: np.ndarray, size: Size) -> np.ndarray:
     return np.asarray(Image.fromarray(label).resize((size[1], size[0]), Image.Resampling.NEAREST))
 
 
+def resize_blank(blank: np.ndarray, size: Size) -> np.ndarray:
+    """bool (H, W) → ``size``, nearest."""
+    return resize_label(blank.view(np.uint8), size).view(bool)
+
+
 class ResizedImages(ImageSet):
     """An image set whose images are resized; its labels keep the original size, where mIoU is measured."""
 
@@ -47,6 +52,10 @@ class ResizedImages(ImageSet):
 
     def has_label(self, i: int) -> bool:
         return self.images.has_label(i)
+
+    def blank(self, i: int) -> np.ndarray | None:
+        blank = self.images.blank(i)
+        return None if blank is None else resize_blank(blank, resized((blank.shape[0], blank.shape[1]), self.resize))
 
 
 class PositionedCrops(Dataset[dict[str, Any]]):
@@ -105,7 +114,7 @@ class CropDataset(PositionedCrops):
         self.context = context
         self.crop, self.crops, self.overlap, self.resize = crop, crops, overlap, resize
         self.stored, self.reads_masks = stored, use_labels and stored is None
-        self.cache: dict[int, tuple[np.ndarray, np.ndarray]] | None = {} if cache else None
+        self.cache: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray | None]] | None = {} if cache else None
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -114,8 +123,8 @@ class CropDataset(PositionedCrops):
         """Crop at ``position``: image uint8 (3, h, w), label int64 (h, w) and the image's index in the set.
 
         Images smaller than the crop are padded at the bottom and right: 0 in the image, 255 in the label. Where no mask
-        is read, ``inside``, bool (h, w), is false on padding, so that no pseudo-label is made of it. Stored labels come
-        with their ``confidence``, float32 (h, w) in [0, 1], 0 on padding.
+        is read, ``inside``, bool (h, w), is false on padding and where the file says that there is no content, so that
+        no pseudo-label is made of it. Stored labels come with their ``confidence``, float32 (h, w) in [0, 1], 0 there.
 
         Of two crops each tensor has one more dimension in front, (2, ...); ``inside`` is given in any case, and
         ``corner``, int64 (2, 2), is (top, left) of either crop in the resized image.
@@ -127,27 +136,35 @@ class CropDataset(PositionedCrops):
             SemisegError: a file cannot be read, or a mask does not fit its image.
         """
         index = self.indices[position_to_index(position, len(self.indices), self.seed, self.stream)]
-        image, label = self._read(index)
+        image, label, blank = self._read(index)
         confidence = None
         if self.stored is not None:
             label, confidence = self._read_stored(self.stored, index, (image.shape[0], image.shape[1]))
+            if blank is not None:
+                label = np.where(blank, np.uint8(IGNORE), label)
+                confidence = np.where(blank, np.float32(0), confidence)
         draws = generator(self.seed, self.stream, 1, position)
         if self.crops == 1:
             window = draw_window(image.shape[:2], self.crop, draws)
             if self.context is None:
-                return self._cut(window, image, label, confidence) | {"index": index}
+                return self._cut(window, image, label, confidence, blank) | {"index": index}
             wide = widen(window, image.shape[:2], self.context)
             start = window.top - wide.top, window.left - wide.left
             extent = min(wide.height, image.shape[0]), min(wide.width, image.shape[1])
             within = torch.tensor([start, extent, self.crop])
-            return self._cut(wide, image, label, confidence) | {"context": within, "index": index}
+            return self._cut(wide, image, label, confidence, blank) | {"context": within, "index": index}
         pair = draw_pair(image.shape[:2], self.crop, self.overlap, draws)
-        first, second = (self._cut(window, image, label, confidence) for window in pair)
+        first, second = (self._cut(window, image, label, confidence, blank) for window in pair)
         item: dict[str, Any] = {name: torch.stack([first[name], second[name]]) for name in first}
         return item | {"corner": torch.tensor([(window.top, window.left) for window in pair]), "index": index}
 
     def _cut(
-        self, window: Window, image: np.ndarray, label: np.ndarray, confidence: np.ndarray | None
+        self,
+        window: Window,
+        image: np.ndarray,
+        label: np.ndarray,
+        confidence: np.ndarray | None,
+        blank: np.ndarray | None,
     ) -> dict[str, torch.Tensor]:
         """What an item holds of one crop, as tensors."""
         pixels = np.ascontiguousarray(window.cut(image, 0).transpose(2, 0, 1))
@@ -156,17 +173,19 @@ class CropDataset(PositionedCrops):
             "label": torch.from_numpy(window.cut(label, IGNORE).astype(np.int64)),
         }
         if not self.reads_masks or self.crops == 2:
-            crop["inside"] = torch.from_numpy(window.inside(image.shape[:2]))
+            inside = window.inside(image.shape[:2])
+            crop["inside"] = torch.from_numpy(inside if blank is None else inside & ~window.cut(blank, 0))
         if confidence is not None:
             crop["confidence"] = torch.from_numpy(np.ascontiguousarray(window.cut(confidence, 0)))
         return crop
 
-    def _read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Image and mask, or 255 all over in place of a mask, at the size that crops are taken from."""
+    def _read(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Image, mask or 255 all over in its place, and what is no content, at the size that crops are taken from."""
         if self.cache is not None and index in self.cache:
             return self.cache[index]
         image = self.images.image(index)
         label = self.images.label(index) if self.reads_masks else None
+        blank = None if self.reads_masks and self.crops == 1 else self.images.blank(index)
         if label is None:
             label = np.full(image.shape[:2], IGNORE, np.uint8)
         if label.shape != image.shape[:2]:
@@ -177,9 +196,10 @@ class CropDataset(PositionedCrops):
         if self.resize is not None:
             image = resize_image(image, self.resize)
             label = resize_label(label, (image.shape[0], image.shape[1]))
+            blank = None if blank is None else resize_blank(blank, (image.shape[0], image.shape[1]))
         if self.cache is not None:
-            self.cache[index] = image, label
-        return image, label
+            self.cache[index] = image, label, blank
+        return image, label, blank
 
     def _read_stored(self, stored: StoredLabels, index: int, size: Size) -> tuple[np.ndarray, np.ndarray]:
         """Pseudo-labels and their confidence, at the ``size`` of the image that crops are taken from."""

@@ -10,6 +10,8 @@ from pathlib import Path
 from semiseg.config.data import DataConfig, SourceConfig
 from semiseg.data.base import ImageSet
 from semiseg.data.datasets import DATASETS, opener
+from semiseg.data.datasets.counting import occurring_values
+from semiseg.data.datasets.folder import NONE, Folder
 from semiseg.data.splits.lists import parse_labelled, read_list, seeded_split
 from semiseg.errors import SemisegError, UsageError
 
@@ -59,10 +61,18 @@ def _root(config: DataConfig | SourceConfig) -> str | None:
     raise UsageError(f"{key} is missing: give {key}=FOLDER, or set SEMISEG_DATA to the folder above {config.dataset}/")
 
 
+def source_config(config: DataConfig) -> SourceConfig:
+    """The settings of the source domain as it is opened: nothing of a folder is kept for validation."""
+    source = config.source
+    if source.dataset != "folder" or "fold" in source.options:
+        return source
+    return source.model_copy(update={"options": {"validation": NONE} | source.options})
+
+
 def _open_source(config: DataConfig, classes: tuple[str, ...]) -> ImageSet | None:
     if config.source.dataset is None:
         return None
-    source = open_split(config.source, "train")
+    source = open_split(source_config(config), "train")
     if source.info.classes != classes:
         raise UsageError(
             f"data.source.dataset={config.source.dataset} has classes {', '.join(source.info.classes[:4])}, …; the "
@@ -95,7 +105,8 @@ def open_run_data(config: DataConfig) -> RunData:
 
     Raises:
         UsageError: no data set of that name, no folder, or a split that the data set cannot have.
-        SemisegError: no training image with a mask, or a data set that cannot be opened.
+        SemisegError: no training image with a mask, a data set that cannot be opened, or classes that were counted
+            from masks which the run does not use.
     """
     train, val = open_split(config, "train"), open_split(config, "val")
     with_mask = [name for i, name in enumerate(train.names) if train.has_label(i)]
@@ -108,8 +119,24 @@ def open_run_data(config: DataConfig) -> RunData:
             raise SemisegError(f"{config.labelled_list}: {len(missing)} listed images have no mask, e.g. {missing[0]}")
     else:
         names = seeded_split(with_mask, parse_labelled(config.labelled, len(with_mask)), config.split_seed)
+    if isinstance(train, Folder) and isinstance(val, Folder):
+        _check_counted(train, val, names, with_mask)
     position = {name: i for i, name in enumerate(train.names)}
     labelled = [position[name] for name in names]
     chosen = set(labelled)
     unlabelled = [i for i in range(len(train)) if i not in chosen]
     return RunData(train, val, labelled, unlabelled or sorted(chosen), _open_source(config, train.info.classes))
+
+
+def _check_counted(train: Folder, val: Folder, labelled: list[str], with_mask: list[str]) -> None:
+    """Refuse a number of classes that follows from masks which are hidden from the run."""
+    if not train.counted or len(labelled) == len(with_mask):
+        return
+    used = sorted([*(train.masks[name] for name in labelled), *val.masks.values()])
+    shown = max(occurring_values(used, train.ignored), default=-1) + 1
+    if shown != train.info.num_classes:
+        raise SemisegError(
+            f"the {len(used)} masks in use show the classes 0 to {shown - 1}, those that stay hidden go up to "
+            f"{train.info.num_classes - 1}: no hidden mask should decide the number of classes; name them in "
+            "dataset.yaml (classes:)"
+        )

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from semiseg.data.base import ImageSet, Size
 from semiseg.data.files import ImageFiles
+from semiseg.data.pictures import image_size
 from semiseg.data.run_data import RunData
 from semiseg.derived.facts import Facts
 from semiseg.derived.widths import finest_class
@@ -25,7 +24,6 @@ HEADERS = 200
 MASKS = 16
 """Masks that are decoded to see how wide regions are."""
 READERS = 8
-TURNED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 
 
 def read_facts(data: RunData, device: torch.device, own_validation: bool) -> Facts:
@@ -63,21 +61,6 @@ def read_facts(data: RunData, device: torch.device, own_validation: bool) -> Fac
         threads=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         processes=distributed.world(),
     )
-
-
-def image_size(path: Path) -> Size | None:
-    """(height, width) of an upright image, from the header of its file; None where that cannot be read."""
-    try:
-        with Image.open(path) as image:
-            # Of a TIFF, some versions of Pillow give the upright size, others the stored one.
-            tags = getattr(image, "tag_v2", None)
-            width, height = image.size if tags is None else (tags[256], tags[257])
-            # Pillow decodes a whole PNG to look for a tag that its header does not announce.
-            tagged = image.format != "PNG" or "exif" in image.info
-            turned = tagged and image.getexif().get(0x0112) in TURNED
-    except Exception:  # as read_rgb: damaged files raise nearly anything; the check of the data names them
-        return None
-    return (width, height) if turned else (height, width)
 
 
 def _sizes(images: ImageSet) -> list[Size]:

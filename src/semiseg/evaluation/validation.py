@@ -9,9 +9,10 @@ from torch import nn
 from semiseg.config.read import Config
 from semiseg.data.base import ImageSet
 from semiseg.data.loading import ResizedImages
+from semiseg.errors import SemisegError
 from semiseg.evaluation.confusion import EvaluationResult
 from semiseg.evaluation.image_set import evaluate_network
-from semiseg.inference.plan import InferencePlan, segment
+from semiseg.inference.plan import InferencePlan, out_of_memory, segment
 from semiseg.visualise import colourise
 
 PICTURES = 4
@@ -36,20 +37,37 @@ def validate(
         precision: instead of ``training.precision``: ``fp32``, ``bf16`` or ``fp16``.
 
     Raises:
-        SemisegError: no image has a mask, or a mask holds a value that is no class.
+        SemisegError: no image has a mask, a mask holds a value that is no class, or the memory does not suffice.
         UsageError: no such precision.
     """
-    return evaluate_network(
-        network,
-        ResizedImages(images, config.data.resize) if config.data.resize else images,
-        mode=config.evaluation.mode,
-        window=config.window,
-        stride=config.evaluation.stride,
-        batch_size=config.evaluation.batch_size,
-        device=device,
-        precision=config.training.precision if precision is None else precision,
-        across_processes=True,
-    )
+    try:
+        return evaluate_network(
+            network,
+            ResizedImages(images, config.data.resize) if config.data.resize else images,
+            mode=config.evaluation.mode,
+            window=config.window,
+            stride=config.evaluation.stride,
+            batch_size=config.evaluation.batch_size,
+            device=device,
+            precision=config.training.precision if precision is None else precision,
+            across_processes=True,
+        )
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise SemisegError(
+            f"out of memory on {device} in a validation: try {smaller(config)}; --resume takes it and goes on from the "
+            "last checkpoint"
+        ) from error
+
+
+def smaller(config: Config) -> str:
+    """What makes a validation need less memory."""
+    if config.evaluation.mode != "sliding":
+        return "evaluation.mode=sliding, in windows of the training crop"
+    if config.evaluation.batch_size > 1:
+        return "evaluation.batch_size=1"
+    return f"a smaller evaluation.window than {list(config.window)}, or a smaller data.resize"
 
 
 def validation_pictures(

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from semiseg.data.files import is_deep
+from semiseg.data.pictures import DEEP, is_deep, opened
 from semiseg.errors import SemisegError, UsageError
 from semiseg.runtime.extras import first_line
 
@@ -73,10 +73,12 @@ def read_image(path: str | Path, any_size: bool = False, formats: tuple[str, ...
         SemisegError: the file cannot be read as an image; the message says why.
     """
     try:
-        with _any_size() if any_size else nullcontext(), Image.open(path, formats=formats) as opened:
-            return _upright(opened)
-    except SemisegError as error:
-        raise SemisegError(f"{path} {error}") from None
+        with _any_size() if any_size else nullcontext(), opened(Path(path), formats) as picture:
+            if is_deep(picture):
+                raise SemisegError(f"{path} {DEEP}")
+            return _upright(picture)
+    except SemisegError:
+        raise
     except Exception as error:  # damaged files make decoders raise almost anything: OSError, SyntaxError, struct.error
         raise SemisegError(f"{path} cannot be read as an image: {' '.join(str(error).split())}") from error
 
@@ -105,11 +107,8 @@ def _any_size() -> Iterator[None]:
 
 
 def _upright(picture: Image.Image) -> np.ndarray:
-    mode = picture.mode
     turned = ImageOps.exif_transpose(picture)
     image = turned if turned.mode == "RGB" else turned.convert("RGB")
-    if is_deep(mode):
-        raise SemisegError("holds 16-bit or floating-point grey values; convert it to 8 bits")
     array = np.empty((image.height, image.width, 3), np.uint8)
     for top in range(0, image.height, 256):  # Pillow would make two more copies of the whole
         bottom = min(top + 256, image.height)
@@ -129,10 +128,10 @@ def as_image(image: str | Path | Image.Image | np.ndarray | Tensor, any_size: bo
     if isinstance(image, (str, Path)):
         return read_image(image, any_size)
     if isinstance(image, Image.Image):
+        if is_deep(image):
+            raise UsageError(f"the PIL image {DEEP}")
         try:
             return _upright(image)
-        except SemisegError as error:
-            raise UsageError(f"the PIL image {error}") from None
         except Exception as error:  # a PIL image is decoded only here
             raise SemisegError(f"the PIL image cannot be read: {first_line(error)}") from error
     if isinstance(image, Tensor):

@@ -16,6 +16,8 @@ from semiseg.data.run_data import open_split
 from semiseg.errors import SemisegError
 from semiseg.prediction.files import predict_array
 from semiseg.report.facts import RunFacts
+from semiseg.runs import checkpoint
+from semiseg.runs.begun import Facts, data_as_begun
 from semiseg.runs.checkpoint import load_model
 from semiseg.visualise import palette
 
@@ -65,7 +67,7 @@ def _same_data(runs: list[RunFacts]) -> list[list[RunFacts]]:
 def _strips_of(runs: list[RunFacts], count: int, device: torch.device | str) -> Strips:
     result = Strips(", ".join(run.name for run in runs))
     try:
-        images = open_split(runs[0].config.data, "val")
+        images = open_split(data_as_begun(runs[0].config.data, _facts(runs[0])), "val")
         chosen = _chosen(images, count)
         read = [(images.names[i], images.image(i), images.label(i)) for i in chosen]
     except (SemisegError, OSError) as error:
@@ -99,6 +101,12 @@ def _strips_of(runs: list[RunFacts], count: int, device: torch.device | str) -> 
             row.append(Picture(_png(error_map), f"{prefix}error {100 * wrong:.1f}\u00a0%", alt))
     result.rows = [(name, row) for (name, _, _), row in zip(read, rows, strict=True)]
     return result
+
+
+def _facts(run: RunFacts) -> Facts:
+    assert run.checkpoint is not None
+    facts: Facts = checkpoint.load(run.checkpoint).get("data", {})
+    return facts
 
 
 def _chosen(images: ImageSet, count: int) -> list[int]:

@@ -81,6 +81,8 @@ class LoadedModel:
     config: Config
     iteration: int
     path: Path
+    facts: dict[str, Any] | None = None
+    """Of the data it was trained on, as :func:`semiseg.runs.begun.data_as_begun` takes them."""
 
 
 def load_model(
@@ -115,7 +117,8 @@ def load_model(
     network = build_network_of(config, len(info.classes), pretrained=False)
     network.load_state_dict(weights)
     network.to(device).eval()
-    return LoadedModel(network, info, config, state["iteration"], path)
+    facts = state.get("data", None if path.suffix == ".safetensors" else {})
+    return LoadedModel(network, info, config, state["iteration"], path, facts)
 
 
 def _read_exported(path: Path, device: torch.device | str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from semiseg.errors import SemisegError
+from semiseg.inference.plan import out_of_memory
 from semiseg.runtime import distributed
 from semiseg.training.optimisers import Optimisers
 from semiseg.training.preflight import SAVERS
@@ -29,15 +30,15 @@ def explained(device: torch.device, last: Path, iteration: Callable[[], int]) ->
     """
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        kept = f"; {last} is kept (--resume with its settings, or start anew)" if last.exists() else ""
-        raise SemisegError(f"out of memory on {device} at iteration {iteration()}: try {SAVERS}{kept}") from error
-    except RuntimeError as error:
-        if distributed.lost_another(error):
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and distributed.lost_another(error):
             raise SemisegError(
                 f"another process of this job ended; once its cause is repaired, --resume goes on from {last}"
             ) from error
-        raise
+        if not out_of_memory(error):
+            raise
+        kept = f"; {last} is kept (--resume with its settings, or start anew)" if last.exists() else ""
+        raise SemisegError(f"out of memory on {device} at iteration {iteration()}: try {SAVERS}{kept}") from error
 
 
 def check_finite(means: dict[str, float], optimisers: Optimisers | None, iteration: int, last: Path) -> None:

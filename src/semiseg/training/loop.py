@@ -11,14 +11,15 @@ import torch
 
 from semiseg import derived
 from semiseg.config.read import Config
-from semiseg.data.run_data import open_run_data
+from semiseg.data.run_data import check_classes, open_run_data
 from semiseg.data.splits.lists import write_list
 from semiseg.methods.base import Round
 from semiseg.methods.base.stages import count_over, start_teachers
 from semiseg.runs import checkpoint
+from semiseg.runs.begun import data_as_begun
 from semiseg.runtime import distributed
 from semiseg.runtime.device import resolve_device
-from semiseg.training import rounds, run_folder
+from semiseg.training import label_record, rounds, run_folder
 from semiseg.training.batches import batches_on_device, training_batches
 from semiseg.training.building import build_method, layout, networks
 from semiseg.training.clock import Clock
@@ -62,13 +63,13 @@ def train(config: Config | str | Path, overrides: list[str] | tuple[str, ...] = 
     settle = None
     if not isinstance(config, Config):
         config, settle = configured(config, overrides, resume, shown=progress)
-    return Run(config, resume, settle).train(progress)
+    return Run(config, resume, settle, shown=progress).train(progress)
 
 
 class Run:
     """One training run: data, method, optimisers and where they stand."""
 
-    def __init__(self, config: Config, resume: bool = False, settle: Settle | None = None) -> None:
+    def __init__(self, config: Config, resume: bool = False, settle: Settle | None = None, shown: bool = False) -> None:
         self.run_dir = Path(config.run_dir)
         self.last, self.best = (self.run_dir / "checkpoints" / f"{name}.pt" for name in ("last", "best"))
         t = config.training
@@ -80,8 +81,12 @@ class Run:
         if t.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for
         torch.use_deterministic_algorithms(t.deterministic, warn_only=True)
-        self.data = open_run_data(config.data)
-        check_run_data(config, self.data)
+        self.data = open_run_data(data_as_begun(config.data, None if state is None else state.get("data", {})))
+        if state is not None:
+            check_classes(self.data.train.info.classes, tuple(state["info"]["classes"]))
+        checked = check_run_data(config, self.data, shown)
+        if state is not None:
+            label_record.check_same(self.run_dir, checked.truths)
         settled = settle(self.data, self.device) if settle is not None and state is None else None
         if settled is not None:
             config, t = settled.config, settled.config.training
@@ -99,9 +104,10 @@ class Run:
             self.run_dir.mkdir(parents=True, exist_ok=True)
             config.save(self.run_dir / "config.yaml")
             write_list(self.run_dir / "labelled.txt", self.data.labelled_names)
+            label_record.write(self.run_dir, checked.truths, new=state is None)
             if settled is not None:
                 derived.save(self.run_dir, settled.rows)
-            tell_remarks(config, self.data, self.device, new=state is None)
+            tell_remarks(config, self.data, self.device, new=state is None, largest=checked.largest)
 
     def train(self, progress: bool = True) -> RunResult:
         """The loop: rounds of steps, each step followed by what is due: log, validation, checkpoint."""

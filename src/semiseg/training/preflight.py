@@ -9,14 +9,18 @@ import torch
 
 from semiseg.config.read import Config
 from semiseg.cost.step import step_memory
-from semiseg.data.check.dataset import check_data
+from semiseg.cost.validation import validation_memory
+from semiseg.data.base import Size
+from semiseg.data.check.dataset import Checked, check_all
 from semiseg.data.datasets.folder import Folder, is_divided
 from semiseg.data.run_data import RunData
 from semiseg.data.splits.shuffled_folds import FOLDS
 from semiseg.errors import SemisegError
+from semiseg.evaluation.validation import smaller
 from semiseg.methods.base.stages import first_stage
 from semiseg.runtime.device import free_memory
 from semiseg.runtime.plugins import method_class
+from semiseg.runtime.progress import CountingBar
 
 FEW = 8
 """With fewer validation images a remark says how little they tell."""
@@ -29,27 +33,38 @@ SAVERS = (
 )
 
 
-def check_run_data(config: Config, data: RunData) -> None:
-    """The quick form of ``semiseg data check``.
+def check_run_data(config: Config, data: RunData, shown: bool = False) -> Checked:
+    """The quick form of ``semiseg data check``: every mask in use, and the header of every image.
+
+    Args:
+        config, data: of the run.
+        shown: show a bar in a terminal.
 
     Raises:
         SemisegError: the first error found, what to do about it, and how many more there are.
     """
-    findings = check_data(
-        data.train, data.val, data.labelled_names, config.data.crop_size, resize=config.data.resize, quick=True,
-        source=data.source, source_resize=config.data.source.resize,
-    )  # fmt: skip
-    errors = [finding for finding in findings if finding.level == "error"]
+    with CountingBar("files", shown) as bar:
+        checked = check_all(
+            data.train, data.val, data.labelled_names, config.data.crop_size, resize=config.data.resize, quick=True,
+            source=data.source, source_resize=config.data.source.resize, progress=bar.update,
+        )  # fmt: skip
+    errors = [finding for finding in checked.findings if finding.level == "error"]
     if errors:
         more = f" ({len(errors) - 1} more; `semiseg data check` lists them)" if len(errors) > 1 else ""
         raise SemisegError(f"{errors[0].where}: {errors[0].message}; {errors[0].remedy}{more}")
+    return checked
 
 
-def tell_remarks(config: Config, data: RunData, device: torch.device, new: bool) -> None:
-    """Print what the user should know before step 0; how few images validate only where the run is ``new``."""
+def tell_remarks(config: Config, data: RunData, device: torch.device, new: bool, largest: Size | None = None) -> None:
+    """Print what the user should know before step 0; how few images validate only where the run is ``new``.
+
+    ``largest`` is the size of the largest validation image.
+    """
     few = few_images_remark(config, data) if new else None
     memory = memory_remark(config, data.train.info.num_classes, device)
-    for remark in (few, stages_remark(config), memory):
+    left_out = [*data.train.remarks, *data.val.remarks] if new else []
+    validation = validation_remark(config, data.train.info.num_classes, device, largest)
+    for remark in (*left_out, few, stages_remark(config), memory, validation):
         if remark is not None:
             print(f"semiseg: {remark}", file=sys.stderr, flush=True)
 
@@ -109,4 +124,29 @@ def memory_remark(config: Config, num_classes: int, device: torch.device, free: 
     return (
         f"a step needs at least {need / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free on {device}: it will "
         f"probably run out of memory. Try {SAVERS}"
+    )
+
+
+def validation_remark(
+    config: Config, num_classes: int, device: torch.device, largest: Size | None, free: int | None = None
+) -> str | None:
+    """One line when a validation image needs more memory than is free, with what would lower it; None when it fits.
+
+    Args:
+        config, num_classes, device, free: as :func:`memory_remark` takes them.
+        largest: (height, width) of the largest validation image; None: unknown.
+    """
+    free = free_memory(device) if free is None else free
+    if free is None or largest is None:
+        return None
+    try:
+        need = validation_memory(config, num_classes, largest)
+    except Exception:  # as above
+        return None
+    if need <= free:
+        return None
+    return (
+        f"a validation image of {largest[0]}x{largest[1]} pixels needs at least {need / 2**30:.1f} GiB in a pass and "
+        f"{free / 2**30:.1f} GiB are free on {device}: validating will probably run out of memory. Try "
+        f"{smaller(config)}"
     )

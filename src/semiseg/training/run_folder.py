@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 from pathlib import Path
@@ -11,13 +10,13 @@ from typing import Any
 import torch
 
 from semiseg import __version__
-from semiseg.config.keys import FREE_ON_RESUME, used_fields, value_of
+from semiseg.config.keys import FREE_ON_RESUME, MENDS_ON_RESUME, used_fields, value_of
 from semiseg.config.read import Config, fields
 from semiseg.data.run_data import RunData
-from semiseg.data.splits.lists import ANY_NAME
 from semiseg.errors import UsageError
 from semiseg.evaluation.confusion import EvaluationResult
 from semiseg.runs import checkpoint
+from semiseg.runs.begun import SOURCE, VALIDATION, names_digest
 
 
 def prepare(config: Config, last: Path, resume: bool) -> dict[str, Any] | None:
@@ -36,8 +35,8 @@ def prepare(config: Config, last: Path, resume: bool) -> dict[str, Any] | None:
         raise UsageError(f"{run_dir} already holds a run; add --resume to go on, or choose another run_dir=")
     state = checkpoint.load(last)
     saved = Config.parse(state["config"])
-    keys = used_fields(config, fields())
-    changed = [key for key in keys if key not in FREE_ON_RESUME and value_of(saved, key) != value_of(config, key)]
+    keys = used_fields(config, fields()).keys() - FREE_ON_RESUME - MENDS_ON_RESUME
+    changed = [key for key in sorted(keys) if value_of(saved, key) != value_of(config, key)]
     if changed:
         shown = ", ".join(f"{key} (was {value_of(saved, key)}, now {value_of(config, key)})" for key in changed[:3])
         raise UsageError(f"--resume with another configuration: {shown}; give the same values or another run_dir=")
@@ -49,13 +48,10 @@ def data_facts(data: RunData) -> dict[str, list[Any]]:
     kinds = {
         "labelled images": data.labelled_names,
         "unlabelled images": [data.train.names[i] for i in data.unlabelled],
-        "validation images": data.val.names,
-        "images of the source domain": data.source.names if data.source is not None else [],
+        VALIDATION: data.val.names,
+        SOURCE: data.source.names if data.source is not None else [],
     }
-    return {
-        kind: [len(names), hashlib.sha256("\n".join(names).encode(errors=ANY_NAME)).hexdigest()]
-        for kind, names in kinds.items()
-    }
+    return {kind: [len(names), names_digest(names)] for kind, names in kinds.items()}
 
 
 def check_same_data(saved: dict[str, list[Any]], now: dict[str, list[Any]]) -> None:

@@ -1,13 +1,17 @@
 """What a check finds in the images and masks of a data set."""
 
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from semiseg.data.check.dataset import Finding, check_data
+from semiseg.data.check.dataset import check_data
+from semiseg.data.check.finding import Finding
 from semiseg.data.datasets.folder import Folder, open_folder
+from semiseg.errors import SemisegError
 
 
 def findings(root: Path, crop: int = 32, labelled: list[str] | None = None, **options: bool) -> list[Finding]:
@@ -191,3 +195,69 @@ def test_many_absent_classes_get_the_hint_of_grey_levels(folder: Path) -> None:
     (folder / "dataset.yaml").write_text(f"classes: [{', '.join(f'c{i}' for i in range(9))}]\n")
     (absent,) = [f for f in findings(folder) if "no labelled image shows" in f.message]
     assert "grey levels" in absent.remedy and "--from colour" in absent.remedy
+
+
+def many(root: Path, kind: str, count: int) -> None:
+    """More images, of the first's pixels, with masks or without."""
+    for i in range(count):
+        for part in ("images", "masks") if kind == "masks" else ("images",):
+            shutil.copy(root / part / "photo00.png", root / part / f"more{i:02d}.png")
+
+
+@pytest.mark.parametrize("damage", ["junk", "deep", "pipe"])
+def test_the_header_of_every_image_is_read(folder: Path, damage: str) -> None:
+    many(folder, "images", 25)
+    path = folder / "images" / "zz.png"  # the last of all
+    if damage == "pipe":
+        os.mkfifo(path)
+    elif damage == "junk":
+        path.write_bytes(b"junk")
+    else:
+        Image.fromarray(np.zeros((40, 40), np.uint16)).save(path)
+    (error,) = [f for f in findings(folder, quick=True) if f.level == "error"]
+    said = {"junk": "cannot be read", "deep": "16-bit", "pipe": "pipe, socket or device"}[damage]
+    assert error.where == "train/zz" and said in error.message
+
+
+def test_every_validation_mask_is_read_and_must_be_as_large_as_its_image(folder: Path) -> None:
+    many(folder, "masks", 150)
+    (folder / "dataset.yaml").write_text("classes: [a, b, c]\n")
+    val = open_folder(folder, "val").names
+    assert len(val) > 21
+    Image.fromarray(np.zeros((32, 32), np.uint8)).save(folder / "masks" / f"{val[-1]}.png")
+    (error,) = [f for f in findings(folder, quick=True) if f.level == "error"]
+    assert error.where == f"val/{val[-1]}" and "mask of (32, 32), image of (64, 64)" in error.message
+    with pytest.raises(SemisegError, match="make the mask as large as its image"):
+        open_folder(folder, "val").label(len(val) - 1)
+
+
+@pytest.mark.parametrize(("split", "what"), [("train", "labelled"), ("val", "validation")])
+def test_nothing_but_ignored_pixels_is_an_error(folder: Path, split: str, what: str) -> None:
+    (folder / "dataset.yaml").write_text("classes: [a, b, c]\nignore: 7\n")
+    for name in open_folder(folder, split).names:
+        path = folder / "masks" / f"{name}.png"
+        if path.exists():
+            Image.fromarray(np.full((64, 64), 7, np.uint8)).save(path)
+    for quick in (False, True):
+        errors = [f for f in findings(folder, quick=quick) if f.level == "error"]
+        assert [(f.where, f.message) for f in errors] == [(split, f"no {what} pixel has a class: all are ignored")]
+
+
+def test_what_is_no_content_is_told(folder: Path) -> None:
+    bare = [
+        n for i, n in enumerate(open_folder(folder, "train").names) if not open_folder(folder, "train").has_label(i)
+    ]
+    for name, rows in zip(bare, (16, 64), strict=False):
+        picture = np.full((64, 64, 4), 255, np.uint8)
+        picture[:rows, :, 3], picture[..., 0] = 0, rows
+        Image.fromarray(picture).save(folder / "images" / f"{name}.png")
+    told = messages(findings(folder))
+    assert ("info", "2 images have transparent or no-data pixels, 62 % of theirs on average") in told
+    assert ("warning", "1 images are transparent or no data all over") in told
+
+
+def test_a_check_tells_how_far_it_is(folder: Path) -> None:
+    train, val = open_folder(folder, "train"), open_folder(folder, "val")
+    told: list[tuple[int, int]] = []
+    check_data(train, val, train.names, (32, 32), quick=True, progress=lambda *done: told.append(done))
+    assert told == [(i + 1, 12) for i in range(12)]

@@ -132,4 +132,4 @@ def test_what_keeps_a_folder_closed_is_told_even_when_masks_are_coloured(folder:
     (folder / "dataset.yaml").write_text("classes: [a, b, c]\ncolors: [[0, 0, 0], [200, 0, 0], [0, 200, 0]]\n")
     code, out, _ = check(folder, "--json")
     first, *_ = json.loads(out)["findings"]
-    assert code == 1 and "may hold name, classes, colours and ignore only" in first["message"]
+    assert code == 1 and "may hold name, classes, colours, ignore and orientation only" in first["message"]

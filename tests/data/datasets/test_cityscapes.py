@@ -34,18 +34,18 @@ def test_ids_become_classes_in_memory(miniature: Path) -> None:
 
 def test_licence_plates_are_ignored(miniature: Path) -> None:
     path = miniature / "gtFine" / "val" / "frankfurt" / "frankfurt_000000_000294_gtFine_labelIds.png"
-    Image.fromarray(np.array([[255, 7]], np.uint8)).save(path)  # id -1, as eight bits hold it
+    Image.fromarray(np.array([[255] * 17, [7] * 17], np.uint8)).save(path)  # id -1, as eight bits hold it
     label = open_cityscapes(miniature, "val").label(0)
-    assert label is not None and label.tolist() == [[255, 0]]
+    assert label is not None and label.tolist() == [[255] * 17, [0] * 17]
 
 
 def test_train_ids_are_preferred_where_they_are(miniature: Path) -> None:
     folder = miniature / "gtFine" / "train" / "zurich"
     path = folder / "zurich_000001_000019_gtFine_labelTrainIds.png"
-    Image.fromarray(np.array([[0, 18, 255]], np.uint8)).save(path)
+    Image.fromarray(np.array([[0, 18, *[255] * 15]] * 2, np.uint8)).save(path)
     train = open_cityscapes(miniature, "train")
     label = train.label(2)
-    assert label is not None and label.tolist() == [[0, 18, 255]]
+    assert label is not None and label.tolist() == [[0, 18, *[255] * 15]] * 2
     assert np.count_nonzero(train.label(0) == 0) == 1  # from the ids, as before
     (folder / "zurich_000001_000019_gtFine_labelIds.png").unlink()
     assert open_cityscapes(miniature, "train").has_label(2)

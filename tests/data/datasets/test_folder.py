@@ -1,4 +1,3 @@
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,8 @@ from PIL import Image
 
 from semiseg.data.base import default_colours
 from semiseg.data.datasets.folder import open_folder
+from semiseg.data.splits.hashed_folds import validation_part
+from semiseg.data.splits.shuffled_folds import permuted_part
 from semiseg.errors import SemisegError, UsageError
 
 
@@ -116,19 +117,23 @@ def test_palette_colours_are_distinct_and_stable() -> None:
 
 
 def flat(root: Path, values: list[np.ndarray], **settings: object) -> Path:
-    """A flat folder with one image a mask, and dataset.yaml from ``settings`` where there are any."""
+    """A flat folder with an image for each mask, and dataset.yaml from ``settings`` where there are any."""
     for i, mask in enumerate(values):
-        put(root / "images" / f"{i}.png", picture())
+        put(root / "images" / f"{i}.png", np.zeros((*mask.shape[:2], 3), np.uint8))
         put(root / "masks" / f"{i}.png", mask)
     if settings:
         (root / "dataset.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     return root
 
 
-def test_flat_validation_is_the_last_fifth_of_a_permutation(tmp_path: Path) -> None:
+def test_who_validates_in_a_flat_folder_follows_from_the_names(tmp_path: Path) -> None:
     root = flat(tmp_path, [np.ones((6, 8), np.uint8)] * 10)
-    order = np.random.default_rng(np.random.SeedSequence([0, zlib.crc32(b"folder validation")])).permutation(10)
-    assert open_folder(root, "val").names == sorted(str(i) for i in order[-2:])
+    names = [str(i) for i in range(10)]
+    assert open_folder(root, "val").names == sorted(validation_part(names))
+    assert open_folder(root, "val", validation="permutation").names == sorted(permuted_part(names))
+    assert open_folder(root, "train", validation="none").names == names
+    with pytest.raises(UsageError, match="validation='fifth': choose hash, permutation or none"):
+        open_folder(root, "val", validation="fifth")
 
 
 def test_every_mask_validates_in_one_of_five_folds(tmp_path: Path) -> None:
@@ -136,7 +141,7 @@ def test_every_mask_validates_in_one_of_five_folds(tmp_path: Path) -> None:
     put(root / "images" / "bare.png", picture())
     parts = [(open_folder(root, "train", fold=fold).names, open_folder(root, "val", fold=fold).names)
              for fold in range(5)]  # fmt: skip
-    assert sorted(name for _, val in parts for name in val) == [str(i) for i in range(7)]
+    assert {name for _, val in parts for name in val} == {str(i) for i in range(7)}
     assert all(sorted([*train, *val]) == [*map(str, range(7)), "bare"] for train, val in parts)
     assert open_folder(root, "val").names == parts[4][1], "without the option it is the last fold"
 
@@ -202,7 +207,7 @@ def test_colours_alone_count_the_classes(tmp_path: Path) -> None:
         ({"classes": ["a", "b"], "colours": [[1, 2, 300], [3, 4, 5]]}, "each from 0 to 255"),
         ({"classes": ["a", "b"], "colours": [[1, 2, 3], [1, 2, 3]]}, "the same colour"),
         ({"classes": ["a", "b"], "colours": [[1, 2, 3]]}, "1 colours for 2 classes"),
-        ({"colors": [[1, 2, 3]]}, "may hold name, classes, colours and ignore only"),
+        ({"colors": [[1, 2, 3]]}, "may hold name, classes, colours, ignore and orientation only"),
     ],
 )
 def test_wrong_descriptions(tmp_path: Path, settings: dict[str, object], message: str) -> None:
@@ -250,7 +255,7 @@ def test_deep_grey_images_are_refused_and_deep_masks_read(tmp_path: Path, kind: 
     image.save(root / "images" / f"0.{kind.split('.')[-1]}")
     both = {name: part.image(part.names.index(name)) if name != "0" else part
             for part in (open_folder(root, "train"), open_folder(root, "val")) for name in part.names}  # fmt: skip
-    with pytest.raises(SemisegError, match="holds 16-bit or floating-point grey values; convert it to 8 bits"):
+    with pytest.raises(SemisegError, match="holds 16-bit or floating-point values; convert it to 8 bits"):
         both["0"].image(both["0"].names.index("0"))
     (root / "masks" / "0.png").unlink()
     mask = np.array([[0, 1]], np.float32 if "float" in kind else ">u2" if kind == "tif" else np.uint16)

@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from textwrap import shorten
-from typing import Literal
 
 import numpy as np
 
 from semiseg.data.base import ImageSet, Resize, Size, resized
+from semiseg.data.check.finding import Finding
+from semiseg.data.check.kept import Kept
+from semiseg.data.check.look import Look, look_at
 from semiseg.data.files import ImageFiles
 from semiseg.data.masks import convert_command
-from semiseg.errors import SemisegError
+from semiseg.data.palettes import PalettesSeen
 
-QUICK = 20  # images that a quick check reads beside the labelled masks
+QUICK = 20  # images without a mask that a quick check decodes; of the others it reads the headers
 READERS = min(8, os.cpu_count() or 1)
+Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing to know before training; ``remedy`` says what to do about it."""
+@dataclass
+class Checked:
+    """Findings, errors first; a digest of every mask that was read, by split (train, val, source) and name; and the
+    size of the largest validation image with a mask."""
 
-    level: Literal["error", "warning", "info"]
-    where: str
-    message: str
-    remedy: str
-
-
-def from_error(where: str, error: SemisegError, remedy: str = "correct that and check again") -> Finding:
-    """An error as a finding: what follows the last "; " of its message says what to do, else ``remedy`` does."""
-    message, semicolon, advice = str(error).rpartition("; ")
-    return Finding("error", where, message, advice) if semicolon else Finding("error", where, advice, remedy)
+    findings: list[Finding]
+    truths: dict[str, dict[str, str]] = field(default_factory=dict)
+    largest: Size | None = None
 
 
 def check_data(
@@ -48,8 +43,26 @@ def check_data(
     source: ImageSet | None = None,
     source_resize: Resize | None = None,
     quick: bool = False,
+    progress: Progress | None = None,
 ) -> list[Finding]:
-    """Read the data as training will and report what is wrong, errors first.
+    """The findings of :func:`check_all`."""
+    options = {"resize": resize, "source": source, "source_resize": source_resize, "quick": quick}
+    return check_all(train, val, labelled, crop, progress=progress, **options).findings  # type: ignore[arg-type]
+
+
+def check_all(
+    train: ImageSet,
+    val: ImageSet,
+    labelled: Sequence[str],
+    crop: Size,
+    *,
+    resize: Resize | None = None,
+    source: ImageSet | None = None,
+    source_resize: Resize | None = None,
+    quick: bool = False,
+    progress: Progress | None = None,
+) -> Checked:
+    """Read the data as training will and tell what is wrong.
 
     Args:
         train, val: the two splits.
@@ -58,48 +71,139 @@ def check_data(
         resize: (height, width) that images are brought to before cropping, or their small side, or None.
         source: X_d, of which every image needs a mask, or None.
         source_resize: as ``resize``, for the source.
-        quick: read the labelled masks and the first 20 other images of a split only, and look for no duplicates.
+        quick: decode the masks and labelled images, but only the first 20 images of a split beside; of the others read
+            the headers of their files, and pass over them where a set has no files. No duplicates are looked for.
+        progress: called with (images done, images in all).
     """
     chosen = set(labelled)
     found = _check_lists(train, val, chosen, source)
-    seen: dict[bytes, str] = {}
-    shown = np.zeros(train.info.num_classes, bool)
-    ignored, ignores = train.info.ignore_index, False  # ignores: some pixel of a labelled mask is ignored
     # Validation comes last, when the pictures that it may share with the others are known.
-    parts = [(train, "train", resize), (val, "val", None)]
+    parts = [_Part(train, "train", resize, chosen), _Part(val, "val", None, set(val.names))]
     if source is not None:
-        parts.insert(1, (source, "source", source_resize))
-    for images, split, fixed in parts:
-        small: list[str] = []
-        keeps_mask = chosen if split == "train" else set(images.names)
-        look_at = partial(_look, images, split, keeps_mask)
-        with ThreadPoolExecutor(READERS) as pool:  # decoding releases the lock; what is kept of an image is small
-            looks = pool.map(look_at, _wanted(images, chosen if split == "train" else set(), quick))
-            for look in looks:
-                found += look.findings
-                if look.size is None:
-                    continue
-                seen_as = resized(look.size, fixed)
-                if split != "val" and (seen_as[0] < crop[0] or seen_as[1] < crop[1]):
-                    small.append(look.name)
-                if not quick:
-                    if split != "val":
-                        seen[look.digest] = f"{split}/{look.name}"
-                    elif look.digest in seen:
-                        found.append(Finding("warning", f"val/{look.name}", f"the same picture as {seen[look.digest]}",
-                                             "remove one, or the figures look better than they are"))  # fmt: skip
-                if split == "train" and look.present is not None:
-                    shown[look.present[look.present != ignored]] = True
-                    ignores |= ignored in look.present
-        found += [Finding("warning", split, text, "check that this is what you meant") for text in images.remarks]
-        if small:
+        parts.insert(1, _Part(source, "source", source_resize, set(source.names)))
+    wanted = [part.wanted(quick) for part in parts]
+    total, done = sum(map(len, wanted)), 0
+    seen: dict[str, str] = {}
+    own, others = PalettesSeen(), PalettesSeen()
+    for part, indices in zip(parts, wanted, strict=True):
+        palettes = others if part.split == "source" else own  # two data sets may each have a palette of its own
+        for look in part.looks(indices, quick):
+            done += 1
+            if progress is not None:
+                progress(done, total)
+            found += look.findings
+            if look.size is None:
+                continue
+            part.take(look, crop)
+            if told := palettes.contradicts(f"{part.split}/{look.name}", look.palette):
+                remedy = "save all masks with one palette, or give classes: and colours: in dataset.yaml"
+                found.append(Finding("error", f"{part.split}/{look.name}", told, remedy))
+            if part.split != "val":
+                seen[look.digest] = f"{part.split}/{look.name}"
+            elif look.digest in seen and not quick:
+                found.append(Finding("warning", f"val/{look.name}", f"the same picture as {seen[look.digest]}",
+                                     "remove one, or the figures look better than they are"))  # fmt: skip
+        found += part.remarks(crop)
+    training = parts[0]
+    found += _check_classes(train, training.shown, training.ignores, bool(chosen) and training.any_class is not False)
+    order = {"error": 0, "warning": 1, "info": 2}
+    found.sort(key=lambda finding: order[finding.level])
+    return Checked(found, {part.split: part.truths for part in parts}, parts[-1].largest)
+
+
+class _Part:
+    """One split as it is gone through, and what has been seen of it.
+
+    Args:
+        images, split: the image set, and ``train``, ``val`` or ``source``.
+        resize: before cropping.
+        keeps_mask: names of the images whose masks are used.
+    """
+
+    def __init__(self, images: ImageSet, split: str, resize: Resize | None, keeps_mask: set[str]) -> None:
+        self.images, self.split, self.resize, self.keeps_mask = images, split, resize, keeps_mask
+        self.small: list[str] = []
+        self.blank: list[float] = []
+        self.truths: dict[str, str] = {}
+        self.largest: Size | None = None
+        self.shown = np.zeros(images.info.num_classes, bool)
+        self.ignores = False  # some pixel of a mask is ignored
+        self.bad = False  # some mask or image cannot be used, or was not looked at
+
+    @property
+    def any_class(self) -> bool | None:
+        """Whether a pixel of the masks has a class; None where there is no mask, or one that cannot be read."""
+        return None if self.bad or not self.truths else bool(self.shown.any())
+
+    def wanted(self, quick: bool) -> list[int]:
+        """Which images are looked at: all, or all but the later ones of a set without files."""
+        if not quick or isinstance(self.images, ImageFiles):
+            return list(range(len(self.images)))
+        skipped = set(self._others()[QUICK:])
+        self.bad = bool(skipped) and self.split != "train"
+        return [i for i in range(len(self.images)) if i not in skipped]
+
+    def _others(self) -> list[int]:
+        """Images that a quick check need not decode: those that teach nothing, and those of validation and source."""
+        teaches = self.keeps_mask if self.split == "train" else set()
+        return [i for i, name in enumerate(self.images.names) if name not in teaches]
+
+    def looks(self, indices: list[int], quick: bool) -> Iterator[Look]:
+        """Looks at the images, in order; decoding in threads releases the lock, and what is kept is small."""
+        kept, header_only = Kept(self.images), set(self._others()[QUICK:]) if quick else set()
+
+        def look(i: int) -> Look:
+            whole, mask = i not in header_only, self.images.names[i] in self.keeps_mask
+            how = f"{whole:d}{mask:d}{quick:d}"
+            known = kept.get(i, how)
+            if known is not None:
+                return known
+            found = look_at(self.images, self.split, i, whole, mask, blanks=not quick)
+            kept.put(i, how, found)
+            return found
+
+        with ThreadPoolExecutor(READERS) as pool:
+            yield from pool.map(look, indices)
+        kept.save()
+
+    def take(self, look: Look, crop: Size) -> None:
+        """Add up what a look at a usable image has shown."""
+        assert look.size is not None
+        height, width = resized(look.size, self.resize)
+        if self.split != "val" and (height < crop[0] or width < crop[1]):
+            self.small.append(look.name)
+        if look.blank:
+            self.blank.append(look.blank)
+        self.bad |= any(finding.level == "error" for finding in look.findings)
+        if look.present is not None:
+            self.truths[look.name] = look.truth
+            self.largest = max(self.largest or look.size, look.size, key=lambda size: size[0] * size[1])
+            classes = [value for value in look.present if value != self.images.info.ignore_index]
+            self.shown[classes] = True
+            self.ignores |= len(classes) < len(look.present)
+
+    def remarks(self, crop: Size) -> list[Finding]:
+        """What is to be said of the split as a whole."""
+        found = [Finding("warning", self.split, text, "check that this is what you meant")
+                 for text in self.images.remarks]  # fmt: skip
+        if self.small:
             found.append(
-                Finding("warning", f"{split}/{small[0]}", f"{len(small)} images are smaller than the crop {crop}",
+                Finding("warning", f"{self.split}/{self.small[0]}",
+                        f"{len(self.small)} images are smaller than the crop {crop}",
                         "their border is padded and ignored; or choose a smaller data.crop")
             )  # fmt: skip
-    found += _check_classes(train, shown, ignores, bool(chosen))
-    order = {"error": 0, "warning": 1, "info": 2}
-    return sorted(found, key=lambda finding: order[finding.level])
+        if self.blank:
+            share = 100 * sum(self.blank) / len(self.blank)
+            text = f"{len(self.blank)} images have transparent or no-data pixels, {share:.0f} % of theirs on average"
+            found.append(Finding("info", self.split, text, "they are ignored; save without alpha if they are content"))
+        if whole := sum(share == 1 for share in self.blank):
+            found.append(Finding("warning", self.split, f"{whole} images are transparent or no data all over",
+                                 "they teach nothing; save without alpha if they are content"))  # fmt: skip
+        if self.any_class is False:
+            what = {"train": "labelled", "val": "validation", "source": "source"}[self.split]
+            found.append(Finding("error", self.split, f"no {what} pixel has a class: all are ignored",
+                                 "label some, or correct the masks' values or ignore: in dataset.yaml"))  # fmt: skip
+        return found
 
 
 def _check_lists(train: ImageSet, val: ImageSet, chosen: set[str], source: ImageSet | None) -> list[Finding]:
@@ -144,55 +248,3 @@ def _conversion(images: ImageSet) -> str:
     if isinstance(images, ImageFiles) and images.masks:
         return convert_command(next(iter(images.masks.values())))
     return "semiseg data convert --from colour"
-
-
-def _wanted(images: ImageSet, chosen: set[str], quick: bool) -> list[int]:
-    """Which images are read: all, or the chosen and the first ``QUICK`` others."""
-    others = [i for i, name in enumerate(images.names) if name not in chosen]
-    skipped = set(others[QUICK:]) if quick else set()
-    return [i for i in range(len(images)) if i not in skipped]
-
-
-@dataclass
-class _Look:
-    """What is kept of an image: its size, a digest of its pixels, and the values of its mask where that is usable."""
-
-    name: str
-    findings: list[Finding]
-    size: Size | None = None
-    digest: bytes = b""
-    present: np.ndarray | None = None
-
-
-def _look(images: ImageSet, split: str, keeps_mask: set[str], i: int) -> _Look:
-    look = _Look(images.names[i], [])
-    try:
-        picture = images.image(i)
-    except SemisegError as error:
-        look.findings.append(from_error(f"{split}/{look.name}", error, "replace or remove the file"))
-        return look
-    look.size = (picture.shape[0], picture.shape[1])
-    look.digest = hashlib.sha1(picture.tobytes(), usedforsecurity=False).digest()
-    if look.name in keeps_mask:
-        look.present = _check_mask(images, i, look.size, split, look.findings)
-    return look
-
-
-def _check_mask(images: ImageSet, i: int, size: Size, split: str, found: list[Finding]) -> np.ndarray | None:
-    """Values of the mask, the ignored one included, or None when it cannot be used."""
-    where = f"{split}/{images.names[i]}"
-    try:
-        label = images.label(i)
-    except SemisegError as error:
-        found.append(from_error(where, error, "correct the mask"))
-        return None
-    if label is None:
-        return None
-    if label.shape != size:
-        found.append(Finding("error", where, f"mask of {label.shape}, image of {size} (height, width)",
-                             "make the mask as large as its image"))  # fmt: skip
-        return None
-    present = np.unique(label)
-    if present.tolist() == [images.info.ignore_index]:
-        found.append(Finding("warning", where, "every pixel of the mask is ignored", "it teaches nothing; label it"))
-    return present

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from semiseg.data.base import IGNORE
-from semiseg.data.check.dataset import Finding, from_error
+from semiseg.data.check.finding import Finding, from_error
 from semiseg.data.files import LOSSY, SUFFIXES, read_mask
 from semiseg.data.masks import convert_command
 from semiseg.errors import SemisegError

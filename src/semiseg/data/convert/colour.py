@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+import yaml
+from PIL import ImageOps
 
 from semiseg.data.base import Colour, Size
 from semiseg.data.convert.colour_table import distinct_colours, hex_name, read_colours
 from semiseg.data.convert.export import BACKGROUND, IGNORED, Export, Picture, Plan
-from semiseg.data.files import contents, files_by_stem, is_deep
+from semiseg.data.files import contents, files_by_stem
+from semiseg.data.pairing import paired, told_alone
+from semiseg.data.pictures import is_deep, opened
+from semiseg.data.turning import Drawn, fit_to_image
 from semiseg.errors import SemisegError
 
 BLACK = (0, 0, 0)
@@ -33,7 +37,7 @@ def read_colour(source: Path, images: Path | None, colours: Path | None, others:
     Raises:
         SemisegError: no masks or images, or a table that cannot be read.
     """
-    pairs = _pairs(source, images)
+    pairs, alone = _pairs(source, images)
     if not any(masks for _, _, masks in pairs):
         raise SemisegError(f"no masks in {source}: expected {LAYOUT}; found: {contents(source)}")
     beside = next((path for path in (source / "dataset.yaml", source / "labelmap.txt") if _has_colours(path)), None)
@@ -51,14 +55,18 @@ def read_colour(source: Path, images: Path | None, colours: Path | None, others:
         labels[IGNORED] = BLACK
     elif not given and BLACK in found:
         labels[BACKGROUND] = BLACK
+    drawn = _drawn(source / "dataset.yaml")
     pictures = [
-        Picture(file, file.name, _Coloured(masks[stem], labels, others) if stem in masks else None, split=split)
+        Picture(
+            file,
+            f"{name}{file.suffix}",
+            _Coloured(masks[name], file, drawn, labels, others) if name in masks else None,
+            split=split,
+        )
         for split, files, masks in pairs
-        for stem, file in files.items()
+        for name, file in files.items()
     ]
-    alone = [path for _, files, masks in pairs for stem, path in masks.items() if stem not in files]
-    if alone:
-        notes.append(f"{len(alone)} masks have no image of their stem, e.g. {alone[0]}: left out")
+    notes += alone
     if not any(picture.truth for picture in pictures):
         raise SemisegError(f"no mask in {source} has the stem of an image; give the images' folder with --images DIR")
     return Export(pictures, list(table), table, notes, full=True)
@@ -71,11 +79,13 @@ def read_coloured(path: Path) -> np.ndarray:
         SemisegError: it cannot be read.
     """
     try:
-        with Image.open(path) as image:
-            if not is_deep(image.mode):
-                return np.array(image.convert("RGB"))
-            values = np.array(image)
-            if values.min() < 0 or values.max() > 255 or image.mode == "F":
+        with opened(path) as image:
+            deep = is_deep(image)
+            turned = ImageOps.exif_transpose(image)
+            if not deep:
+                return np.array(turned.convert("RGB"))
+            values = np.array(turned)
+            if values.ndim == 3 or values.min() < 0 or values.max() > 255 or turned.mode == "F":
                 raise SemisegError(f"{path} holds 16-bit values, which are no colours; save it with 8 bits")
             return np.repeat(values.astype(np.uint8)[..., None], 3, axis=2)
     except SemisegError:
@@ -87,17 +97,14 @@ def read_coloured(path: Path) -> np.ndarray:
 class _Coloured:
     """Truth of one mask file; ``colours`` by label."""
 
-    def __init__(self, path: Path, colours: dict[str, Colour], others: bool) -> None:
-        self.path, self.colours, self.others = path, colours, others
+    def __init__(self, path: Path, image: Path, drawn: Drawn | None, colours: dict[str, Colour], others: bool) -> None:
+        self.path, self.image, self.drawn, self.colours, self.others = path, image, drawn, colours, others
 
     def labels(self) -> set[str]:
         return set(self.colours) | ({OTHER} if self.others else set())
 
     def draw(self, plan: Plan, size: Size) -> np.ndarray:
-        values = read_coloured(self.path)
-        if values.shape[:2] != size:
-            raise SemisegError(f"{self.path} has {values.shape[1]}x{values.shape[0]} pixels, its image "
-                               f"{size[1]}x{size[0]}; make the mask as large as its image")  # fmt: skip
+        values = fit_to_image(read_coloured(self.path), self.path, self.image, self.drawn)
         codes = values.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
         mask = np.full(size, plan.number.get(OTHER, plan.blank), np.uint8)
         unknown = np.ones(size, bool)
@@ -118,14 +125,45 @@ def _has_colours(path: Path) -> bool:
     return path.suffix == ".txt" or "colours:" in path.read_text(encoding="utf-8", errors="replace")
 
 
-def _pairs(source: Path, images: Path | None) -> list[tuple[str, dict[str, Path], dict[str, Path]]]:
-    """Split, images by stem and masks by stem."""
+def _drawn(path: Path) -> Drawn | None:
+    """How a dataset.yaml says that masks lie on turned images; a colour table of that name need not say it."""
+    try:
+        said = yaml.safe_load(path.read_text(encoding="utf-8-sig")) if path.is_file() else None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return None
+    drawn = said.get("orientation") if isinstance(said, dict) else None
+    return drawn if drawn in ("upright", "stored") else None
+
+
+Pairs = list[tuple[str, dict[str, Path], dict[str, Path]]]
+
+
+def _pairs(source: Path, images: Path | None) -> tuple[Pairs, list[str]]:
+    """Split, images and masks by the path of the image without suffix, below any sub-folders; and what is left out."""
     if not source.is_dir():
         raise SemisegError(f"no folder {source}; expected {LAYOUT}")
     pictures = images or next((source / n for n in ("images", "JPEGImages") if (source / n).is_dir()), None)
     masks = next((source / name for name in ("masks", "SegmentationClass") if (source / name).is_dir()), source)
     if pictures is None or not pictures.is_dir():
         raise SemisegError(f"no images for the masks of {source}: expected {LAYOUT}; found: {contents(source)}")
-    if any((pictures / split).is_dir() for split in ("train", "val")):
-        return [(s, files_by_stem(pictures / s), files_by_stem(masks / s)) for s in ("train", "val")]
-    return [("", files_by_stem(pictures), files_by_stem(masks))]
+    splits = ("train", "val") if any((pictures / split).is_dir() for split in ("train", "val")) else ("",)
+    found: Pairs = []
+    notes: list[str] = []
+    for split in splits:
+        files = _below(pictures / split, [masks])
+        pairs, alone = paired(files, _below(masks / split, [pictures]))
+        found.append((split, files, pairs))
+        notes += [told_alone(files, alone)] if alone else []
+    return found, notes
+
+
+def _below(folder: Path, others: list[Path]) -> dict[str, Path]:
+    """Image files of a folder and its sub-folders, by their path in it without suffix; ``others`` inside are left."""
+    inside = [folder, *(path for path in sorted(folder.rglob("*")) if path.is_dir())]
+    found: dict[str, Path] = {}
+    for place in inside:
+        if any(other != folder and place.is_relative_to(other) for other in others):
+            continue
+        for stem, path in files_by_stem(place).items():
+            found[(place.relative_to(folder) / stem).as_posix()] = path
+    return found

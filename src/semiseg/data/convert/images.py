@@ -6,6 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from semiseg.data.files import SUFFIXES
+from semiseg.data.pairing import spelling
 from semiseg.errors import SemisegError
 
 
@@ -25,28 +26,28 @@ class Images:
         for path in sorted(folder.rglob("*")):
             if any(part.startswith(".") for part in path.relative_to(folder).parts) or not path.is_file():
                 continue
-            self.by_name[path.name].append(path)
+            self.by_name[spelling(path.name)].append(path)
             if path.suffix.lower() in SUFFIXES:
                 self.pictures.append(path)
 
     def find(self, name: str) -> Path | None:
         """The file whose path ends most like ``name`` (with / or \\), and has the same file name; None without one.
 
-        Of several that end alike, the one whose whole path does is taken.
+        Of several that end alike, the one whose whole path does is taken, then the one spelt alike in case and accents.
 
         Raises:
             SemisegError: several end alike.
         """
         wanted = name.replace("\\", "/").split("/")
-        alike: dict[tuple[int, bool], list[Path]] = defaultdict(list)
-        for path in self.by_name.get(wanted[-1], []):
+        alike: dict[tuple[int, bool, bool], list[Path]] = defaultdict(list)
+        for path in self.by_name.get(spelling(wanted[-1]), []):
             parts = path.relative_to(self.folder).parts
             shared = 0
             for one, other in zip(reversed(parts), reversed(wanted), strict=False):
-                if one != other:
+                if spelling(one) != spelling(other):
                     break
                 shared += 1
-            alike[shared, shared == len(parts)].append(path)
+            alike[shared, shared == len(parts), path.name == wanted[-1]].append(path)
         if not alike:
             return None
         best = alike[max(alike)]

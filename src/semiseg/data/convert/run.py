@@ -15,6 +15,7 @@ from semiseg.data.convert.export import Export, Picture, Plan
 from semiseg.data.convert.label_studio import read_label_studio
 from semiseg.data.convert.labelme import read_labelme
 from semiseg.data.convert.writing import (
+    is_turned,
     new_folder,
     output_names,
     upright_size,
@@ -125,7 +126,8 @@ def _write(export: Export, plan: Plan, names: list[str], folder: Path, output: P
             write_mask(mask, shades, folder / "masks" / picture.split / f"{stem}.png")
             counts = np.bincount(mask.ravel(), minlength=256)
             pixels, shown, masks = pixels + counts, shown + (counts > 0), masks + 1
-    write_description(folder, output.resolve().name, names, shades)
+    turned = any(is_turned(picture) for picture in export.pictures if picture.truth is not None)
+    write_description(folder, output.resolve().name, names, shades, turned)
     count = len(names)
     return Converted(
         folder=output, classes=tuple(names), images=len(stems), masks=masks, pixels=tuple(pixels[:count].tolist()),

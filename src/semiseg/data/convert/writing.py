@@ -13,13 +13,12 @@ import numpy as np
 import yaml
 from PIL import Image, ImageOps
 
+from semiseg.data import pictures
 from semiseg.data.base import Colour, Size
 from semiseg.data.convert.export import Picture
 from semiseg.data.files import SUFFIXES
 from semiseg.errors import SemisegError, UsageError
 
-_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
-_ORIENTATION = 0x0112
 _BY_FORMAT = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp", "TIFF": ".tif", "MPO": ".jpg"}
 
 
@@ -68,10 +67,7 @@ def upright_size(picture: Picture) -> Size:
     """
     try:
         with _open(picture) as image:
-            if image.format == "TIFF":  # Pillow's size of a turned one is the upright size already, its tag stays
-                image = ImageOps.exif_transpose(image)
-            width, height = image.size
-            return (width, height) if image.getexif().get(_ORIENTATION) in _TURNED else (height, width)
+            return pictures.upright_size(image)
     except Exception as error:  # decoders of damaged files raise nearly anything
         raise SemisegError(f"{_source(picture)} cannot be read as an image ({error}); replace or remove it") from None
 
@@ -100,9 +96,18 @@ def write_mask(mask: np.ndarray, colours: Sequence[Colour], path: Path) -> None:
     image.save(path)
 
 
-def write_description(folder: Path, name: str, classes: Sequence[str], colours: Sequence[Colour]) -> None:
-    """dataset.yaml with the classes' names and colours."""
+def is_turned(picture: Picture) -> bool:
+    """Whether the image that :func:`write_image` copies is turned by an EXIF tag."""
+    with _open(picture) as image:
+        return pictures.orientation(image) != 1
+
+
+def write_description(
+    folder: Path, name: str, classes: Sequence[str], colours: Sequence[Colour], turned: bool = False
+) -> None:
+    """dataset.yaml with the classes' names and colours; where images are ``turned``, that masks lie on them upright."""
     sheet = {"name": name, "classes": list(classes), "colours": [list(colour) for colour in colours]}
+    sheet |= {"orientation": "upright"} if turned else {}
     text = yaml.safe_dump(sheet, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
     (folder / "dataset.yaml").write_text(text, encoding="utf-8")
 

@@ -6,16 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from semiseg.data.base import IGNORE, Colour, DatasetInfo, default_colours
+from semiseg.data.base import IGNORE, DatasetInfo, default_colours
+from semiseg.data.datasets.counting import count_classes
+from semiseg.data.datasets.description import LARGEST, Description, read_description
 from semiseg.data.files import LOSSY, ImageFiles, contents, files_by_stem, read_mask
 from semiseg.data.masks import convert_command
-from semiseg.data.splits.shuffled_folds import validation_part
+from semiseg.data.pairing import paired, told_alone, unread
+from semiseg.data.palettes import read_palette, used_colours
+from semiseg.data.splits.hashed_folds import validation_part
+from semiseg.data.splits.shuffled_folds import permuted_part
 from semiseg.errors import SemisegError, UsageError
 
-LARGEST = 65535  # of the values a mask may hold (16-bit PNG)
 LAYOUT = "expected images/ and masks/ (same file stem), or images/{train,val} and masks/{train,val}"
+SPLITS = ("train", "val")
+HASH, PERMUTATION, NONE = "hash", "permutation", "none"
+"""Values of ``data.options.validation``."""
 
 
 def _masks_by_stem(folder: Path) -> dict[str, Path]:
@@ -34,7 +40,9 @@ class Folder(ImageFiles):
         images: image files by stem.
         masks: mask files by stem; images without an entry are unlabelled.
         ignored: further mask values that mean "ignore".
-        by_colour: masks may be RGB in the classes' colours; black is ignored where it is no class's colour.
+        by_colour: masks may be RGB in the classes' colours; black is ignored where it is no class's colour. So may
+            palette files be, where their colours are those of other classes than their indices.
+        counted: the classes were counted from the values of all masks.
     """
 
     def __init__(
@@ -44,8 +52,10 @@ class Folder(ImageFiles):
         masks: dict[str, Path],
         ignored: tuple[int, ...] = (),
         by_colour: bool = False,
+        counted: bool = False,
     ) -> None:
-        self.info, self.files, self.masks, self.by_colour = info, images, masks, by_colour
+        self.info, self.files, self.masks, self.by_colour, self.counted = info, images, masks, by_colour, counted
+        self.ignored, self.drawn = (IGNORE, *ignored), None
         self.names = sorted(images)
         self.table = np.full(LARGEST + 2, -1, np.int16)  # the last row: any other value
         self.table[: info.num_classes] = np.arange(info.num_classes)
@@ -55,6 +65,12 @@ class Folder(ImageFiles):
         values = read_mask(path)
         if values.ndim == 3:
             return self._from_colours(values, path)
+        if self.by_colour and self._palette_means_colours(values, path):
+            palette = read_palette(path)
+            assert palette is not None
+            colours = np.zeros((IGNORE + 1, 3), np.uint8)
+            colours[: len(palette)] = palette
+            return np.where(np.isin(values, self.ignored), np.uint8(IGNORE), self._from_colours(colours[values], path))
         rows = values
         if values.dtype.kind == "i":  # 32-bit files may hold what the table does not reach
             rows = np.where((values < 0) | (values > LARGEST), LARGEST + 1, values)
@@ -67,6 +83,24 @@ class Folder(ImageFiles):
                 f"{convert_command(path)}"
             )
         return known.astype(np.uint8)
+
+    def _palette_means_colours(self, values: np.ndarray, path: Path) -> bool:
+        """Whether a palette file shows classes' colours under other numbers than theirs: then its colours count.
+
+        Raises:
+            SemisegError: some of its colours do, and others are no class's.
+        """
+        class_of = {colour: k for k, colour in enumerate(self.info.colours)}
+        used = used_colours(path, values, self.ignored)
+        moved = [i for i, colour in used.items() if class_of.get(colour, i) != i]
+        if moved and (strange := [i for i, colour in used.items() if colour not in class_of]):
+            i, k = moved[0], strange[0]
+            raise SemisegError(
+                f"{path}: index {i} has the colour of {self.info.classes[class_of[used[i]]]} in its palette, and index "
+                f"{k} the colour {used[k]} of no class; correct colours: in dataset.yaml, or save the mask without a "
+                "palette"
+            )
+        return bool(moved)
 
     def _from_colours(self, values: np.ndarray, path: Path) -> np.ndarray:
         if not self.by_colour:
@@ -92,18 +126,27 @@ class Folder(ImageFiles):
 
 def is_divided(root: Path) -> bool:
     """Whether the folder says which images train and which validate: ``images/train`` or ``images/val``."""
-    return any((root / "images" / split).is_dir() for split in ("train", "val"))
+    return any((root / "images" / split).is_dir() for split in SPLITS)
 
 
-def open_folder(root: str | Path | None, split: str, *, fold: int | None = None, **unknown: Any) -> Folder:
+def open_folder(
+    root: str | Path | None, split: str, *, fold: int | None = None, validation: str = HASH, **unknown: Any
+) -> Folder:
     """Open ``train`` or ``val`` of a folder.
 
-    ``images/`` and ``masks/``, or ``images/{train,val}`` and ``masks/{train,val}``. In the flat layout the validation
-    set is the last fifth of the images with masks (at least one), by a seeded permutation of their sorted list, or the
-    fifth of that number with ``fold`` (0 to 4): over five runs every mask validates once. They leave the training set,
-    which holds the other images, with and without masks. ``dataset.yaml`` beside them may
-    hold ``name``, ``classes`` (a list, or a mapping from id to name), ``colours`` (a list of RGB triples) and
-    ``ignore`` (a mask value or a list); without ``classes`` they are counted from the masks' values.
+    ``images/`` and ``masks/``, or ``images/{train,val}`` and ``masks/{train,val}``. In the flat layout about a fifth of
+    the images with masks (at least one, at most half) validate: those whose names have a hash in the last fifth of its
+    range, or in that with number ``fold`` (0 to 4). They leave the training set, which holds the other images, with and
+    without masks. ``dataset.yaml`` beside them may hold ``name``, ``classes`` (a list, or a mapping from id to name),
+    ``colours`` (a list of RGB triples), ``ignore`` (a mask value or a list) and ``orientation`` (``upright`` or
+    ``stored``: how masks lie on images that an EXIF tag turns); without ``classes`` they are counted from the masks'
+    values.
+
+    Args:
+        root, split: the folder, and ``train`` or ``val``.
+        fold: 0 to 4, which over five runs lets every mask validate; None is 4, but at most half of the masks.
+        validation: in the flat layout, ``hash``, ``permutation`` (a fifth of exactly this size that is drawn anew when
+            masks are added, as in versions before) or ``none``: all images train.
 
     Raises:
         UsageError: no root, another option or fold, a fold of fewer than five masks or of a divided set, or a split
@@ -111,121 +154,73 @@ def open_folder(root: str | Path | None, split: str, *, fold: int | None = None,
         SemisegError: nothing that looks like such a folder; the message says what was expected and found.
     """
     if unknown:
-        raise UsageError(f"a folder has no option {sorted(unknown)[0]!r}; data.options takes fold (0 to 4) only")
+        raise UsageError(
+            f"a folder has no option {sorted(unknown)[0]!r}; data.options takes fold (0 to 4) and validation only"
+        )
     if root is None:
         raise UsageError("data.root is missing: give the folder that holds images/ and masks/")
-    if split not in ("train", "val"):
+    if split not in SPLITS:
         raise UsageError(f"a folder has no split {split!r}; choose train or val")
+    if validation not in (HASH, PERMUTATION, NONE):
+        raise UsageError(f"data.options.validation={validation!r}: choose {HASH}, {PERMUTATION} or {NONE}")
     base = Path(root)
     if not (base / "images").is_dir():
         raise SemisegError(f"no images/ in {base}: {LAYOUT}; found: {contents(base)}")
-    if is_divided(base):
-        if fold is not None:
-            raise UsageError(f"{base / 'images'} is divided into train/ and val/ already; leave data.options.fold out")
-        parts = {s: files_by_stem(base / "images" / s) for s in ("train", "val")}
-        masks = {s: _masks_by_stem(base / "masks" / s) for s in ("train", "val")}
-        alone = {s: [path for stem, path in masks[s].items() if stem not in parts[s]] for s in ("train", "val")}
-    else:
-        images, all_masks = files_by_stem(base / "images"), _masks_by_stem(base / "masks")
-        val = validation_part([stem for stem in images if stem in all_masks], fold)
-        parts = {
-            "train": {n: p for n, p in images.items() if n not in val},
-            "val": {n: p for n, p in images.items() if n in val},
-        }
-        masks = {"train": all_masks, "val": all_masks}
-        alone = {"train": [path for stem, path in all_masks.items() if stem not in images], "val": []}
-    if not parts[split]:
+    divided = is_divided(base)
+    if divided and fold is not None:
+        raise UsageError(f"{base / 'images'} is divided into train/ and val/ already; leave data.options.fold out")
+    images, masks, alone = _divided(base) if divided else _flat(base, fold, validation)
+    told = []
+    if split == "train":  # said once
+        told = [text for part in ("images", "masks") for text in unread(base / part, SPLITS if divided else ())]
+    told += [told_alone(images["train"] | images["val"], alone[split])] if alone[split] else []
+    if not images[split]:
         raise SemisegError(
             f"no {split} images in {base}: {LAYOUT}; images/ holds: {contents(base / 'images')}; "
-            f"masks/ holds: {contents(base / 'masks')}"
+            f"masks/ holds: {contents(base / 'masks')}{_hint(told)}"
         )
-    every = {path for s in ("train", "val") for stem, path in masks[s].items() if stem in parts[s]}
-    info, ignored, by_colour = _describe(base, sorted(every))
-    chosen = {stem: path for stem, path in masks[split].items() if stem in parts[split]}
-    found = Folder(info, parts[split], chosen, ignored, by_colour)
-    if alone[split]:
-        found.remarks = (f"{len(alone[split])} masks have no image of their stem, e.g. {alone[split][0]}: not used",)
+    said = read_description(base / "dataset.yaml")
+    every = sorted({path for part in masks.values() for path in part.values()})
+    if not (every or said.classes or said.colours):
+        raise SemisegError(f"no mask in {base}: give masks/ for a few images, with the same file stem{_hint(told)}")
+    found = Folder(
+        _info(base, said, every), images[split], masks[split], said.ignored, said.colours is not None,
+        counted=not (said.classes or said.colours),
+    )  # fmt: skip
+    found.drawn = said.drawn
+    found.remarks = tuple(told)
     return found
 
 
-def _describe(base: Path, masks: list[Path]) -> tuple[DatasetInfo, tuple[int, ...], bool]:
-    """Description from dataset.yaml, or from the masks' values; further ignored values; whether colours are given."""
-    path = base / "dataset.yaml"
-    try:
-        given: Any = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SemisegError(f"{path} is not YAML ({' '.join(str(error).split())}); correct it") from None
-    if not isinstance(given, dict) or set(given) - {"name", "classes", "colours", "ignore"}:
-        raise SemisegError(f"{path} may hold name, classes, colours and ignore only; remove the others")
-    ignore = given.get("ignore", [])
-    ignored = ignore if isinstance(ignore, list) else [ignore]
-    if not all(type(v) is int and 0 <= v <= LARGEST for v in ignored):
-        raise SemisegError(f"{path}: ignore: {ignore} is not a mask value from 0 to {LARGEST} or a list of them")
-    colours = _colours(given["colours"], path) if "colours" in given else None
-    if "classes" in given:
-        classes = _class_names(given["classes"], path)
-    else:
-        classes = [f"class_{i}" for i in range(len(colours) if colours else _count(base, masks, ignored))]
-    if colours is not None and len(colours) != len(classes):
-        raise SemisegError(f"{path}: {len(colours)} colours for {len(classes)} classes; give one each")
-    name = str(given.get("name", base.resolve().name))
-    info = DatasetInfo(name, tuple(classes), colours or default_colours(len(classes)))
-    return info, tuple(ignored), colours is not None
+Parts = dict[str, dict[str, Path]]
 
 
-def _class_names(given: Any, path: Path) -> list[str]:
-    if isinstance(given, dict):
-        if set(given) != set(range(len(given))):
-            raise SemisegError(f"{path}: the ids in classes: must be 0, 1, … without gaps; name those between too")
-        given = [given[i] for i in range(len(given))]
-    if not isinstance(given, list) or not 2 <= len(given) <= IGNORE:
-        raise SemisegError(f"{path}: classes: must be a list of 2 to {IGNORE} names, or a mapping from id to name")
-    names = [str(name) for name in given]
-    if len(set(names)) < len(names):
-        raise SemisegError(f"{path}: classes: names one class twice; give each its own name")
-    return names
+def _divided(base: Path) -> tuple[Parts, Parts, dict[str, list[Path]]]:
+    """Images, masks by their images' stems, and masks without an image, of train and val."""
+    images = {split: files_by_stem(base / "images" / split) for split in SPLITS}
+    pairs = {split: paired(images[split], _masks_by_stem(base / "masks" / split)) for split in SPLITS}
+    return images, {s: found for s, (found, _) in pairs.items()}, {s: alone for s, (_, alone) in pairs.items()}
 
 
-def _colours(given: Any, path: Path) -> tuple[Colour, ...]:
-    try:
-        colours = tuple((int(red), int(green), int(blue)) for red, green, blue in given)
-    except (TypeError, ValueError):
-        colours = ()
-    if not colours or not all(0 <= v <= 255 for colour in colours for v in colour):
-        raise SemisegError(f"{path}: colours: must be a list of [red, green, blue], each from 0 to 255")
-    if len(set(colours)) < len(colours):
-        raise SemisegError(f"{path}: colours: gives two classes the same colour; make them differ")
-    return colours
+def _flat(base: Path, fold: int | None, validation: str) -> tuple[Parts, Parts, dict[str, list[Path]]]:
+    """As :func:`_divided`, with the validation images taken from those with masks."""
+    images = files_by_stem(base / "images")
+    masks, alone = paired(images, _masks_by_stem(base / "masks"))
+    choose = {HASH: validation_part, PERMUTATION: permuted_part}.get(validation)
+    val = choose(list(masks), fold) if choose is not None and masks else set()
+
+    def parts(files: dict[str, Path]) -> Parts:
+        return {s: {name: path for name, path in files.items() if (name in val) == (s == "val")} for s in SPLITS}
+
+    return parts(images), parts(masks), {"train": alone, "val": []}
 
 
-def _count(base: Path, masks: list[Path], ignored: list[int]) -> int:
-    """Number of classes: the highest value in the masks that is not ignored, plus one; at least half must occur."""
-    if not masks:
-        raise SemisegError(f"no mask in {base}: give masks/ for a few images, with the same file stem")
-    occurring: dict[int, Path] = {}
-    for path in masks:
-        values = read_mask(path)
-        if values.ndim == 3:
-            raise SemisegError(
-                f"{path} is a colour image, not class indices; name classes and colours in dataset.yaml (classes:, "
-                f"colours:), or run {convert_command(path)}"
-            )
-        # Counting bytes is linear, where np.unique sorts every pixel.
-        found = np.flatnonzero(np.bincount(values.ravel())) if values.dtype == np.uint8 else np.unique(values)
-        for value in found:
-            if value not in (IGNORE, *ignored):
-                occurring.setdefault(int(value), path)
-    highest = max(occurring, default=-1)
-    if highest < 1:
-        raise SemisegError(
-            f"the masks in {base} show a single class ({IGNORE} means ignored); number the classes 0, 1, …, name them "
-            f"in dataset.yaml (classes:), or, for black and white masks, run {convert_command(masks[0])}"
-        )
-    # A stray value, or grey levels: a guess would train a network with hundreds of classes that no mask shows.
-    if highest >= IGNORE or 2 * len(occurring) < highest + 1:
-        raise SemisegError(
-            f"{occurring[highest]} holds the value {highest}, and the masks {len(occurring)} different values in all; "
-            "correct the mask, number the classes 0, 1, … and name them in dataset.yaml (classes:), or, for grey "
-            f"levels, run {convert_command(masks[0])}"
-        )
-    return highest + 1
+def _hint(told: list[str]) -> str:
+    return "".join(f"; {text}" for text in told)
+
+
+def _info(base: Path, said: Description, masks: list[Path]) -> DatasetInfo:
+    """What dataset.yaml says, the rest from the masks' values."""
+    number = len(said.colours) if said.colours else 0
+    classes = said.classes or tuple(f"class_{i}" for i in range(number or count_classes(base, masks, said.ignored)))
+    return DatasetInfo(said.name or base.resolve().name, classes, said.colours or default_colours(len(classes)))

@@ -13,6 +13,7 @@ from semiseg.data.datasets.layout import wrong_root
 from semiseg.data.datasets.street_classes import CLASSES, COLOURS, GTA5_COLOUR_TABLE, GTA5_ID_COLOURS, GTA5_ID_TABLE
 from semiseg.data.files import contents, files_by_stem, read_mask, read_rgb
 from semiseg.data.masks import from_values
+from semiseg.data.palettes import read_palette
 from semiseg.errors import SemisegError, UsageError
 
 INFO = DatasetInfo("GTA5", CLASSES, COLOURS)
@@ -65,7 +66,7 @@ def read_gta5_label(path: Path) -> np.ndarray:
     values = read_mask(path)
     if values.ndim == 3:
         return GTA5_COLOUR_TABLE.decode(values, path)
-    palette = _palette(path)
+    palette = read_palette(path)
     if palette is not None:
         used = np.flatnonzero(np.bincount(values.ravel(), minlength=1))
         if used[-1] < len(palette) and not _palette_of_ids(palette, used):
@@ -78,15 +79,6 @@ def read_gta5_label(path: Path) -> np.ndarray:
 def _palette_of_ids(palette: np.ndarray, used: np.ndarray) -> bool:
     ids = np.array(GTA5_ID_COLOURS)
     return bool(used[-1] < len(ids) and (palette[used] == ids[used]).all())
-
-
-def _palette(path: Path) -> np.ndarray | None:
-    """uint8 (n, 3) colours of a palette file, without decoding it; None of another."""
-    with Image.open(path) as file:
-        if file.mode != "P" or file.palette is None:
-            return None
-        mode, raw = file.palette.getdata()
-    return np.frombuffer(bytes(raw), np.uint8).reshape(-1, 3) if mode == "RGB" else None
 
 
 def _size(path: Path) -> tuple[int, int]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from semiseg.config.data import is_permutation
 from semiseg.data.files import SUFFIXES
+from semiseg.data.pairing import spelling
 from semiseg.data.splits.permutations import read_permutation
 from semiseg.errors import UsageError
 
@@ -54,7 +55,8 @@ def read_list(path: Path, names: Sequence[str], labelled: str | int | float = "a
 
     In text, blank lines and what follows a ``#`` (after a space) are skipped, unless it is part of an image's name. A
     folder before the name, an image suffix and Cityscapes' ``_leftImg8bit`` are tolerated, as published lists have
-    them, where only one image bears that name; so is the path of the mask after that of the image. A permutation is a
+    them, and another :func:`semiseg.data.pairing.spelling`, where only one image bears that name; so is the path of the
+    mask after that of the image. A permutation is a
     ``.pkl`` or ``.npy`` file with a NumPy integer array, as the authors publish them; a pickle is read without running
     what it contains. Its numbers mean what their author meant only where the author's list was sorted too.
 
@@ -95,10 +97,10 @@ def read_list(path: Path, names: Sequence[str], labelled: str | int | float = "a
 
 
 def _bare(name: str) -> str:
-    """Without folder and image suffix; other dots belong to the name."""
+    """Without folder and image suffix, in one spelling; other dots belong to the name."""
     path = PurePosixPath(name.replace("\\", "/"))
     bare = path.stem if path.suffix.lower() in SUFFIXES else path.name
-    return bare.removesuffix("_leftImg8bit")
+    return spelling(bare.removesuffix("_leftImg8bit"))
 
 
 def write_list(path: Path, names: Sequence[str]) -> None:
