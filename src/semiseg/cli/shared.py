@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -32,7 +33,6 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="Changes, e.g. training.iterations=1000 data.root=FOLDER.")]
 
 TO_CONTINUE = {
-    "train": "; `--resume` continues from the last checkpoint",
     "reproduce": "; the same command continues from the last checkpoint",
 }
 
@@ -58,10 +58,10 @@ def command(group: typer.Typer, name: str) -> Callable[[Callable[..., None]], Ca
                 print(f"semiseg: {error.strerror or error}: {error.filename or 'output'}; correct this and try again",
                       file=sys.stderr)  # fmt: skip
                 raise typer.Exit(1) from None
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as stop:
                 if number == 0:
-                    print(f"semiseg: interrupted{TO_CONTINUE.get(name, '')}", file=sys.stderr)
-                raise typer.Exit(130) from None
+                    print(f"semiseg: {str(stop) or 'interrupted'}{TO_CONTINUE.get(name, '')}", file=sys.stderr)
+                raise typer.Exit(128 + getattr(stop, "signal", signal.SIGINT)) from None
 
         group.command(name)(guarded)
         return function
