@@ -192,6 +192,7 @@ def main() -> None:
 
         semiseg.train(config("whole"), progress=False)  # here, so that the others find all libraries loaded
         whole = outcome(Path(base) / "whole")
+        assert not whole["left over"] and not whole["lock"]
         began = time.monotonic()
         if started(config("again"), None, 0) != 0 or not same(whole, outcome(Path(base) / "again")):
             raise RuntimeError("an undisturbed run failed, or did not repeat the other")

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from semiseg.data.base import DatasetInfo
+from semiseg.networks.backbones.base import Backbone
 
 INFO = DatasetInfo("dots", ("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
 
@@ -66,4 +67,27 @@ def painted(classes: np.ndarray) -> np.ndarray:
     return (np.eye(3, dtype=np.uint8) * 255)[classes]
 
 
-# ---- confusion matrix
+class Small(Backbone):
+    """A backbone of four convolutions, for runs whose network is not what is tested."""
+
+    mean, std = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+    channels = (4, 6, 8, 10)
+
+    def __init__(self, output_stride: int) -> None:
+        super().__init__()
+        widths, strides = (3, 4, 6, 8, 10), (2, 2, 2, output_stride // 8)
+        self.strides = (2, 4, 8, output_stride)
+        for number in range(1, 5):
+            convolution = nn.Conv2d(widths[number - 1], widths[number], 3, strides[number - 1], 1, bias=False)
+            self.add_module(f"conv{number}", convolution)
+            self.add_module(f"bn{number}", nn.BatchNorm2d(widths[number]))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        maps = []
+        for number in range(1, 5):
+            x = self.get_submodule(f"bn{number}")(self.get_submodule(f"conv{number}")(x)).relu()
+            maps.append(x)
+        return maps
+
+    def stem_parameters(self) -> list[nn.Parameter]:
+        return [*self.get_submodule("conv1").parameters(), *self.get_submodule("bn1").parameters()]

@@ -9,41 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from fake_networks import Small
 
 from semiseg import Config, train
-from semiseg.networks.backbones.base import Backbone
 from semiseg.networks.build import BACKBONES
 from semiseg.runs import checkpoint
 
 OLD = Path(__file__).parents[1] / "old_runs"
 NAMES = ("memory_bank", "classmix", "supervised")
-
-
-class Small(Backbone):
-    """The backbone of these runs: four convolutions."""
-
-    mean, std = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
-    channels = (4, 6, 8, 10)
-
-    def __init__(self, output_stride: int) -> None:
-        super().__init__()
-        widths, strides = (3, 4, 6, 8, 10), (2, 2, 2, output_stride // 8)
-        self.strides = (2, 4, 8, output_stride)
-        for number in range(1, 5):
-            convolution = nn.Conv2d(widths[number - 1], widths[number], 3, strides[number - 1], 1, bias=False)
-            self.add_module(f"conv{number}", convolution)
-            self.add_module(f"bn{number}", nn.BatchNorm2d(widths[number]))
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        maps = []
-        for number in range(1, 5):
-            x = self.get_submodule(f"bn{number}")(self.get_submodule(f"conv{number}")(x)).relu()
-            maps.append(x)
-        return maps
-
-    def stem_parameters(self) -> list[nn.Parameter]:
-        return [*self.get_submodule("conv1").parameters(), *self.get_submodule("bn1").parameters()]
 
 
 @pytest.fixture(autouse=True)

@@ -26,10 +26,9 @@ def replacing(path: Path) -> Iterator[Path]:
         yield partial
         _to_disk(partial)
         os.replace(partial, path)
-    except BaseException:
-        with suppress(OSError):  # the first error is the one to tell
+    finally:  # after success too: a link to the very file that it was to replace stays where it is
+        with suppress(OSError):
             partial.unlink(missing_ok=True)
-        raise
     with suppress(OSError):  # some file systems take no such call for a folder
         _to_disk(path.parent)
 

@@ -53,7 +53,7 @@ class RunLock:
         Raises:
             UsageError: another process trains there.
         """
-        self.made = not self.path.parent.exists()
+        self.made = self.made or not self.path.parent.exists()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with _alone(self.path) as file:
             holder = _read(file)
