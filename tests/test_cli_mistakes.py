@@ -54,7 +54,7 @@ def test_an_interrupted_run_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -
     )
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    assert "To go on: torchrun --nproc-per-node 2 -m semiseg train photos --resume\n" in call("train", "photos")[1]
+    assert "To go on: semiseg torchrun --nproc-per-node 2 train photos --resume\n" in call("train", "photos")[1]
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
     assert call("train", "photos")[1].endswith("the same command on all machines, with --auto-resume\n")
     monkeypatch.setattr("semiseg.presets.list_presets", interrupted)

@@ -40,6 +40,7 @@ def test_the_last_two_are_kept(kept: Kept) -> None:
     found = kept.newest()
     assert found.state["iteration"] == 4 and found.remarks == []
     kept.save_last(state(6, best=2))
+    assert not list(kept.folder.glob("*.partial"))
     assert [checkpoint.load(path)["iteration"] for path in (kept.last, kept.previous)] == [6, 4]
 
 

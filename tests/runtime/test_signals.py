@@ -10,15 +10,20 @@ import pytest
 from semiseg.runtime.signals import ASKING, Signals, Stopped
 
 
+def works(signals: Signals, number: int) -> None:
+    with signals.deferred():
+        os.kill(os.getpid(), number)
+        assert signals.received == number
+        with pytest.raises(Stopped), signals.at_once():
+            pytest.fail("nothing may begin that a signal was to prevent")
+
+
 @pytest.mark.parametrize("number", ASKING)
 def test_deferred_work_goes_on_and_other_work_ends(number: int, capfd: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(number)
     with Signals() as signals:
-        with pytest.raises(Stopped) as caught, signals.deferred():
-            os.kill(os.getpid(), number)
-            assert signals.received == number
-            with pytest.raises(Stopped), signals.at_once():
-                pytest.fail("nothing may begin that a signal was to prevent")
+        with pytest.raises(Stopped) as caught:
+            works(signals, number)
         assert caught.value.signal == number
     assert signal.getsignal(number) is before
     assert "once more ends at once" in capfd.readouterr().err

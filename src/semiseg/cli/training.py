@@ -63,7 +63,7 @@ def _again(words: list[str]) -> str:
     processes, here = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     if processes > here:
         return "the same command on all machines, with --auto-resume"
-    start = ["semiseg"] if processes == 1 else ["torchrun", "--nproc-per-node", str(processes), "-m", "semiseg"]
+    start = ["semiseg"] if processes == 1 else ["semiseg", "torchrun", "--nproc-per-node", str(processes)]
     return shlex.join([*start, "train", *words])
 
 
