@@ -187,8 +187,13 @@ def test_a_signal_to_one_process_stops_all_after_the_same_step(folder: Path, tmp
     assert job.returncode == 128 + signal.SIGUSR1, error
     step = checkpoint.load(last)["iteration"]
     lines = [line for line in error.splitlines() if line.startswith("semiseg:") and "validation image" not in line]
-    assert len(lines) == 1 and "Traceback" not in error and f"SIGUSR1 after step {step} of 4000; all of it is saved in {last}" in lines[0], error
-    assert "semiseg torchrun --nproc-per-node 2 train" in lines[0] and not (run_dir / "lock.json").exists()
+    assert (
+        len(lines) == 1
+        and "Traceback" not in error
+        and f"SIGUSR1 after step {step} of 4000; all of it is saved in {last}" in lines[0]
+    ), error
+    assert "semiseg torchrun --nproc-per-node 2 train" in lines[0]
+    assert not (run_dir / "lock.json").exists()
 
 
 def test_evaluate_and_predict_share_the_images(folder: Path, tmp_path: Path) -> None:

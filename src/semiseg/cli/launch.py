@@ -10,10 +10,7 @@ from semiseg.errors import UsageError
 
 @command(app, "torchrun", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def torchrun(context: typer.Context) -> None:
-    """Several processes. Example: semiseg torchrun --nproc-per-node 2 train toy_streets
-
-    PyTorch's torchrun with reports of one line. Options before the command are torchrun's; the rest is as without it.
-    """
+    """PyTorch's torchrun with reports of one line. Example: semiseg torchrun --nproc-per-node 2 train toy_streets"""
     from semiseg.runtime.launcher import launch
 
     names = [registered.name for registered in app.registered_commands if registered.name != "torchrun"]
