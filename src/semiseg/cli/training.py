@@ -30,7 +30,7 @@ from semiseg.cli.shared import (
 def train(
     source: Source,
     overrides: Overrides = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint.")] = False,
+    resume: Annotated[bool, typer.Option(help="Continue from the last checkpoint.")] = False,
     auto_resume: Annotated[
         bool, typer.Option("--auto-resume", help="Continue where there is a checkpoint, else start: for requeued jobs.")
     ] = False,
