@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -94,7 +94,8 @@ class Signals:
             raise Stopped(number)
         if os.environ.get("RANK", "0") == "0":
             text = f"semiseg: {signal.Signals(number).name}: finishing the step, then saving; once more ends at once\n"
-            os.write(2, text.encode())  # print may be what was interrupted
+            with suppress(OSError):  # the terminal whose end this is
+                os.write(2, text.encode())  # print may be what was interrupted
 
 
 def _torchrun() -> bool:

@@ -24,7 +24,13 @@ from semiseg.training.loggers import Logger
 
 def remark(line: str) -> None:
     """Tell the user something beside the bar."""
-    print(f"semiseg: {line}", file=sys.stderr, flush=True)
+    tell(f"semiseg: {line}")
+
+
+def tell(line: str) -> None:
+    """Print to stderr, as far as it is still there: a terminal that was closed must not end a training."""
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 class MetricsLog:
@@ -124,17 +130,17 @@ class ProgressBar:
         elif self.shown and (time.monotonic() - self.printed > 30 or iteration == self.total):
             self.printed = time.monotonic()
             left = (self.printed - self.began) / max(1, iteration - self.start) * (self.total - iteration)
-            print(
-                f"{self.title} {iteration}/{self.total} {text}, {left / 60:.0f} min left", file=sys.stderr, flush=True
-            )
+            tell(f"{self.title} {iteration}/{self.total} {text}, {left / 60:.0f} min left")
 
     def say(self, line: str) -> None:
         """A line above the bar, whole: a terminal wraps it where it is narrower."""
         if self.bar is not None:
-            self.bar.console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
+            with suppress(OSError):
+                self.bar.console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
         elif self.shown:
-            print(line, file=sys.stderr, flush=True)
+            tell(line)
 
     def close(self) -> None:
         if self.bar is not None:
-            self.bar.stop()
+            with suppress(OSError):
+                self.bar.stop()
