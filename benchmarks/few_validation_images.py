@@ -39,7 +39,7 @@ def of_run(config: Config) -> np.ndarray:
     """Confusion of a trained run on every validation image, int64 (images, C, C)."""
     run_dir = Path(config.run_dir)
     if not (run_dir / "evaluation.json").exists():
-        train(config, resume=True)
+        train(config, resume="auto")
     network, images = load_model(run_dir, "last").network, open_split(config.data, "val")
     return confusions(network, images, range(len(images)), config, torch.device("cpu"))
 

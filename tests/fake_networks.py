@@ -91,6 +91,3 @@ class Images:
 
 def painted(classes: np.ndarray) -> np.ndarray:
     return (np.eye(3, dtype=np.uint8) * 255)[classes]
-
-
-# ---- confusion matrix

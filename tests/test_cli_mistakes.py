@@ -1,5 +1,6 @@
 """What the file system refuses is one line and an exit code, not a traceback."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from semiseg.cli import app
+from semiseg.training import failures
 
 
 def call(*words: object) -> tuple[int, str]:
@@ -38,12 +40,23 @@ def test_every_wrong_word_in_one_line() -> None:
 
 
 def test_an_interrupted_run_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*words: object, **options: object) -> None:
+        raise failures.stopped(signal.SIGTERM, 3, 9, Path("r/last.pt"), 3)
+
     def interrupted(*words: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("semiseg.training.loop.train", interrupted)
-    code, err = call("train", "toy_streets")
-    assert code == 130 and "--resume" in err
+    monkeypatch.setattr("semiseg.training.loop.train", stopped)
+    code, err = call("train", "my photos", "data.crop=[32, 48]", "--quiet")
+    assert code == 143 and err == (
+        "semiseg: SIGTERM after step 3 of 9; all of it is saved in r/last.pt. To go on: semiseg train 'my photos' "
+        "'data.crop=[32, 48]' --resume --quiet\n"
+    )
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert "To go on: semiseg torchrun --nproc-per-node 2 train photos --resume\n" in call("train", "photos")[1]
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
+    assert call("train", "photos")[1].endswith("the same command on all machines, with --auto-resume\n")
     monkeypatch.setattr("semiseg.presets.list_presets", interrupted)
     code, err = call("presets")
     assert code == 130 and err == "semiseg: interrupted\n"  # only a training can go on

@@ -18,6 +18,7 @@ from conftest import HANGS, tiny
 from semiseg import evaluate, train
 from semiseg.errors import UsageError
 from semiseg.memory_bank import MemoryBank, shortlist
+from semiseg.runs import checkpoint
 from semiseg.runs.metrics import read_metrics
 from semiseg.runtime import distributed
 from semiseg.training.batches import share_of_batch
@@ -165,6 +166,34 @@ def test_the_commands_share_their_work_and_a_killed_process_ends_the_job(folder:
     alone.send_signal(signal.SIGTERM)
     alone.communicate(timeout=HANGS)
     assert all(math.isfinite(row["loss"]) for row in rows if row["kind"] == "train")
+
+
+def test_a_signal_to_one_process_stops_all_after_the_same_step(folder: Path, tmp_path: Path) -> None:
+    run_dir, last = tmp_path / "run", tmp_path / "run" / "checkpoints" / "last.pt"
+    launcher = [sys.executable, "-m", "semiseg", "torchrun", "--standalone", "--nproc-per-node=2"]
+    words = ["train", str(configured(folder, run_dir, 4000)), "method.name=supervised", "--quiet"]
+    job = subprocess.Popen(
+        [*launcher, *words], env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + HANGS
+    while not last.exists():
+        assert job.poll() is None and time.monotonic() < deadline, job.communicate()[1]
+        time.sleep(0.2)
+    assert json.loads((run_dir / "lock.json").read_text())["pid"] != job.pid
+    children = subprocess.run(["pgrep", "-P", str(job.pid)], capture_output=True, text=True, check=True).stdout.split()
+    os.kill(int(children[-1]), signal.SIGUSR1)
+    _, error = job.communicate(timeout=HANGS)
+    assert job.returncode == 128 + signal.SIGUSR1, error
+    step = checkpoint.load(last)["iteration"]
+    lines = [line for line in error.splitlines() if line.startswith("semiseg:") and "validation image" not in line]
+    assert (
+        len(lines) == 1
+        and "Traceback" not in error
+        and f"SIGUSR1 after step {step} of 4000; all of it is saved in {last}" in lines[0]
+    ), error
+    assert "semiseg torchrun --nproc-per-node 2 train" in lines[0]
+    assert not (run_dir / "lock.json").exists()
 
 
 def test_evaluate_and_predict_share_the_images(folder: Path, tmp_path: Path) -> None:

@@ -156,9 +156,9 @@ def test_a_run_of_an_earlier_version_goes_on(folder: Path, tmp_path: Path, monke
     assert Config.load(tmp_path / "run" / "config.yaml").data.crop == 256
 
 
-def test_resume_also_starts_a_run_and_other_words_are_refused_as_ever(folder: Path, tmp_path: Path) -> None:
+def test_auto_resume_also_starts_a_run_and_other_words_are_refused_as_ever(folder: Path, tmp_path: Path) -> None:
     words = [f"run_dir={tmp_path / 'run'}", *SHORT]
-    semiseg.train(folder, words, resume=True, progress=False)
+    semiseg.train(folder, words, resume="auto", progress=False)
     assert stored(tmp_path / "run")["data.crop"] == 64
     with pytest.raises(UsageError, match=r"data\.crop \(was 64, now 32\)"):
         semiseg.train(folder, [*words, "data.crop=32"], resume=True, progress=False)

@@ -131,3 +131,21 @@ def test_a_logger_that_fails_is_left_out_and_the_run_goes_on(
     log.close()
     assert told == ["train 1", "train 2", "pictures 2", "close"] and len(read_metrics(tmp_path)) == 2
     assert capsys.readouterr().err == "semiseg: Gone failed and gets nothing more: no answer\n"
+
+
+class ClosedTerminal:
+    def write(self, text: str) -> int:
+        raise OSError(5, "Input/output error")
+
+    def isatty(self) -> bool:
+        return False
+
+
+def test_a_terminal_that_was_closed_ends_no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    monkeypatch.setattr(progress.sys, "stderr", ClosedTerminal())
+    bar = ProgressBar(10, 0, "run", [])
+    clock.now = 31
+    bar.advance(10, {}, 1.0)
+    bar.say("a sentence")
+    progress.remark("a remark")

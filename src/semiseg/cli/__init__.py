@@ -5,6 +5,7 @@ from __future__ import annotations
 # Importing a module registers its commands, in the order `semiseg --help` shows them.
 # isort: off
 from semiseg.cli import training  # noqa: F401
+from semiseg.cli import launch  # noqa: F401
 from semiseg.cli import prediction  # noqa: F401
 from semiseg.cli import suggest  # noqa: F401
 from semiseg.cli import report  # noqa: F401

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -12,6 +13,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from semiseg.errors import SemisegError, UsageError
+from semiseg.runtime.signals import Stopped
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,13 +34,13 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="Changes, e.g. training.iterations=1000 data.root=FOLDER.")]
 
 TO_CONTINUE = {
-    "train": "; `--resume` continues from the last checkpoint",
     "reproduce": "; the same command continues from the last checkpoint",
 }
 
 
-def command(group: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a function as a command; errors of the user become one line and an exit code."""
+def command(group: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a function as a command, with ``settings`` for typer; errors of the user become one line and an exit
+    code."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         @wraps(function)
@@ -48,9 +50,15 @@ def command(group: typer.Typer, name: str) -> Callable[[Callable[..., None]], Ca
                 function(*args, **kwargs)
             except SemisegError as error:
                 misuse = isinstance(error, UsageError)
-                if number == 0 or not misuse:  # all processes make the same mistake
+                if str(error) and (number == 0 or not misuse):  # all processes make the same mistake
                     print(f"semiseg{f' (process {number})' if number else ''}: {error}", file=sys.stderr)
                 raise typer.Exit(2 if misuse else 1) from None
+            except RuntimeError as error:
+                if not _lost_another(error):
+                    raise
+                print(f"semiseg{f' (process {number})' if number else ''}: another process of this job ended",
+                      file=sys.stderr)  # fmt: skip
+                raise typer.Exit(1) from None
             except BrokenPipeError:  # the reader, such as head, has closed the pipe
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is flushed at exit goes nowhere
                 raise typer.Exit(1) from None
@@ -58,15 +66,22 @@ def command(group: typer.Typer, name: str) -> Callable[[Callable[..., None]], Ca
                 print(f"semiseg: {error.strerror or error}: {error.filename or 'output'}; correct this and try again",
                       file=sys.stderr)  # fmt: skip
                 raise typer.Exit(1) from None
-            except KeyboardInterrupt:
-                if number == 0:
-                    print(f"semiseg: interrupted{TO_CONTINUE.get(name, '')}", file=sys.stderr)
-                raise typer.Exit(130) from None
+            except KeyboardInterrupt as stop:
+                told = isinstance(stop, Stopped) and not str(stop)  # by another process
+                if number == 0 and not told:
+                    print(f"semiseg: {str(stop) or 'interrupted'}{TO_CONTINUE.get(name, '')}", file=sys.stderr)
+                raise typer.Exit(128 + getattr(stop, "signal", signal.SIGINT)) from None
 
-        group.command(name)(guarded)
+        group.command(name, **settings)(guarded)
         return function
 
     return register
+
+
+def _lost_another(error: RuntimeError) -> bool:
+    """Whether processes were joined, and another one of them ended. Nothing is imported to find out."""
+    distributed = sys.modules.get("semiseg.runtime.distributed")
+    return distributed is not None and distributed.lost_another(error)
 
 
 def which_checkpoint(checkpoint: str) -> Literal["last", "best"]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import signal
+import os
+import shlex
 from typing import Annotated
 
 import typer
@@ -29,17 +30,24 @@ from semiseg.cli.shared import (
 def train(
     source: Source,
     overrides: Overrides = None,
-    resume: Annotated[bool, typer.Option(help="Continue from the last checkpoint in the run folder.")] = False,
+    resume: Annotated[bool, typer.Option(help="Continue from the last checkpoint.")] = False,
+    auto_resume: Annotated[
+        bool, typer.Option("--auto-resume", help="Continue where there is a checkpoint, else start: for requeued jobs.")
+    ] = False,
     quiet: Annotated[bool, typer.Option(help="No progress bar, no sentences.")] = False,
 ) -> None:
     """Train a network. Example: semiseg train toy_streets run_dir=runs/toy training.iterations=300"""
     from semiseg.runtime import distributed
+    from semiseg.runtime.signals import Stopped
     from semiseg.training.advice.closing import closing
     from semiseg.training.loop import train as run_training
 
-    # A cluster ends a job with SIGTERM, and torchrun so ends the other processes when one has failed.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    result = run_training(source, overrides or [], resume=resume, progress=not quiet)
+    try:
+        result = run_training(source, overrides or [], resume="auto" if auto_resume else resume, progress=not quiet)
+    except Stopped as stop:
+        how = "--resume" if stop.saved and not auto_resume else "--auto-resume"
+        again = _again([source, *(overrides or []), how, *(["--quiet"] if quiet else [])])
+        raise Stopped(stop.signal, f"{stop}. To go on: {again}") from None
     if distributed.is_main():
         print(
             f"mIoU of the student: last {result.last_miou:.2f}, best {result.best_miou:.2f} "
@@ -48,6 +56,15 @@ def train(
         if not quiet:
             print("\n".join(closing(result.run_dir)))
     distributed.stop()
+
+
+def _again(words: list[str]) -> str:
+    """The command with which a training goes on, as it was started: by itself or by torchrun on one machine."""
+    processes, here = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    if processes > here:
+        return "the same command on all machines, with --auto-resume"
+    start = ["semiseg"] if processes == 1 else ["semiseg", "torchrun", "--nproc-per-node", str(processes)]
+    return shlex.join([*start, "train", *words])
 
 
 @command(app, "evaluate")

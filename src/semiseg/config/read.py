@@ -25,6 +25,7 @@ from semiseg.config.section import Section
 from semiseg.config.shorthand import allows_none, short_keys, spread
 from semiseg.config.training import TrainingConfig
 from semiseg.errors import UsageError, did_you_mean
+from semiseg.runtime.files import write_text
 
 __all__ = ["Config", "fields", "is_folder"]
 
@@ -117,7 +118,7 @@ class Config(Section):
     def save(self, path: Path) -> None:
         """Write the complete configuration as YAML, readable by :meth:`load`."""
         text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-        path.write_text(text, encoding="utf-8")
+        write_text(path, text)
 
 
 @cache

@@ -83,7 +83,9 @@ class TrainingConfig(Section):
     validate_every: Count = 5000
     """Steps between two validations; the last step is always followed by one."""
     checkpoint_every: Count = 5000
-    """Steps between two saves of last.pt."""
+    """Steps between two saves of last.pt, which is also saved before each validation and when a signal ends the run."""
+    save_minutes: Positive | None = 10
+    """Minutes after which last.pt is saved in any case; None: by steps only."""
     loggers: list[Literal["wandb", "mlflow"]] = []
     """Also log to Weights & Biases or MLflow (extras wandb, mlflow)."""
     tensorboard: bool = True

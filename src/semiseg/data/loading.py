@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from typing import Any
 
@@ -242,4 +243,12 @@ def batches(
         # Without one, starting to load would draw from the global state and a resumed run would differ.
         generator=torch.Generator().manual_seed(dataset.seed),
         drop_last=True,
+        worker_init_fn=_leave_signals_to_main if workers else None,
     )
+
+
+def _leave_signals_to_main(worker: int) -> None:
+    """What asks to end reaches all processes of a terminal: the main one still needs crops to finish its step."""
+    for name in ("SIGINT", "SIGHUP", "SIGUSR1"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from semiseg.derived.choice import Row
 from semiseg.derived.facts import Facts
+from semiseg.runtime.files import write_text
 
 FILE = "derived.json"
 
@@ -30,7 +31,7 @@ def show(facts: Facts, rows: Sequence[Row], console: Console | None = None) -> N
 
 def save(run_dir: Path, rows: Sequence[Row]) -> None:
     """Write the rows beside ``config.yaml``, which holds the values alone."""
-    (run_dir / FILE).write_text(json.dumps([row._asdict() for row in rows], indent=1) + "\n", encoding="utf-8")
+    write_text(run_dir / FILE, json.dumps([row._asdict() for row in rows], indent=1) + "\n")
 
 
 def stored(run_dir: Path) -> list[Row]:

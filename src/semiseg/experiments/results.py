@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.config.read import Config
+from semiseg.runs.kept import Kept
 from semiseg.runs.metrics import read_metrics
+from semiseg.runtime.files import write_text
 from semiseg.runtime.plugins import method_class
 from semiseg.runtime.version import machine, versions
 
@@ -90,9 +92,9 @@ def _run(
     from semiseg.training.loop import train
 
     run_dir = Path(config.run_dir)
-    resume = (run_dir / "checkpoints" / "last.pt").exists()
+    resume = Kept(run_dir).any()
     print(f"--- {key}{' (resumed)' if resume else ''}", file=sys.stderr, flush=True)
-    result = train(config, resume=run_dir.exists())  # what broke off before its first checkpoint starts afresh
+    result = train(config, resume="auto")  # what broke off before its first checkpoint starts afresh
     evaluation = json.loads((run_dir / "evaluation.json").read_text())
     rows = read_metrics(run_dir)
     training = [row for row in rows if row["kind"] == "train"]
@@ -133,9 +135,7 @@ def append(path: Path, row: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with (path.parent / f".{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps([*read_results(path), row], indent=1))
-        partial.replace(path)
+        write_text(path, json.dumps([*read_results(path), row], indent=1))
 
 
 def mean_sd(values: Iterable[float]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from semiseg.data.base import Resize
 from semiseg.export.model import metadata
 from semiseg.runs.checkpoint import LoadedModel
+from semiseg.runtime.files import write_text
 
 RUN = {
     "onnx": """import numpy, onnxruntime
@@ -53,7 +54,8 @@ def write_card(model: LoadedModel, path: Path, card: Path, format: str) -> None:
         line, size = _resizing(resize)
         code = RUN[format].format(file=path.name, resize=line)
     newline = "\n"  # f-strings of Python 3.10 take no backslash
-    card.write_text(
+    write_text(
+        card,
         f"""---
 library_name: semiseg
 pipeline_tag: image-segmentation
@@ -74,5 +76,4 @@ A segmentation network ({facts["network"]}) trained by semiseg {facts["semiseg"]
 |---|---|---|
 {newline.join(rows)}
 """,
-        encoding="utf-8",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from semiseg.report.folds import fold_table
 from semiseg.report.headline import figures, gains, last_sentence
 from semiseg.report.pictures import strips
 from semiseg.report.settings import compared_keys, versions
+from semiseg.runtime.files import write_text
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,8 @@ def write_report(
     if path.exists() and path.resolve() not in pages and not overwrite:
         raise UsageError(f"{path} exists; choose another --output, or --overwrite it")
     page = render(facts, images, device)
-    partial = path.with_name(path.name + ".partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(page, encoding="utf-8", errors="replace")  # names of files need not be UTF-8
-        os.replace(partial, path)
+        write_text(path, page, errors="replace")  # names of files need not be UTF-8
     except OSError as error:
         raise SemisegError(f"cannot write {path}: {error.strerror or error}") from error
     return path

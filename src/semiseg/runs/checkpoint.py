@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,33 +18,78 @@ from semiseg.data.base import DatasetInfo
 from semiseg.errors import SemisegError
 from semiseg.networks import SegmentationNetwork
 from semiseg.networks.build import build_network_of
+from semiseg.runs.seal import fault, seal
 from semiseg.runtime.extras import first_line, require
+from semiseg.runtime.files import replacing
 
 FORMAT = 1
 PULLED = "model.safetensors"
 
 
-def save(path: Path, state: dict[str, Any]) -> None:
-    """Write ``state`` beside ``path`` and move it there in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save(state | {"format": FORMAT}, partial)
-    os.replace(partial, path)
+def save(path: Path, state: dict[str, Any], keep: dict[Path, Path] | None = None) -> None:
+    """Write ``state`` in place of ``path``, sealed, in one step and onto the disk.
+
+    Args:
+        path: the checkpoint.
+        state: tensors, numbers, text, and lists and dictionaries of them.
+        keep: files, and the names under which they are kept once the new one is written, in place of what had them.
+
+    Raises:
+        SemisegError: the file cannot be written, e.g. on a full disk: what was there is kept, and nothing is left.
+    """
+    try:
+        with replacing(path) as partial:
+            with partial.open("wb") as file:
+                torch.save(state | {"format": FORMAT}, file)
+            seal(partial)
+            for old, name in (keep or {}).items():
+                _keep(old, name)
+    except (OSError, RuntimeError) as error:
+        reason = _os_error(error)
+        if reason is None:
+            raise
+        kept = f"; {path} of before is kept" if path.is_file() else ""
+        raise SemisegError(f"{path} could not be written ({reason.strerror}){kept}; correct this, e.g. make room, and "
+                           "go on with --resume") from error  # fmt: skip
+
+
+def _keep(old: Path, name: Path) -> None:
+    """Let ``old`` be found as ``name`` too, whatever takes its own name next; nothing where there is no such file."""
+    if not old.is_file():
+        return
+    with replacing(name) as partial:
+        partial.unlink(missing_ok=True)
+        try:
+            os.link(old, partial)
+        except OSError:  # a file system without links
+            shutil.copyfile(old, partial)
+
+
+def _os_error(error: BaseException | None) -> OSError | None:
+    """The error of the system behind an error: PyTorch's writer turns some into its own."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__context__
+    return error
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """Read a checkpoint without executing code from it.
 
     Raises:
-        SemisegError: no such file, or not a checkpoint of this program.
+        SemisegError: no such file, not a checkpoint of this program, or one that is damaged.
     """
     if not path.is_file():
         raise SemisegError(f"no checkpoint {path}; give a run folder with checkpoints/, or train it first")
-    try:
-        state = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        reason = str(error).splitlines()[0]
-        raise SemisegError(f"{path} cannot be read ({reason}); is it a semiseg checkpoint?") from None
+    reason = fault(path)
+    if reason is None:
+        try:
+            state = torch.load(path, map_location=device, weights_only=True)
+        except Exception as error:  # torch raises many kinds for a damaged file
+            reason = first_line(error)
+    if reason is not None:
+        before = path.with_name("previous.pt")
+        other = f"; the one before it is {before}" if path.name == "last.pt" and before.is_file() else ""
+        raise SemisegError(f"{path} is damaged and cannot be read ({reason}); is it a semiseg checkpoint?{other}")
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise SemisegError(f"{path} is not a semiseg checkpoint of format {FORMAT}; train or export it again")
     return state

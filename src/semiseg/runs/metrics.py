@@ -8,12 +8,14 @@ from typing import Any
 
 
 def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
-    """Lines of a run's ``metrics.jsonl``; a last line cut off by a crash is dropped."""
+    """Lines of a run's ``metrics.jsonl``; one that a crash cut off, or a disk damaged, is left out."""
     path = run_dir / "metrics.jsonl"
     rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except json.JSONDecodeError:
-            break
+            continue
+        if isinstance(row, dict) and {"kind", "iteration"} <= row.keys():
+            rows.append(row)
     return rows

@@ -17,6 +17,7 @@ from torch.distributed.nn.functional import all_reduce as differentiable_all_red
 from semiseg.errors import SemisegError, UsageError
 
 TIMEOUT = timedelta(minutes=10)  # of one collective: the slowest process must finish a validation within it
+_on_cpu: list[dist.ProcessGroup] = []  # joins the processes without waiting for their devices
 
 
 def launched() -> bool:
@@ -44,6 +45,8 @@ def start(device: torch.device) -> torch.device:
         torch.cuda.set_device(device)
     try:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
+        if device.type == "cuda":
+            _on_cpu.append(dist.new_group(backend="gloo", timeout=TIMEOUT))
     except (RuntimeError, ValueError) as error:
         raise SemisegError(
             f"the processes of this job do not find each other ({error}); start them with torchrun"
@@ -55,6 +58,7 @@ def stop() -> None:
     """Leave the other processes."""
     if dist.is_initialized():
         dist.destroy_process_group()
+        _on_cpu.clear()
 
 
 def lost_another(error: RuntimeError) -> bool:
@@ -111,6 +115,15 @@ def smallest(number: int) -> int:
     value = torch.tensor(number, device="cuda" if dist.get_backend() == "nccl" else "cpu")
     dist.all_reduce(value, dist.ReduceOp.MIN)
     return int(value)
+
+
+def largest(*numbers: int) -> tuple[int, ...]:
+    """The largest of the processes' whole numbers, one by one, without waiting for a device: little beside a step."""
+    if world() == 1:
+        return numbers
+    values = torch.tensor(numbers)
+    dist.all_reduce(values, dist.ReduceOp.MAX, group=_on_cpu[0] if _on_cpu else None)
+    return tuple(int(value) for value in values)
 
 
 def total_with_gradient(values: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from semiseg.methods.base import Batch, Needs
 from semiseg.methods.base.views import strengths
 from semiseg.runtime import distributed
 from semiseg.training.clock import Clock
+from semiseg.training.workers import restarted
 
 Loaded = Iterator[dict[str, Any]]
 
@@ -119,10 +120,10 @@ def training_batches(
     around, around_unlabelled = (_with_context(config, strength) for strength in strengths(config.method.augment))
 
     def loader(dataset: PositionedCrops, size: int) -> Loaded:
-        return one_line_errors(batches(
-            dataset, size, first, last, c.workers, pin_memory=pin_memory, rank=distributed.rank(),
+        return one_line_errors(restarted(lambda start: batches(
+            dataset, size, start, last, c.workers, pin_memory=pin_memory, rank=distributed.rank(),
             world=distributed.world(),
-        ))  # fmt: skip
+        ), first))  # fmt: skip
 
     target = CropDataset(
         data.train, data.labelled, c.crop_size, t.seed, "labelled", resize=c.resize, cache=c.cache, context=around

@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from signal import Signals
 
 import torch
 
 from semiseg.errors import SemisegError
 from semiseg.inference.plan import out_of_memory
 from semiseg.runtime import distributed
+from semiseg.runtime.signals import Stopped
 from semiseg.training.optimisers import Optimisers
 from semiseg.training.preflight import SAVERS
 
@@ -39,6 +41,26 @@ def explained(device: torch.device, last: Path, iteration: Callable[[], int]) ->
             raise
         kept = f"; {last} is kept (--resume with its settings, or start anew)" if last.exists() else ""
         raise SemisegError(f"out of memory on {device} at iteration {iteration()}: try {SAVERS}{kept}") from error
+
+
+def stopped(
+    number: int, done: int | None = None, steps: int = 0, last: Path | None = None, saved: int | None = None
+) -> Stopped:
+    """The end by a signal, in words.
+
+    Args:
+        number: of the signal.
+        done, steps: steps done, and of the whole run; None where the run had not begun.
+        last: the last checkpoint.
+        saved: the step that it holds; None where there is none.
+    """
+    name = Signals(number).name
+    if done is None:
+        return Stopped(number, f"{name} before training began; nothing was changed")
+    if saved is None:
+        return Stopped(number, f"{name} after step {done} of {steps}; no checkpoint was saved")
+    what = "all of it is saved" if saved == done else f"step {saved} is saved"
+    return Stopped(number, f"{name} after step {done} of {steps}; {what} in {last}", saved=True)
 
 
 def check_finite(means: dict[str, float], optimisers: Optimisers | None, iteration: int, last: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +15,67 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from semiseg.errors import SemisegError
 from semiseg.runs.metrics import read_metrics
 from semiseg.runtime.extras import first_line
+from semiseg.runtime.files import write_text
 from semiseg.training.loggers import Logger
 
 
-class MetricsLog:
-    """``metrics.jsonl``, one object a line with its ``kind`` (train, validation), and the loggers beside it."""
+def remark(line: str) -> None:
+    """Tell the user something beside the bar."""
+    tell(f"semiseg: {line}")
 
-    def __init__(self, run_dir: Path, start: int, loggers: Sequence[Logger] = ()) -> None:
+
+def tell(line: str) -> None:
+    """Print to stderr, as far as it is still there: a terminal that was closed must not end a training."""
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
+
+
+class MetricsLog:
+    """``metrics.jsonl``, one object a line with its ``kind`` (train, validation), and the loggers beside it.
+
+    Args:
+        run_dir: the run folder.
+        start: steps that the run goes on from. A stopped run wrote lines past them, which the resumed one writes again.
+        loggers: that are told the same.
+        validates: the validation after step ``start`` comes again too, since the checkpoint is from before it.
+    """
+
+    def __init__(self, run_dir: Path, start: int, loggers: Sequence[Logger] = (), validates: bool = False) -> None:
         self.path = run_dir / "metrics.jsonl"
-        # A killed run wrote lines past its last checkpoint; the resumed one writes them again.
-        kept = [row for row in read_metrics(run_dir) if row["iteration"] <= start]
-        self.path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        kept = [
+            row for row in read_metrics(run_dir)
+            if row["iteration"] <= start and not (validates and row["iteration"] == start and row["kind"] != "train")
+        ]  # fmt: skip
+        write_text(self.path, "".join(json.dumps(row) + "\n" for row in kept))
         self.file = self.path.open("a", buffering=1)
         self.loggers = list(loggers)
+        for row in kept[-1:] if validates else []:  # loggers forgot all of step ``start``
+            if row["iteration"] == start:
+                self._tell_numbers(**row)
 
     def write(self, kind: str, iteration: int, values: dict[str, Any]) -> None:
-        """Append one line; its numbers also go to the loggers."""
-        self.file.write(json.dumps({"kind": kind, "iteration": iteration, **values}) + "\n")
+        """Append one line; its numbers also go to the loggers.
+
+        Raises:
+            SemisegError: it cannot be written, e.g. on a full disk.
+        """
+        try:
+            self.file.write(json.dumps({"kind": kind, "iteration": iteration, **values}) + "\n")
+        except OSError as error:
+            raise SemisegError(
+                f"{self.path} could not be written ({error.strerror}); correct this, e.g. make room, and go on with "
+                "--resume from the last checkpoint"
+            ) from error
+        self._tell_numbers(kind, iteration, **values)
+
+    def sync(self) -> None:
+        """Wait until all lines would survive a power cut: a checkpoint that follows must not be ahead of them."""
+        os.fsync(self.file.fileno())
+
+    def _tell_numbers(self, kind: str, iteration: int, **values: Any) -> None:
         numbers = {name: value for name, value in values.items() if isinstance(value, (int, float))}
         self._tell(lambda logger: logger.scalars(kind, iteration, numbers))
 
@@ -40,7 +84,8 @@ class MetricsLog:
         self._tell(lambda logger: logger.pictures(iteration, pictures))
 
     def close(self) -> None:
-        self.file.close()
+        with suppress(OSError):  # a full disk, which ended the run already
+            self.file.close()
         self._tell(lambda logger: logger.close())
 
     def _tell(self, tell: Callable[[Logger], None]) -> None:
@@ -85,17 +130,17 @@ class ProgressBar:
         elif self.shown and (time.monotonic() - self.printed > 30 or iteration == self.total):
             self.printed = time.monotonic()
             left = (self.printed - self.began) / max(1, iteration - self.start) * (self.total - iteration)
-            print(
-                f"{self.title} {iteration}/{self.total} {text}, {left / 60:.0f} min left", file=sys.stderr, flush=True
-            )
+            tell(f"{self.title} {iteration}/{self.total} {text}, {left / 60:.0f} min left")
 
     def say(self, line: str) -> None:
         """A line above the bar, whole: a terminal wraps it where it is narrower."""
         if self.bar is not None:
-            self.bar.console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
+            with suppress(OSError):
+                self.bar.console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
         elif self.shown:
-            print(line, file=sys.stderr, flush=True)
+            tell(line)
 
     def close(self) -> None:
         if self.bar is not None:
-            self.bar.stop()
+            with suppress(OSError):
+                self.bar.stop()

@@ -13,6 +13,7 @@ import numpy as np
 from semiseg.config.read import Config
 from semiseg.errors import SemisegError
 from semiseg.runtime.extras import first_line, require
+from semiseg.runtime.files import write_text
 
 
 class Logger(Protocol):
@@ -28,18 +29,19 @@ class Logger(Protocol):
         """The run ends or stops; it may be opened again by ``--resume``."""
 
 
-def open_loggers(config: Config, run_dir: Path, start: int) -> list[Logger]:
+def open_loggers(config: Config, run_dir: Path, start: int, validates: bool = False) -> list[Logger]:
     """The configured loggers, those of an earlier part of the run continued.
 
     Args:
         config: ``training.tensorboard`` and ``training.loggers`` are read; all of it is shown with the run.
         run_dir: the run folder; ``loggers.json`` there keeps what a service calls the run.
         start: iteration that the run goes on from.
+        validates: what was told of this very step is told again.
 
     Raises:
         SemisegError: a logger's library is not installed, or does not reach its service.
     """
-    found: list[Logger] = [TensorBoard(run_dir, start)] if config.training.tensorboard else []
+    found: list[Logger] = [TensorBoard(run_dir, start + (not validates))] if config.training.tensorboard else []
     services: dict[str, Callable[[Config, Path], Logger]] = {"wandb": WeightsAndBiases, "mlflow": MLflow}
     for name in config.training.loggers:
         try:
@@ -55,12 +57,12 @@ def open_loggers(config: Config, run_dir: Path, start: int) -> list[Logger]:
 
 
 class TensorBoard:
-    """Event files in ``RUN/tensorboard``."""
+    """Event files in ``RUN/tensorboard``; what earlier parts of the run wrote of step ``start`` on is forgotten."""
 
     def __init__(self, run_dir: Path, start: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self.writer: Any = SummaryWriter(str(run_dir / "tensorboard"), purge_step=start + 1 if start else 0)
+        self.writer: Any = SummaryWriter(str(run_dir / "tensorboard"), purge_step=start)
 
     def scalars(self, kind: str, iteration: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
@@ -130,7 +132,7 @@ class _Ids:
         self.known = self.all.get(name)
 
     def keep(self, value: str) -> None:
-        self.path.write_text(json.dumps(self.all | {self.name: value}))
+        write_text(self.path, json.dumps(self.all | {self.name: value}))
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import torch
 
@@ -17,20 +18,24 @@ from semiseg.methods.base import Round
 from semiseg.methods.base.stages import count_over, start_teachers
 from semiseg.runs import checkpoint
 from semiseg.runs.begun import data_as_begun
+from semiseg.runs.kept import Kept
 from semiseg.runtime import distributed
 from semiseg.runtime.device import resolve_device
+from semiseg.runtime.signals import Signals, Stopped
 from semiseg.training import label_record, rounds, run_folder
 from semiseg.training.batches import batches_on_device, training_batches
 from semiseg.training.building import build_method, layout, networks
 from semiseg.training.clock import Clock
-from semiseg.training.failures import check_finite, explained
+from semiseg.training.failures import check_finite, explained, stopped
 from semiseg.training.from_folder import Settle, configured
-from semiseg.training.journal import MetricsLog, ProgressBar
+from semiseg.training.journal import MetricsLog, ProgressBar, remark
+from semiseg.training.lock import RunLock
 from semiseg.training.loggers import open_loggers
+from semiseg.training.loss_sums import LossSums
 from semiseg.training.optimisers import Optimisers
-from semiseg.training.parallel import log_means
 from semiseg.training.preflight import check_run_data, tell_remarks
 from semiseg.training.refresh import refresh_batch_norm
+from semiseg.training.state import model_state, restore, run_state
 from semiseg.training.step import Stepper
 from semiseg.training.validating import Validator
 
@@ -46,93 +51,147 @@ class RunResult:
     seconds: float
 
 
-def train(config: Config | str | Path, overrides: list[str] | tuple[str, ...] = (), *, resume: bool = False,
-          progress: bool = True) -> RunResult:  # fmt: skip
+def train(config: Config | str | Path, overrides: list[str] | tuple[str, ...] = (), *,
+          resume: bool | Literal["auto"] = False, progress: bool = True) -> RunResult:  # fmt: skip
     """Train a network as configured; everything lands in ``config.run_dir``.
+
+    A signal that asks to end (SIGTERM, SIGINT as by Ctrl-C, SIGHUP, SIGUSR1) lets the step under way end, which is then
+    saved; a second one ends the process at once.
 
     Args:
         config: a :class:`Config`, a preset name, a YAML file, or a folder of images, to which settings are fitted.
         overrides: ``section.key=value`` words applied to a preset, file or folder.
-        resume: go on from ``checkpoints/last.pt``; the result is the same, bit for bit on a CPU, as without the stop.
+        resume: go on from ``checkpoints/last.pt``, or from the one before it where that is damaged; the result is the
+            same, bit for bit on a CPU, as without the stop. ``"auto"``: start where there is no checkpoint.
         progress: show a bar, a sentence at each validation and, for a folder, what follows from its images.
 
     Raises:
-        UsageError: wrong configuration, or a run folder that already holds a run.
-        SemisegError: the data is not usable, or the loss stopped being a number.
+        UsageError: wrong configuration, a run folder that already holds a run or, to resume, none, or one in which
+            another process trains.
+        SemisegError: the data is not usable, the loss stopped being a number, or the disk is full.
+        Stopped: a ``KeyboardInterrupt``; the message says what was saved.
     """
     settle = None
-    if not isinstance(config, Config):
-        config, settle = configured(config, overrides, resume, shown=progress)
-    return Run(config, resume, settle, shown=progress).train(progress)
+    with Signals() as signals:
+        try:
+            if not isinstance(config, Config):
+                config, settle = configured(config, overrides, bool(resume), shown=progress)
+            run = Run(config, resume, settle, signals, shown=progress)
+        except Stopped as error:
+            raise stopped(error.signal) from None
+        return run.train(progress)
 
 
 class Run:
     """One training run: data, method, optimisers and where they stand."""
 
-    def __init__(self, config: Config, resume: bool = False, settle: Settle | None = None, shown: bool = False) -> None:
+    def __init__(
+        self, config: Config, resume: bool | Literal["auto"] = False, settle: Settle | None = None,
+        signals: Signals | None = None, shown: bool = False,
+    ) -> None:  # fmt: skip
         self.run_dir = Path(config.run_dir)
-        self.last, self.best = (self.run_dir / "checkpoints" / f"{name}.pt" for name in ("last", "best"))
+        self.kept, self.lock = Kept(self.run_dir), RunLock(self.run_dir)
+        self.last, self.best = self.kept.last, self.kept.best
+        self.signals = signals or Signals()
+        try:
+            self._prepare(config, resume, settle, shown)
+        except BaseException:
+            self.lock.release()
+            raise
+
+    def _prepare(
+        self, config: Config, resume: bool | Literal["auto"], settle: Settle | None, shown: bool
+    ) -> None:  # fmt: skip
         t = config.training
         self.device = distributed.start(resolve_device(t.device))
         self.main = distributed.is_main()
-        state = run_folder.prepare(config, self.last, resume)
+        run_folder.take(self.lock, self.main)
+        found = run_folder.prepare(config, self.kept, resume)
         distributed.barrier()  # all have looked before the first writes
         torch.manual_seed(t.seed)
         if t.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for
         torch.use_deterministic_algorithms(t.deterministic, warn_only=True)
+        state = None if found is None else found.state
         self.data = open_run_data(data_as_begun(config.data, None if state is None else state.get("data", {})))
         if state is not None:
             check_classes(self.data.train.info.classes, tuple(state["info"]["classes"]))
         checked = check_run_data(config, self.data, shown)
         if state is not None:
             label_record.check_same(self.run_dir, checked.truths)
-        settled = settle(self.data, self.device) if settle is not None and state is None else None
+        settled = settle(self.data, self.device) if settle is not None and found is None else None
         if settled is not None:
             config, t = settled.config, settled.config.training
         self.config = config
         self.layout = layout(config)
-        self.method = build_method(config, self.data, self.device, pretrained=state is None)
+        self.method = build_method(config, self.data, self.device, pretrained=found is None)
         self.optimisers = Optimisers(self.method)
         self.stepper = Stepper(self.method, self.optimisers, t, self.device)
         self.validator = Validator(config, self.data, self.method, self.device, self.best)
         self.rounds = rounds.of_run(self.method, t.iterations)
-        self.iteration, self.clock = 0, Clock()
-        if state is not None:
-            self._load(state)
+        self.iteration, self.clock, self.losses = 0, Clock(), LossSums()
+        self.pending: list[str] = []  # what follows the last save and may fail: refresh, validation
+        self.saved: int | None = None  # step of last.pt
+        if found is not None:
+            restore(self, found.state)
+            self.saved = self.iteration
         if self.main:
-            self.run_dir.mkdir(parents=True, exist_ok=True)
+            self.kept.tidy(found)
+            for line in found.remarks if found is not None else []:
+                remark(line)
             config.save(self.run_dir / "config.yaml")
             write_list(self.run_dir / "labelled.txt", self.data.labelled_names)
             label_record.write(self.run_dir, checked.truths, new=state is None)
             if settled is not None:
                 derived.save(self.run_dir, settled.rows)
-            tell_remarks(config, self.data, self.device, new=state is None, largest=checked.largest)
+            tell_remarks(config, self.data, self.device, new=found is None, largest=checked.largest)
 
     def train(self, progress: bool = True) -> RunResult:
-        """The loop: rounds of steps, each step followed by what is due: log, validation, checkpoint."""
+        """The loop: rounds of steps, each step followed by what is due: log, checkpoint, validation."""
+        try:
+            return self._train(progress)
+        except Stopped as error:
+            steps = self.config.training.iterations
+            raise stopped(error.signal, self.iteration, steps, self.last, self.saved) from None
+        finally:
+            self.lock.release()
+
+    def _train(self, progress: bool) -> RunResult:
         t, start, method = self.config.training, self.iteration, self.method
-        self.clock = Clock(self.clock.before)
-        log = MetricsLog(self.run_dir, start, open_loggers(self.config, self.run_dir, start)) if self.main else None
+        self.clock, self.saved_at = Clock(self.clock.before), time.monotonic()
         shown = ("loss", *method.terms)
-        bar = ProgressBar(t.iterations, start, self.config.method.name, shown, progress and self.main)
+        self.log = self._open_log(start) if self.main else None
+        self.bar = ProgressBar(t.iterations, start, self.config.method.name, shown, progress and self.main)
         method.train()
         try:
-            with explained(self.device, self.last, lambda: self.iteration):
+            with explained(self.device, self.last, lambda: self.iteration), self.signals.deferred():
+                if self.pending:
+                    self._count_over(self.iteration - 1)
+                    self._settle()
                 while self.iteration < t.iterations:
-                    self._train_round(rounds.number_at(self.rounds, self.iteration), log, bar)
+                    self._train_round(rounds.number_at(self.rounds, self.iteration))
         finally:
-            bar.close()
-            if log is not None:
-                log.close()
+            self.bar.close()
+            if self.log is not None:
+                self.log.close()
         return self._finish()
 
-    def _train_round(self, number: int, log: MetricsLog | None, bar: ProgressBar) -> None:
+    def _open_log(self, start: int) -> MetricsLog:
+        again = bool(self.pending)
+        return MetricsLog(self.run_dir, start, open_loggers(self.config, self.run_dir, start, again), again)
+
+    def _count_over(self, iteration: int) -> None:
+        """Let the method count over the stage that step ``iteration`` belongs to."""
+        first = self.method.first_stage
+        count_over(self.method, first if iteration < first else self.config.training.iterations - first)
+
+    def _train_round(self, number: int) -> None:
         """The steps that are left of a round; a later one begins with what the method makes of all images."""
-        now, needs, first = self.rounds[number], self.method.needs, self.method.first_stage
-        count_over(self.method, first if self.iteration < first else self.config.training.iterations - first)
+        now, needs = self.rounds[number], self.method.needs
+        self._count_over(self.iteration)
         if number > 0 and self.iteration == now.start:
-            rounds.begin(self.method, self.rounds, number, self.config, self.data, self.device)
+            with self.signals.at_once():
+                rounds.begin(self.method, self.rounds, number, self.config, self.data, self.device)
             self.optimisers.restart()
         own, pinned = rounds.own_number(self.method, number), self.device.type == "cuda"
         stored = rounds.stored_labels(self.run_dir, own) if needs.stored_labels and own > 0 else None
@@ -140,84 +199,84 @@ class Run:
             self.config, self.data, self.iteration, now.stop, needs, pinned, stored, now.supervised
         )  # fmt: skip
         next_batches = batches_on_device(loaders, self.device, self.layout, self.clock)
-        sums: dict[str, torch.Tensor] = {}
         self.clock.restart()
         while self.iteration < now.stop:
-            for name, value in self.stepper(next_batches, self.iteration, now).items():
-                sums[name] = sums.get(name, 0) + value
-            self.clock.steps += self.config.training.accumulation
+            parts = self.config.training.accumulation
+            self.losses.add(self.stepper(next_batches, self.iteration, now), parts)
+            self.clock.steps += parts
             self.iteration += 1
-            if self._due(now, sums, log, bar):
-                sums = {}
+            self._due(now)
 
-    def _due(self, now: Round, sums: dict[str, torch.Tensor], log: MetricsLog | None, bar: ProgressBar) -> bool:
-        """Log, validate and save after a step, as far as it is time; whether a line of the log was written."""
+    def _due(self, now: Round) -> None:
+        """Log, save and validate after a step, as far as it is time; a signal ends the run once it is saved."""
         t, done = self.config.training, self.iteration
+        is_late = t.save_minutes is not None and time.monotonic() - self.saved_at >= 60 * t.save_minutes
+        asked, late = distributed.largest(self.signals.received or 0, self.main and is_late)
         ends = done == t.iterations
         validates = done % t.validate_every == 0 or ends or done == self.method.first_stage
-        saves = done % t.checkpoint_every == 0 or ends
-        if not (done % t.log_every == 0 or validates or saves):
-            return False
-        means = log_means(sums, self.clock.steps)
-        check_finite(means, self.optimisers if saves or validates else None, done, self.last)
-        speed, waiting = self.clock.speed(t.batch_size)
-        if log is not None:
-            log.write("train", done, means | {
+        regular = done % t.checkpoint_every == 0 or ends
+        logs = done % t.log_every == 0 or validates or regular
+        # What may fail, the beginning of a round among it, follows a save.
+        saves = validates or regular or done == now.stop or bool(late or asked)
+        if not (logs or saves):
+            return
+        means = self.losses.means()
+        check_finite(means, self.optimisers if saves else None, done, self.last)
+        if logs:
+            self._write_line(means)
+        if saves:
+            if now.supervised:  # a checkpoint's teacher is of use, and is measured, then too
+                start_teachers(self.method)
+            refreshes = ends and t.batch_norm_refresh > 0
+            self.pending = ["refresh"] * refreshes + ["validation"] * validates
+            self._save()
+        if asked:
+            raise Stopped(asked)
+        self._settle()
+        self.clock.restart()
+
+    def _write_line(self, means: dict[str, float]) -> None:
+        speed, waiting = self.clock.speed(self.config.training.batch_size)
+        if self.log is not None:
+            self.log.write("train", self.iteration, means | {
                 "learning_rate": self.optimisers.learning_rate, "images_per_second": round(speed, 2),
                 "data_wait": round(waiting, 4),
             })  # fmt: skip
-        bar.advance(done, means, speed)
-        if now.supervised and (validates or saves):  # a checkpoint's teacher is of use, and is measured, then too
-            start_teachers(self.method)
-        if ends and t.batch_norm_refresh:
+        self.bar.advance(self.iteration, means, speed)
+        self.losses.clear()
+
+    def _settle(self) -> None:
+        """Do what is pending. A run that ends meanwhile does it again from its last checkpoint."""
+        if "refresh" in self.pending:
             method = self.method
-            renewed = networks(method) if t.batch_norm_refresh_teacher else method.learners().values()
-            refresh_batch_norm(renewed, self.config, self.data, self.device, self.layout)
-        if validates:
-            save_best = lambda: self._save(self.best, model_only=True)  # noqa: E731
-            bar.miou = self.validator.validate(done, self.clock.seconds, log, save_best)
+            every = self.config.training.batch_norm_refresh_teacher
+            renewed = networks(method) if every else method.learners().values()
+            with self.signals.at_once():
+                refresh_batch_norm(renewed, self.config, self.data, self.device, self.layout)
+            self.pending.remove("refresh")
+            self._save()
+        if "validation" in self.pending:
+            with self.signals.at_once():
+                self.bar.miou = self.validator.validate(self.iteration, self.clock.seconds, self.log, self._save_best)
             if self.validator.sentence is not None:
-                bar.say(f"{done}/{t.iterations}: {self.validator.sentence}")
-        # best.pt must never be ahead of last.pt: a resume would take it for one of its own past.
-        if saves or self.validator.iteration == done:
-            self._save(self.last)
-        self.clock.restart()
-        return True
+                self.bar.say(f"{self.iteration}/{self.config.training.iterations}: {self.validator.sentence}")
+            self.pending.remove("validation")
 
-    def _save(self, path: Path, model_only: bool = False) -> None:
-        """The first process writes; the others wait, so that none reads or leaves before the file is whole."""
+    def _save(self) -> None:
+        """Write ``last.pt``: the first process does, the others wait, so that none leaves before it is whole."""
+        state = run_state(self)
         if self.main:
-            checkpoint.save(path, self._state(model_only))
+            if self.log is not None:
+                self.log.sync()
+            self.kept.save_last(model_state(self) | state)
         distributed.barrier()
+        self.saved, self.saved_at = self.iteration, time.monotonic()
 
-    def _state(self, model_only: bool = False) -> dict[str, Any]:
-        info, best = self.data.train.info, self.validator
-        state: dict[str, Any] = {
-            "iteration": self.iteration,
-            "method": self.method.state_dict(),
-            "config": self.config.model_dump(mode="json"),
-            "info": {"name": info.name, "classes": list(info.classes), "colours": [list(c) for c in info.colours]},
-            "best": [best.miou, best.iteration, best.stale],
-            "seconds": self.clock.seconds,
-            "data": run_folder.data_facts(self.data),
-        }
-        if not model_only:
-            state |= {
-                "optimisers": self.optimisers.state_dict(),
-                "scaler": self.stepper.scaler.state_dict(),
-                "random": checkpoint.random_states(),
-            }
-        return state
-
-    def _load(self, state: dict[str, Any]) -> None:
-        run_folder.check_same_data(state.get("data", {}), run_folder.data_facts(self.data))  # older files have none
-        self.method.load_state_dict(state["method"])
-        self.optimisers.load_state_dict(state["optimisers"] if "optimisers" in state else state["optimiser"])
-        self.stepper.scaler.load_state_dict(state["scaler"])
-        self.validator.miou, self.validator.iteration, self.validator.stale = state["best"]
-        self.iteration = state["iteration"]
-        self.clock = Clock(state.get("seconds", 0.0))  # older files have none
-        checkpoint.restore_random_states(state["random"])
+    def _save_best(self) -> None:
+        with self.signals.deferred():
+            if self.main:
+                checkpoint.save(self.best, model_state(self))
+            distributed.barrier()
 
     def _finish(self) -> RunResult:
         """Evaluate what is still missing and write the summary."""

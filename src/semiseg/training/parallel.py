@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -36,12 +38,14 @@ def data_parallel(method: Method, device: torch.device) -> nn.Module:
     step = StepModule(method)
     if distributed.world() == 1:
         return step
-    return nn.parallel.DistributedDataParallel(
-        step,
-        device_ids=[device] if device.type == "cuda" else None,
-        broadcast_buffers=False,  # bank and counts are equal by construction; BatchNorm: see average_statistics
-        find_unused_parameters=True,  # heads rest during the warm-up
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of the name broadcast_buffers, which older versions need
+        return nn.parallel.DistributedDataParallel(
+            step,
+            device_ids=[device] if device.type == "cuda" else None,
+            broadcast_buffers=False,  # bank and counts are equal by construction; BatchNorm: see average_statistics
+            find_unused_parameters=True,  # heads rest during the warm-up
+        )
 
 
 def sync_batch_norm(method: Method) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -13,34 +13,69 @@ from semiseg import __version__
 from semiseg.config.keys import FREE_ON_RESUME, MENDS_ON_RESUME, used_fields, value_of
 from semiseg.config.read import Config, fields
 from semiseg.data.run_data import RunData
-from semiseg.errors import UsageError
+from semiseg.errors import SemisegError, UsageError
 from semiseg.evaluation.confusion import EvaluationResult
-from semiseg.runs import checkpoint
 from semiseg.runs.begun import SOURCE, VALIDATION, names_digest
+from semiseg.runs.kept import Found, Kept
+from semiseg.runtime import distributed
+from semiseg.runtime.files import PARTIAL, write_text
+from semiseg.training.journal import remark
+from semiseg.training.lock import NAME, RunLock
 
 
-def prepare(config: Config, last: Path, resume: bool) -> dict[str, Any] | None:
+def prepare(config: Config, kept: Kept, resume: bool | Literal["auto"]) -> Found | None:
     """The checkpoint to go on from, read once and into main memory; None for a new run. Never writes over a run.
 
     Raises:
-        UsageError: the folder is not empty, or holds a run and ``resume`` is off, or that run was configured
-            differently.
+        UsageError: the folder is not empty, holds a run and ``resume`` is off or no checkpoint and it is on, or its run
+            was configured differently.
+        SemisegError: no checkpoint that can be read.
     """
     run_dir = Path(config.run_dir)
-    if not last.exists():
-        if run_dir.exists() and any(run_dir.iterdir()) and not resume:
-            raise UsageError(f"{run_dir} is not empty; choose another run_dir=, or --resume if it is a run")
+    if not kept.any():
+        _check_new(run_dir, resume)
         return None
     if not resume:
         raise UsageError(f"{run_dir} already holds a run; add --resume to go on, or choose another run_dir=")
-    state = checkpoint.load(last)
-    saved = Config.parse(state["config"])
+    found = kept.newest()
+    saved = Config.parse(found.state["config"])
     keys = used_fields(config, fields()).keys() - FREE_ON_RESUME - MENDS_ON_RESUME
     changed = [key for key in sorted(keys) if value_of(saved, key) != value_of(config, key)]
     if changed:
         shown = ", ".join(f"{key} (was {value_of(saved, key)}, now {value_of(config, key)})" for key in changed[:3])
         raise UsageError(f"--resume with another configuration: {shown}; give the same values or another run_dir=")
-    return state
+    return found
+
+
+def _check_new(run_dir: Path, resume: bool | Literal["auto"]) -> None:
+    """Refuse a folder in which no run can start; ``"auto"`` starts where one broke off before its first checkpoint."""
+    names = [path.name for path in run_dir.iterdir() if path.suffix != PARTIAL] if run_dir.exists() else []
+    there = {*names} - {NAME}
+    broken_off = "config.yaml" in there
+    if resume is True:
+        how = "--auto-resume starts it anew" if broken_off else "is it a run folder?" if there else "leave --resume out"
+        raise UsageError(f"--resume: {run_dir} holds no checkpoint, so there is nothing to go on from; {how}")
+    if there and not (resume and broken_off):
+        how = "or --auto-resume: its run broke off before the first checkpoint" if broken_off else "or empty it"
+        raise UsageError(f"{run_dir} is not empty; choose another run_dir=, {how}")
+
+
+def take(lock: RunLock, main: bool) -> None:
+    """The first process takes the run folder for all; where it cannot, all end alike.
+
+    Raises:
+        UsageError: another process trains there.
+        OSError: the folder cannot be written.
+    """
+    refusal: Exception | None = None
+    if main:
+        try:
+            if (line := lock.acquire()) is not None:
+                remark(line)
+        except (SemisegError, OSError) as error:
+            refusal = error
+    if any(distributed.largest(refusal is not None)):
+        raise refusal or UsageError(f"the first process cannot train in {lock.path.parent}")
 
 
 def data_facts(data: RunData) -> dict[str, list[Any]]:
@@ -86,4 +121,4 @@ def write_summary(
         "seconds": round(seconds, 1),
         "versions": {"semiseg": __version__, "python": platform.python_version(), "torch": torch.__version__},
     }
-    (run_dir / "evaluation.json").write_text(json.dumps(summary, indent=1))
+    write_text(run_dir / "evaluation.json", json.dumps(summary, indent=1))

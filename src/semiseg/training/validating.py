@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from semiseg.runtime import distributed
 from semiseg.training.advice.circumstances import circumstances
 from semiseg.training.advice.history import history
 from semiseg.training.advice.sentence import sentence
-from semiseg.training.journal import MetricsLog
+from semiseg.training.journal import MetricsLog, tell
 
 FAR_BEHIND = 3.0  # points of mIoU; below that it may be noise
 
@@ -95,7 +94,7 @@ class Validator:
             beginning = remark.split()[:3]
             if beginning not in self.said:
                 self.said.append(beginning)
-                print(f"semiseg: {remark}", file=sys.stderr, flush=True)
+                tell(f"semiseg: {remark}")
 
     def _watch(self) -> dict[str, Any] | None:
         """Quality of the teacher's pseudo-labels; None without a teacher or images to watch."""

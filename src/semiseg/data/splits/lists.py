@@ -15,6 +15,7 @@ from semiseg.data.files import SUFFIXES
 from semiseg.data.pairing import spelling
 from semiseg.data.splits.permutations import read_permutation
 from semiseg.errors import UsageError
+from semiseg.runtime.files import write_text
 
 ANY_NAME = "surrogateescape"  # file names need not be UTF-8; so they are written and read back byte for byte
 
@@ -105,4 +106,4 @@ def _bare(name: str) -> str:
 
 def write_list(path: Path, names: Sequence[str]) -> None:
     """Write names so that :func:`read_list` reads them back."""
-    path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8", errors=ANY_NAME)
+    write_text(path, "".join(f"{name}\n" for name in names), errors=ANY_NAME)

@@ -1,0 +1,58 @@
+"""Processes that load images: started again where one is killed."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from semiseg.errors import SemisegError
+from semiseg.training.journal import remark
+
+RESTARTS = 3
+"""Times that workers are started again in a run before it ends with a line."""
+
+
+def restarted(loader: Callable[[int], Iterable[dict[str, Any]]], first: int) -> Iterator[dict[str, Any]]:
+    """The batches from ``first`` on; where a worker is killed, others go on: crops are functions of their position.
+
+    Args:
+        loader: makes the loader of the batches from a number on.
+        first: number of the first batch.
+
+    Raises:
+        SemisegError: workers are killed again and again.
+    """
+    given, restarts = first, 0
+    while True:
+        try:
+            with _deaths_found_by_asking():
+                batches = iter(loader(given))
+            for batch in batches:
+                yield batch
+                given += 1
+            return
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            restarts += 1
+            reason = "a process that loads images was killed, perhaps for want of memory"
+            if restarts > RESTARTS:
+                raise SemisegError(
+                    f"{reason}, {restarts} times by now: lower data.workers, or set data.cache=false, and go on with "
+                    "--resume"
+                ) from error
+            remark(f"{reason}; others take its place")
+
+
+@contextmanager
+def _deaths_found_by_asking() -> Iterator[None]:
+    """PyTorch raises the death of a worker in the midst of a step; asked for the next batch, it finds it as well."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGCHLD)
+    yield
+    signal.signal(signal.SIGCHLD, before)
