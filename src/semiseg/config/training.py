@@ -82,6 +82,8 @@ class TrainingConfig(Section):
     """Steps between two lines of metrics.jsonl; losses are averaged over them."""
     validate_every: Count = 5000
     """Steps between two validations; the last step is always followed by one."""
+    validate_teacher: bool = False
+    """Validate the teacher too each time, not after the last step alone: validations take twice as long."""
     checkpoint_every: Count = 5000
     """Steps between two saves of last.pt, which is also saved before each validation and when a signal ends the run."""
     save_minutes: Positive | None = 10

@@ -51,13 +51,14 @@ class Validator:
     def validate(self, iteration: int, seconds: float, log: MetricsLog | None, save_best: Callable[[], None]) -> float:
         """Validate after ``iteration`` steps; returns mIoU in percent."""
         result = validate(self.learner, self.data.val, self.config, self.device)
+        teacher = self._validate_teacher() if self.config.training.validate_teacher else {}
         self.method.train()
         self.results["last"] = result
         miou = 100 * result.miou
         quality = self._watch()
         if log is not None:
             measures = self.method.measures()
-            facts = result.to_json() | {"miou": miou, "seconds": round(seconds, 1)} | measures
+            facts = result.to_json() | {"miou": miou, "seconds": round(seconds, 1)} | teacher | measures
             self._log(iteration, facts, quality, log)
             self._say(self.method.remarks(measures))
         if miou > self.miou:
@@ -79,7 +80,8 @@ class Validator:
             best = checkpoint.load_model(self.best_path, device=self.device)
             self.results["best"] = validate(best.network, self.data.val, self.config, self.device)
         if self.method.teacher is not None:
-            self.results["last_teacher"] = validate(self.method.teacher, self.data.val, self.config, self.device)
+            if "last_teacher" not in self.results:
+                self._validate_teacher()
             behind = 100 * (self.results["last"].miou - self.results["last_teacher"].miou)
             if behind > FAR_BEHIND and distributed.is_main():
                 self._say([
@@ -87,6 +89,14 @@ class Validator:
                     "worse than the student's own; a shorter memory (method.teacher.half_life=0.02) follows faster"
                 ])  # fmt: skip
         return self.results
+
+    def _validate_teacher(self) -> dict[str, float | None]:
+        """``teacher_miou`` in percent, None where no class could be measured; empty without a teacher."""
+        if self.method.teacher is None:
+            return {}
+        result = validate(self.method.teacher, self.data.val, self.config, self.device)
+        self.results["last_teacher"] = result
+        return {"teacher_miou": None if math.isnan(result.miou) else 100 * result.miou}
 
     def _say(self, remarks: list[str]) -> None:
         """Print what was not said before: a remark repeats with other figures at every validation."""

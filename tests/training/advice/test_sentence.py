@@ -66,6 +66,17 @@ def test_words(history: History, expected: str) -> None:
     assert sentence(history, RUN) == expected
 
 
+@pytest.mark.parametrize(
+    ("teacher", "clause"),
+    [(60.0, "; the teacher 3.0 points below"), (64.5, "; the teacher 1.5 points above"), (62.5, ""), (None, "")],
+)
+def test_a_teacher_that_is_not_like_its_student(teacher: float | None, clause: str) -> None:
+    known = run([40, 50, 58, 63])
+    last = Validation(400, 63.0, quality={"confident": 0.71}, teacher=teacher)
+    words = sentence(History((*known.validations[:-1], last)), RUN)
+    assert words == f"mIoU 63.0 (+5.0): still rising{clause}; the teacher is sure of 71 % of the unlabelled pixels"
+
+
 def test_before_pseudo_labels_begin_no_cause_is_named() -> None:
     waiting = Circumstances(1000, 12, 2, waits_until=900)
     assert sentence(run([50, 60, 62, 58, 54, 50], FALLS), waiting) == (

@@ -10,12 +10,11 @@ from semiseg.data.run_data import RunData, open_run_data
 from semiseg.errors import SemisegError
 from semiseg.training.advice.run_files import FinishedRun, finished_run
 from semiseg.training.advice.siblings import gain
+from semiseg.training.advice.unlabelled import TIE
 
 NETWORKS = {"last": "last", "best": "best", "last_teacher": "teacher"}  # of evaluation.json, and the heads of columns
 MOST_CLASSES = 20
 """Rows of the table: Cityscapes' 19 classes fit; of more, the worst are shown."""
-TIE = 1.0
-"""Points of mIoU below which two networks are called alike, as in benchmarks/gain_table.py."""
 
 
 def closing(run_dir: str | Path) -> list[str]:

@@ -19,6 +19,7 @@ class Validation:
         iteration: steps done.
         miou: of the student, in percent.
         loss: the supervised term, mean over the log since the validation before; None where the method has none.
+        teacher: mIoU of the teacher in percent; None where it was not measured.
         quality: of the pseudo-labels then, as ``pseudo_label_quality`` gives it; empty where it was not measured.
     """
 
@@ -26,6 +27,7 @@ class Validation:
     miou: float
     loss: float | None = None
     quality: Row = field(default_factory=dict)
+    teacher: float | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ def history(rows: Iterable[Row]) -> History | None:
         if row["kind"] == "validation" and _known(row["miou"]):
             done = row["iteration"]
             since = [loss for at, loss in losses if before < at <= done]
-            found.append(Validation(done, row["miou"], fmean(since) if since else None, quality.get(done, {})))
+            loss, teacher = fmean(since) if since else None, row.get("teacher_miou")
+            found.append(Validation(done, row["miou"], loss, quality.get(done, {}), teacher))
             before = done
     if not found:
         return None

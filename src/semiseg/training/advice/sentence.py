@@ -6,7 +6,7 @@ from semiseg.training.advice.circumstances import Circumstances
 from semiseg.training.advice.history import History
 from semiseg.training.advice.noise import chance, sigma
 from semiseg.training.advice.trend import WINDOW, Trend, change, trend
-from semiseg.training.advice.unlabelled import percent, unlabelled
+from semiseg.training.advice.unlabelled import percent, teacher, unlabelled
 
 LONGEST = 145
 """Characters; with ``150000/150000: `` in front a line keeps below 160."""
@@ -22,7 +22,7 @@ def sentence(history: History, run: Circumstances) -> str:
     """What the numbers say, in one line of at most ``LONGEST`` characters; later clauses go where they do not fit."""
     words = _standing(history)
     joint = ": "
-    for clause in (_verdict(history, run), unlabelled(history, run)):
+    for clause in (_verdict(history, run), teacher(history), unlabelled(history, run)):
         if clause and len(words) + len(joint) + len(clause) <= LONGEST:
             words, joint = words + joint + clause, "; "
     return words

@@ -7,6 +7,8 @@ from semiseg.training.advice.history import History
 
 FEW = 0.05
 """Share of the unlabelled pixels below which a threshold lets too few count to teach much; ours."""
+TIE = 1.0
+"""Points of mIoU below which two networks are called alike, as in benchmarks/gain_table.py."""
 BY_THEN = 0.2
 """Share of the run after which that is no beginning any more: 0.2 is the longest warm-up of the presets."""
 
@@ -24,6 +26,13 @@ def unlabelled(history: History, run: Circumstances) -> str:
         return ""
     words = f"the teacher is sure of {percent(sure)} of the unlabelled pixels"
     return words if right is None else f"{words}, and right on {percent(right)} of those"
+
+
+def teacher(history: History) -> str:
+    """How far the teacher stands from its student, where that is more than a tie; empty where it was not measured."""
+    last = history.last
+    apart = 0.0 if last.teacher is None else last.teacher - last.miou
+    return f"the teacher {abs(apart):.1f} points {'above' if apart > 0 else 'below'}" if abs(apart) >= TIE else ""
 
 
 def percent(share: float) -> str:
