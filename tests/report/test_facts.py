@@ -12,7 +12,7 @@ import torch
 from semiseg import Config
 from semiseg.errors import UsageError
 from semiseg.report import write_report
-from semiseg.report.content import time_chart
+from semiseg.report.content import miou_chart, time_chart
 from semiseg.report.facts import RunFacts, Score, read_runs
 from semiseg.report.headline import figures, gains, last_sentence
 from semiseg.report.projection import principal_components
@@ -147,3 +147,22 @@ def test_older_runs_have_no_time_and_are_named_beside_one_that_has() -> None:
     assert chart is not None
     assert [trace["name"] for trace in chart.figure["data"]] == ["memory_bank"]
     assert "Not written down by supervised." in chart.note
+
+
+def test_the_teachers_curve_is_drawn_where_it_was_measured() -> None:
+    def run(*teacher: float) -> RunFacts:
+        made = facts("fixmatch", 50)
+        made.rows = [
+            {"kind": "validation", "iteration": 5 * i + 5, "miou": 40.0 + i} | ({"teacher_miou": t} if t else {})
+            for i, t in enumerate(teacher)
+        ]
+        return made
+
+    chart = miou_chart([run(0, 42.5)])
+    assert chart is not None
+    assert {line["name"]: line["y"] for line in chart.figure["data"] if "lines" in line["mode"]} == {
+        "student": [40.0, 41.0], "teacher": [42.5],
+    }  # fmt: skip
+    for runs in ([run(0, 0)], [run(42.0, 42.5), run(42.0, 43.0)]):
+        chart = miou_chart(runs)
+        assert chart is not None and not any(line["name"] == "teacher" for line in chart.figure["data"])

@@ -39,11 +39,14 @@ def loss_charts(runs: list[RunFacts]) -> list[Chart]:
 
 
 def miou_chart(runs: list[RunFacts]) -> Chart | None:
-    """mIoU of the student at every validation, the best one marked, and the teacher at the end."""
+    """mIoU of the student at every validation, the best one marked, and the teacher at the end; of one run alone the
+    teacher at every validation too, where it was measured."""
     curves = Curves("miou", "validation mIoU", "mIoU in %")
     for run in runs:
         if values := _series(run, "validation", "miou"):
             curves.add("student" if len(runs) == 1 else run.name, values, run.number, run.number, markers=True)
+    if len(runs) == 1 and (values := _series(runs[0], "validation", "teacher_miou")):
+        curves.add("teacher", values, 1, 1, markers=True)
     if not curves.columns:
         return None
     for title, key, symbol in (("best checkpoint", "best", "star"), ("teacher, last", "last_teacher", "diamond-open")):
