@@ -25,7 +25,14 @@ def train_on(base: Path, **changes: object) -> tuple[Path, Path]:
     for i in range(8):
         write_picture(base / "photos", f"photo{i:02d}", i, mask=i < 5)
     semiseg.train(
-        tiny(base / "photos", base / "run", training__iterations=2, training__validate_every=2, **changes),
+        tiny(
+            base / "photos",
+            base / "run",
+            network__backbone="resnet18",
+            training__iterations=2,
+            training__validate_every=2,
+            **changes,
+        ),
         progress=False,
     )
     return base / "photos", base / "run"

@@ -34,7 +34,7 @@ from semiseg.experiments import results as experiment
 TINY = (
     "data.options.train=14", "data.options.val=2", "data.options.size=[32, 48]", "data.crop=32",
     "training.batch_size=2", "training.device=cpu", "training.log_every=1", "network.pretrained=none",
-    "network.backbone=resnet18", "network.decoder_channels=16", "method.contrastive.dim=16",
+    "network.backbone=small", "network.decoder_channels=16", "method.contrastive.dim=16",
     "method.contrastive.bank_size=8",
 )  # fmt: skip
 PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
@@ -69,6 +69,7 @@ def test_a_run_that_broke_off_before_its_first_checkpoint_starts_afresh(folder: 
     preset, broken = tmp_path / "own.yaml", tmp_path / "work" / "supervised"
     preset.write_text(yaml.safe_dump(tiny(folder, tmp_path / "unused").model_dump(mode="json")))
     broken.mkdir(parents=True)
+    (broken / "config.yaml").touch()
     (broken / "metrics.jsonl").write_text('{"kind": "train", "iteration": 1, "loss": 9.0}\n')
     key, words = {"method": "supervised"}, ["method.name=supervised"]
     row = experiment.run_once(tmp_path / "own.json", key, str(preset), words, tmp_path / "work")

@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def run(*words: str, cwd: Path, **environment: str) -> str:
+    path = environment.pop("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+    environment["PYTHONPATH"] = os.pathsep.join([*filter(None, [path]), str(Path(__file__).parent / "site")])
     done = subprocess.run([sys.executable, *words], cwd=cwd, capture_output=True, text=True, timeout=300,
                           env=os.environ | {"OMP_NUM_THREADS": "1"} | environment)  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -24,7 +24,9 @@ TAP = {"method__contrastive__tap": "backbone"}
 
 def build(**changes: object) -> MemoryBankMethod:
     torch.manual_seed(0)
-    config = tiny(Path("."), Path("."), method__contrastive__quality_filter=False, **changes)
+    config = tiny(
+        Path("."), Path("."), network__backbone="resnet18", method__contrastive__quality_filter=False, **changes
+    )
     return MemoryBankMethod(config, build_network_of(config, 3), 4).train()
 
 
@@ -107,7 +109,9 @@ def test_logits_of_another_size_are_averaged_over_the_cells_of_the_features() ->
 
 
 def test_a_run_its_suggestions_and_its_export(folder: Path, tmp_path: Path) -> None:
-    result = train(tiny(folder, tmp_path / "run", data__labelled="2", **TAP), progress=False)
+    result = train(
+        tiny(folder, tmp_path / "run", network__backbone="resnet18", data__labelled="2", **TAP), progress=False
+    )
     found = suggest(result.run_dir, 3)
     assert all(s.distance is not None for s in found)
     model = checkpoint.load_model(result.run_dir, "last")

@@ -21,7 +21,8 @@ HEIGHT, WIDTH = 32, 48
 
 def build(**changes: object) -> Method:
     torch.manual_seed(0)
-    config = tiny(Path("."), Path("."), method__name="fixmatch", method__augment__weak="none", **changes)
+    usual = {"network__backbone": "resnet18", "method__name": "fixmatch", "method__augment__weak": "none"}
+    config = tiny(Path("."), Path("."), **usual | changes)
     method: Method = method_class("fixmatch")(config, build_network_of(config, 4), 4).train()
     method.views.strong_set = NOTHING  # pictures stay comparable
     return method

@@ -6,24 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import write_picture
-from fake_networks import Small
 from PIL import Image
 
 from semiseg import Config, evaluate
 from semiseg.config.data import DataConfig, SourceConfig
 from semiseg.data.run_data import open_run_data, open_split
 from semiseg.errors import SemisegError
-from semiseg.networks.build import BACKBONES
 from semiseg.runs.begun import SOURCE, VALIDATION, data_as_begun, names_digest, trained_on
 from semiseg.training.loop import Run
 
 OLD = Path(__file__).parents[1] / "old_runs" / "supervised"
 FORMER = {"validation": "permutation"}
-
-
-@pytest.fixture(autouse=True)
-def _small_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(BACKBONES, "small", Small)
 
 
 @pytest.fixture

@@ -9,19 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from fake_networks import Small
 
 from semiseg import Config, train
-from semiseg.networks.build import BACKBONES
 from semiseg.runs import checkpoint
 
 OLD = Path(__file__).parents[1] / "old_runs"
 NAMES = ("memory_bank", "classmix", "supervised")
-
-
-@pytest.fixture(autouse=True)
-def _small_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(BACKBONES, "small", Small)
 
 
 @pytest.mark.parametrize("name", NAMES)

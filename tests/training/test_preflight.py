@@ -16,6 +16,7 @@ from semiseg.errors import SemisegError
 from semiseg.evaluation import validation
 from semiseg.methods.memory_bank import MemoryBankMethod
 from semiseg.runs import checkpoint
+from semiseg.runs.kept import Kept
 from semiseg.training import preflight, run_folder
 
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
@@ -118,10 +119,10 @@ def test_a_validation_out_of_memory_is_one_line_and_a_resume_takes_its_mend(
     monkeypatch.setattr(validation, "evaluate_network", full)
     with pytest.raises(SemisegError, match=r"out of memory on cpu in a validation: try evaluation\.mode=sliding"):
         validation.validate(network, open_run_data(config.data).val, config)
-    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
-    last = tmp_path / "run" / "checkpoints" / "last.pt"
-    checkpoint.save(last, {"config": config.model_dump(mode="json")})
+    kept = Kept(tmp_path / "run")
+    kept.last.parent.mkdir(parents=True)
+    checkpoint.save(kept.last, {"config": config.model_dump(mode="json")})
     changed = tiny(folder, tmp_path / "run", evaluation__mode="sliding", evaluation__batch_size=2)
-    assert run_folder.prepare(changed, last, resume=True) is not None
+    assert run_folder.prepare(changed, kept, resume=True) is not None
     with pytest.raises(SemisegError, match=r"another configuration: training\.seed"):
-        run_folder.prepare(tiny(folder, tmp_path / "run", training__seed=5), last, resume=True)
+        run_folder.prepare(tiny(folder, tmp_path / "run", training__seed=5), kept, resume=True)

@@ -10,12 +10,10 @@ from typing import Any
 import pytest
 import torch
 from conftest import tiny, write_picture
-from fake_networks import Small
 
 import semiseg
 from semiseg import Config
 from semiseg.errors import SemisegError, UsageError
-from semiseg.networks.build import BACKBONES
 from semiseg.runs import checkpoint
 from semiseg.runs.kept import Kept
 from semiseg.runs.metrics import read_metrics
@@ -28,14 +26,9 @@ from semiseg.training.validating import Validator
 TIMED = ("images_per_second", "data_wait", "seconds")
 
 
-@pytest.fixture(autouse=True)
-def _small_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(BACKBONES, "small", Small)
-
-
 def config(photos: Path, run_dir: Path, **changes: Any) -> Config:
     usual = {
-        "method__name": "mean_teacher", "network__backbone": "small", "network__architecture": "deeplabv2",
+        "method__name": "mean_teacher", "network__architecture": "deeplabv2",
         "training__iterations": 8,
         "training__log_every": 3, "training__validate_every": 4, "training__checkpoint_every": 8,
         "training__batch_norm_refresh": 1, "training__plateau_patience": 1,
@@ -78,9 +71,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Of a run that nothing disturbed."""
     run_dir = tmp_path_factory.mktemp("whole") / "run"
-    BACKBONES["small"] = Small
     semiseg.train(config(photos, run_dir), progress=False)
-    del BACKBONES["small"]
     return outcome(run_dir)
 
 

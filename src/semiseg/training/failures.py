@@ -35,7 +35,7 @@ def explained(device: torch.device, last: Path, iteration: Callable[[], int]) ->
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, RuntimeError) and distributed.lost_another(error):
             raise SemisegError(
-                f"another process of this job ended; once its cause is repaired, --resume goes on from {last}"
+                f"another process of this job ended; once its cause is repaired, --auto-resume goes on from {last}"
             ) from error
         if not out_of_memory(error):
             raise

@@ -67,7 +67,7 @@ class MetricsLog:
         except OSError as error:
             raise SemisegError(
                 f"{self.path} could not be written ({error.strerror}); correct this, e.g. make room, and go on with "
-                "--resume from the last checkpoint"
+                "--auto-resume"
             ) from error
         self._tell_numbers(kind, iteration, **values)
 

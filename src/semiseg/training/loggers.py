@@ -51,7 +51,7 @@ def open_loggers(config: Config, run_dir: Path, start: int, validates: bool = Fa
         except Exception as error:  # no login, no server: each library has its own
             raise SemisegError(
                 f"training.loggers={name} cannot be opened ({first_line(error)}); repair that, or leave it out, and "
-                "add --resume"
+                "add --auto-resume"
             ) from error
     return found
 

@@ -42,7 +42,7 @@ def restarted(loader: Callable[[int], Iterable[dict[str, Any]]], first: int) -> 
             if restarts > RESTARTS:
                 raise SemisegError(
                     f"{reason}, {restarts} times by now: lower data.workers, or set data.cache=false, and go on with "
-                    "--resume"
+                    "--auto-resume"
                 ) from error
             remark(f"{reason}; others take its place")
 
