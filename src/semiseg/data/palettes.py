@@ -6,14 +6,14 @@ from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from semiseg.data.base import Colour
+from semiseg.data.pictures import opened
 
 
 def read_palette(path: Path) -> np.ndarray | None:
     """uint8 (n, 3) colours of a palette file, without decoding it; None of another, and of a ramp of greys."""
-    with Image.open(path) as file:
+    with opened(path) as file:
         if file.mode != "P" or file.palette is None:
             return None
         mode, raw = file.palette.getdata()

@@ -12,6 +12,8 @@ from PIL import Image, ImageOps
 from semiseg.data.base import Size
 from semiseg.errors import SemisegError
 
+FORMATS = ("PNG", "JPEG", "BMP", "DIB", "WEBP", "TIFF", "GIF", "PPM", "JPEG2000", "TGA", "PCX", "SGI")
+"""Formats that are opened, whatever the name of a file: for others Pillow might run Ghostscript."""
 DEEP = "holds 16-bit or floating-point values; convert it to 8 bits"
 TURNED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 _BITS, _SUBFILE, _ORIENTATION, _NO_DATA = 258, 254, 0x0112, 42113  # TIFF tags; the last is GDAL's
@@ -20,7 +22,7 @@ _SEQUENCES = ("TIFF", "GIF", "WEBP", "PNG")  # not MPO: a camera's JPEG with pre
 
 
 @contextmanager
-def opened(path: Path, formats: tuple[str, ...] | None = None) -> Iterator[Image.Image]:
+def opened(path: Path, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Image]:
     """An image file, not yet decoded; ``formats`` as :func:`PIL.Image.open` takes them.
 
     Raises:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from semiseg.data.pictures import DEEP, is_deep, opened
+from semiseg.data.pictures import DEEP, FORMATS, is_deep, opened
 from semiseg.errors import SemisegError, UsageError
 from semiseg.runtime.extras import first_line
 
@@ -63,11 +63,11 @@ def _among(paths: Iterable[Path], suffixes: tuple[str, ...]) -> list[Path]:
     return sorted(p for p in paths if p.suffix.lower() in suffixes and not p.name.startswith(".") and p.is_file())
 
 
-def read_image(path: str | Path, any_size: bool = False, formats: tuple[str, ...] | None = None) -> np.ndarray:
+def read_image(path: str | Path, any_size: bool = False, formats: tuple[str, ...] = FORMATS) -> np.ndarray:
     """An image file, turned upright (EXIF), as uint8 (H,W,3) RGB.
 
     Pillow refuses more than 179 million pixels, as a guard against files made to fill the memory; ``any_size`` reads
-    them. ``formats`` are Pillow's names of the formats to try (None: all it knows).
+    them. ``formats`` are Pillow's names of the formats to try.
 
     Raises:
         SemisegError: the file cannot be read as an image; the message says why.

@@ -9,9 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from semiseg.errors import UsageError
+from semiseg.runtime.documents import read_yaml_file
 
 FOLDER = Path(__file__).parent
 
@@ -66,9 +65,9 @@ def list_presets() -> list[dict[str, Any]]:
 
 def _plain(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+        values = read_yaml_file(path) or {}
+    except ValueError as error:
+        raise UsageError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise UsageError(f"{path} must hold sections such as 'training:', not a single value")
     return values

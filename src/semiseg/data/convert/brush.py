@@ -17,6 +17,8 @@ def decode_brush(rle: Sequence[int], width: int, height: int) -> np.ndarray:
     Raises:
         ValueError: the bytes are cut off, or of another size.
     """
+    if not isinstance(rle, list):  # bytes(n) would be n zeros
+        raise ValueError("the run lengths are no list")
     bits = "".join(f"{byte:08b}" for byte in bytes(rle))
     at = 0
 

@@ -11,10 +11,11 @@ import numpy as np
 from semiseg.data.base import Size
 from semiseg.data.convert.export import IGNORED, Export, Picture, Shape, Shapes, load_json
 from semiseg.data.convert.images import Images, not_found
-from semiseg.data.convert.regions import Patch, from_mask, polygon, rectangle
+from semiseg.data.convert.regions import FAR, Patch, from_mask, number, polygon, rectangle
 from semiseg.errors import SemisegError
 from semiseg.runtime.extras import require
 
+LONGEST = 4e6  # pixels of an outline
 LAYOUT = "images:, annotations: and categories:"
 
 
@@ -76,6 +77,19 @@ def _find(source: Path) -> Path:
     return found[0]
 
 
+def _checked(outline: list[Any]) -> list[float]:
+    """x, y, x, y, … of a polygon that pycocotools can trace: it takes memory by the length, and trusts the numbers.
+
+    Raises:
+        ValueError: of another.
+    """
+    values = [number(value) for value in outline]
+    xy = np.array(values[: len(values) // 2 * 2]).reshape(-1, 2)
+    if np.abs(xy).max() > FAR or np.abs(xy - np.roll(xy, 1, axis=0)).max(1).sum() > LONGEST:
+        raise ValueError(f"an outline that is longer than {LONGEST:.0f} pixels or farther than {FAR:.0f} away")
+    return values
+
+
 class _Region:
     """Pixels of one annotation."""
 
@@ -88,14 +102,15 @@ class _Region:
         self.is_box = not self.outline
         if self.is_box and not row.get("bbox"):
             raise SemisegError(f"{where} has neither segmentation nor bbox; remove it or export again")
-        self.box = rectangle(*(float(value) for value in row["bbox"])) if self.is_box else []
+        self.box = rectangle(*(number(value) for value in row["bbox"])) if self.is_box else []
 
     def __call__(self, size: Size) -> Patch:
         if self.is_box:
             return polygon(self.box, size)
         try:
             if isinstance(self.outline, list):
-                coded = self.tools.merge(self.tools.frPyObjects(self.outline, *size))
+                parts = [_checked(part) for part in self.outline]
+                coded = self.tools.merge(self.tools.frPyObjects(parts, *size))
             elif tuple(self.outline["size"]) != size:
                 raise ValueError(f"run lengths of {self.outline['size']}, image of {list(size)}")
             elif isinstance(self.outline["counts"], list):
@@ -105,6 +120,6 @@ class _Region:
             mask = self.tools.decode(coded)
             if mask.shape != size:
                 raise ValueError(f"mask of {mask.shape}, image of {size}")
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
             raise SemisegError(f"{self.where}: its segmentation cannot be read ({error}); export again") from None
         return from_mask(np.asarray(mask, bool), size)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast, get_args
 
 import numpy as np
-import yaml
 from PIL import ImageOps
 
 from semiseg.data.base import Colour, Size
 from semiseg.data.convert.colour_table import distinct_colours, hex_name, read_colours
 from semiseg.data.convert.export import BACKGROUND, IGNORED, Export, Picture, Plan
+from semiseg.data.convert.inside import Inside
 from semiseg.data.files import contents, files_by_stem
 from semiseg.data.pairing import paired, told_alone
 from semiseg.data.pictures import is_deep, opened
 from semiseg.data.turning import Drawn, fit_to_image
 from semiseg.errors import SemisegError
+from semiseg.runtime.documents import read_yaml_file
 
 BLACK = (0, 0, 0)
 OTHER = "__other__"  # label of colours that the table does not name
@@ -128,11 +130,11 @@ def _has_colours(path: Path) -> bool:
 def _drawn(path: Path) -> Drawn | None:
     """How a dataset.yaml says that masks lie on turned images; a colour table of that name need not say it."""
     try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8-sig")) if path.is_file() else None
-    except (yaml.YAMLError, UnicodeDecodeError):
+        said = read_yaml_file(path) if path.is_file() else None
+    except ValueError:
         return None
     drawn = said.get("orientation") if isinstance(said, dict) else None
-    return drawn if drawn in ("upright", "stored") else None
+    return cast("Drawn", drawn) if isinstance(drawn, str) and drawn in get_args(Drawn) else None
 
 
 Pairs = list[tuple[str, dict[str, Path], dict[str, Path]]]
@@ -149,9 +151,12 @@ def _pairs(source: Path, images: Path | None) -> tuple[Pairs, list[str]]:
     splits = ("train", "val") if any((pictures / split).is_dir() for split in ("train", "val")) else ("",)
     found: Pairs = []
     notes: list[str] = []
+    known = Inside([source, pictures] if images else [source])
     for split in splits:
         files = _below(pictures / split, [masks])
         pairs, alone = paired(files, _below(masks / split, [pictures]))
+        for path in (*files.values(), *pairs.values()):
+            known.check(path)
         found.append((split, files, pairs))
         notes += [told_alone(files, alone)] if alone else []
     return found, notes

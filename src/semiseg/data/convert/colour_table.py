@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from semiseg.data.base import Colour
 from semiseg.errors import SemisegError
+from semiseg.runtime.documents import parse_yaml
 
 FEW = 32  # more colours than this are not taken for classes without a table
 FORMS = (
@@ -31,7 +31,7 @@ def read_colours(path: Path) -> dict[str, Colour]:
         text = path.read_text(encoding="utf-8-sig")
         rows = list(_yaml_rows(text) if path.suffix.lower() in (".yaml", ".yml", ".json") else _line_rows(text))
         found = [(str(name), _colour(value)) for name, value in rows]
-    except (ValueError, TypeError, KeyError, yaml.YAMLError, csv.Error) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, StopIteration, csv.Error) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise SemisegError(f"{path} is no colour table ({first}); expected {FORMS}") from None
     if not found:
@@ -64,7 +64,7 @@ def distinct_colours(pictures: Iterable[np.ndarray]) -> list[Colour]:
 
 
 def _yaml_rows(text: str) -> Iterable[tuple[Any, Any]]:
-    given = yaml.safe_load(text)
+    given = parse_yaml(text)
     if not isinstance(given, dict):
         raise ValueError("not a mapping")
     if "classes" in given and "colours" in given:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from semiseg.data.base import Colour, Size
 from semiseg.data.convert.regions import Patch
 from semiseg.errors import SemisegError
+from semiseg.runtime.documents import parse_json
 
 # Labels that mean the same in every format; the names are labelme's.
 IGNORED = "__ignore__"
@@ -108,13 +108,9 @@ def load_json(path: Path) -> Any:
         SemisegError: it is none.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_no_number)
+        return parse_json(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:  # also of the decoding
         raise SemisegError(f"{path} is not JSON ({error}); export it again") from None
-
-
-def _no_number(word: str) -> None:
-    raise ValueError(f"{word} for a number")
 
 
 def sorted_labels(pictures: list[Picture]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
+from semiseg.data.convert.inside import Inside
 from semiseg.data.files import SUFFIXES
 from semiseg.data.pairing import spelling
 from semiseg.errors import SemisegError
@@ -13,14 +14,16 @@ from semiseg.errors import SemisegError
 class Images:
     """Files below a folder, found by the path that an export gives.
 
+    Links to files elsewhere are refused, but for ``more`` folders that the user has named.
+
     Raises:
         SemisegError: no such folder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *more: Path) -> None:
         if not folder.is_dir():
             raise SemisegError(f"no folder {folder} with the images; give it with --images DIR")
-        self.folder = folder
+        self.folder, self.inside = folder, Inside([folder, *more])
         self.by_name: dict[str, list[Path]] = defaultdict(list)
         self.pictures: list[Path] = []
         for path in sorted(folder.rglob("*")):
@@ -36,7 +39,7 @@ class Images:
         Of several that end alike, the one whose whole path does is taken, then the one spelt alike in case and accents.
 
         Raises:
-            SemisegError: several end alike.
+            SemisegError: several end alike, or it is a link that leads out of the folders.
         """
         wanted = name.replace("\\", "/").split("/")
         alike: dict[tuple[int, bool, bool], list[Path]] = defaultdict(list)
@@ -55,11 +58,15 @@ class Images:
             raise SemisegError(
                 f"{name} may be {best[0]} or {best[1]}; give the folder that holds only one: --images DIR"
             )
-        return best[0]
+        return self.inside.check(best[0])
 
     def others(self, taken: set[Path]) -> list[Path]:
-        """Images that are not among ``taken`` (resolved paths)."""
-        return [path for path in self.pictures if path.resolve() not in taken]
+        """Images that are not among ``taken`` (resolved paths).
+
+        Raises:
+            SemisegError: one is a link that leads out of the folders.
+        """
+        return [self.inside.check(path) for path in self.pictures if path.resolve() not in taken]
 
 
 def not_found(missing: list[str], total: int, looked_in: Path) -> SemisegError:

@@ -11,8 +11,8 @@ from semiseg.data.base import Size
 from semiseg.data.convert.brush import decode_brush
 from semiseg.data.convert.export import Export, Picture, Shape, Shapes, load_json, sorted_labels
 from semiseg.data.convert.images import Images, not_found
-from semiseg.data.convert.regions import Patch, ellipse, from_mask, polygon, rectangle
-from semiseg.errors import SemisegError
+from semiseg.data.convert.regions import Patch, ellipse, from_mask, number, polygon, rectangle
+from semiseg.errors import SemisegError, value_shown
 
 PREFIX = re.compile(r"^[0-9a-f]{8}-")  # put before the name of an uploaded file
 
@@ -138,19 +138,19 @@ def _shape(item: dict[str, Any], where: str) -> Shape | None:
             return Shape(labels[0], _Brush(value["rle"], width, height, where))
         points: list[tuple[float, float]] | None = None
         if "points" in value:
-            points = [(float(x), float(y)) for x, y in value["points"]]
+            points = [(number(x), number(y)) for x, y in value["points"]]
         if points is not None and len(points) >= 3:
             return Shape(labels[0], lambda size: polygon([_pixels(point, size) for point in points], size))
-        degrees = float(value.get("rotation") or 0)
+        degrees = number(value.get("rotation") or 0)
         if "radiusX" in value:
-            x, y, across, down = (float(value[key]) for key in ("x", "y", "radiusX", "radiusY"))
+            x, y, across, down = (number(value[key]) for key in ("x", "y", "radiusX", "radiusY"))
             return Shape(labels[0], _Ellipse(x, y, across, down, degrees))
         if "width" in value and "height" in value:
-            x, y, across, down = (float(value[key]) for key in ("x", "y", "width", "height"))
+            x, y, across, down = (number(value[key]) for key in ("x", "y", "width", "height"))
             return Shape(labels[0], _Rectangle(x, y, across, down, degrees))
     except (KeyError, TypeError, ValueError) as error:
         raise SemisegError(
-            f"{where}: the region {labels[0]!r} cannot be read ({type(error).__name__}: {error}); export again"
+            f"{where}: the region {value_shown(labels[0])} cannot be read ({type(error).__name__}: {error}); export again"
         ) from None
     return None
 
@@ -192,5 +192,5 @@ class _Brush:
             )
         try:
             return from_mask(decode_brush(self.rle, self.width, self.height), size)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise SemisegError(f"{self.where}: its brush cannot be read ({error}); export again") from None

@@ -6,6 +6,7 @@ import base64
 import binascii
 import io
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from PIL import Image
 from semiseg.data.base import Size
 from semiseg.data.convert.export import Export, Picture, Shape, Shapes, load_json, sorted_labels
 from semiseg.data.convert.images import Images, not_found
-from semiseg.data.convert.regions import Patch, ellipse, from_mask, polygon
-from semiseg.errors import SemisegError
+from semiseg.data.convert.regions import Patch, ellipse, from_mask, number, polygon
+from semiseg.data.pictures import FORMATS
+from semiseg.errors import SemisegError, value_shown
 
 LINES = ("point", "points", "line", "linestrip")
 
@@ -24,7 +26,7 @@ LINES = ("point", "points", "line", "linestrip")
 def read_labelme(source: Path, images: Path | None, skip_missing: bool) -> Export:
     """Every labelme file below a folder, or one file; images without one are unlabelled.
 
-    An image is looked for where its file says, then below ``images`` or the folder; failing that the file's own copy
+    An image is looked for where its file says, but not outside these folders, then below ``images`` or the folder; failing that the file's own copy
     (imageData) is taken.
 
     Raises:
@@ -32,7 +34,7 @@ def read_labelme(source: Path, images: Path | None, skip_missing: bool) -> Expor
     """
     folder = source if source.is_dir() else source.parent
     files = [source] if source.is_file() else sorted(folder.rglob("*.json"))
-    known = Images(images or folder)
+    known = Images(images or folder, folder)
     pictures: list[Picture] = []
     missing: list[str] = []
     left_out = 0
@@ -62,14 +64,16 @@ def read_labelme(source: Path, images: Path | None, skip_missing: bool) -> Expor
 
 def _image_of(path: Path, named: str, sheet: dict[str, Any], known: Images) -> Path | bytes | None:
     beside = path.parent / named.replace("\\", "/")
-    if beside.is_file():
+    if os.path.isfile(beside) and beside in known.inside:  # unlike Path.is_file, of names too long to be any
         return beside
     found = known.find(named)
     if found is None and sheet.get("imageData"):
         try:
             return base64.b64decode(sheet["imageData"])
-        except (ValueError, binascii.Error):
+        except (ValueError, TypeError, binascii.Error):
             return None
+    if found is None and os.path.isfile(beside):
+        known.inside.check(beside)
     return found
 
 
@@ -77,7 +81,7 @@ def _shape(shape: dict[str, Any], path: Path) -> Shape:
     try:
         kind = shape.get("shape_type") or "polygon"
         label = str(shape["label"])
-        points = [(float(x), float(y)) for x, y in shape["points"]]
+        points = [(number(x), number(y)) for x, y in shape["points"]]
         if kind == "mask":
             return Shape(label, _Stored(shape["mask"], points[0]))
         if kind == "circle":
@@ -89,9 +93,9 @@ def _shape(shape: dict[str, Any], path: Path) -> Shape:
             points = [(x, y), (to_x, y), (to_x, to_y), (x, to_y)]
         if len(points) < 3:
             raise ValueError(f"{len(points)} points")
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OSError, Image.DecompressionBombError) as error:
         raise SemisegError(
-            f"{path}: the shape {shape.get('label')!r} cannot be read ({type(error).__name__}: {error}); open it in "
+            f"{path}: the shape {value_shown(shape.get('label'))} cannot be read ({type(error).__name__}: {error}); open it in "
             "labelme and draw the shape anew"
         ) from None
     return Shape(label, lambda size: polygon(points, size))
@@ -101,7 +105,7 @@ class _Stored:
     """Region of a mask drawn by labelme's AI tools: a base64 PNG whose first pixel lies at ``corner``."""
 
     def __init__(self, coded: str, corner: tuple[float, float]) -> None:
-        with Image.open(io.BytesIO(base64.b64decode(coded))) as image:
+        with Image.open(io.BytesIO(base64.b64decode(coded)), formats=FORMATS) as image:
             self.mask = np.array(image.convert("L")) > 0
         self.left, self.top = int(corner[0]), int(corner[1])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -14,7 +15,9 @@ from semiseg.data.base import Size
 Point = tuple[float, float]
 
 _FINE = 4  # canvas pixels for one of the picture, each way
-_FAR = 1e6  # pixels; Pillow counts in 32 bits
+FAR = 1e6
+"""Pixels; corners farther away are moved there, since Pillow counts in 32 bits."""
+BEYOND = 1e12
 _CANVAS = 2**24  # pixels of a canvas at most
 
 
@@ -44,6 +47,24 @@ def from_mask(mask: np.ndarray, size: Size, top: int = 0, left: int = 0) -> Patc
     return Patch(top + first, left + begin, cut[first:last, begin:end].copy())
 
 
+def number(value: Any) -> float:
+    """A coordinate of an export, as a number or in digits; beyond all pictures it is BEYOND.
+
+    Raises:
+        ValueError: it is not finite, or is true or false.
+        TypeError: something else.
+    """
+    if isinstance(value, bool):
+        raise ValueError(f"{value} for a number")
+    try:
+        found = float(value)
+    except OverflowError:
+        found = math.inf
+    if not math.isfinite(found):
+        raise ValueError("a number that is not finite")
+    return min(max(found, -BEYOND), BEYOND)
+
+
 def polygon(points: Sequence[Sequence[float]], size: Size) -> Patch:
     """Pixels of a picture of ``size`` (height, width) whose centres lie in the polygon of (x, y) corners in pixels.
 
@@ -51,7 +72,7 @@ def polygon(points: Sequence[Sequence[float]], size: Size) -> Patch:
     coordinates and centres are read at even ones, so no centre lies on a straight edge and neighbours that share an
     edge share no pixel.
     """
-    xy = np.asarray(points, float).reshape(-1, 2).clip(-_FAR, _FAR)
+    xy = np.asarray(points, float).reshape(-1, 2).clip(-FAR, FAR)
     height, width = size
     left, top = np.floor(xy.min(0)).clip(0, (width, height)).astype(int).tolist()
     right, bottom = np.ceil(xy.max(0)).clip(0, (width, height)).astype(int).tolist()
@@ -76,7 +97,7 @@ def rectangle(x: float, y: float, width: float, height: float, degrees: float = 
 
 def ellipse(x: float, y: float, across: float, down: float, degrees: float = 0) -> list[Point]:
     """Points on an ellipse around (x, y) with the two radii, turned clockwise as seen; off by 0.05 pixels at most."""
-    count = max(16, math.ceil(10 * math.sqrt(max(across, down, 1))))
+    count = max(16, math.ceil(10 * math.sqrt(min(max(across, down, 1), FAR))))
     angles = [2 * math.pi * i / count for i in range(count)]
     border = [(across * math.cos(angle), down * math.sin(angle)) for angle in angles]
     return [(x + right, y + below) for right, below in _turned(border, degrees)]

@@ -74,11 +74,11 @@ def upright_size(picture: Picture) -> Size:
 
 def write_image(picture: Picture, folder: Path, stem: str) -> None:
     """Copy the file as it is; formats that training does not read are saved as PNG."""
-    if isinstance(picture.file, Path) and picture.file.suffix.lower() in SUFFIXES:
-        shutil.copyfile(picture.file, folder / f"{stem}{picture.file.suffix.lower()}")
-        return
     try:
-        with _open(picture) as image:
+        with _open(picture) as image:  # what is no image is not copied, whatever its name
+            if isinstance(picture.file, Path) and picture.file.suffix.lower() in SUFFIXES:
+                shutil.copyfile(picture.file, folder / f"{stem}{picture.file.suffix.lower()}")
+                return
             suffix = _BY_FORMAT.get(str(image.format))
             if suffix and isinstance(picture.file, bytes):
                 (folder / f"{stem}{suffix}").write_bytes(picture.file)
@@ -113,7 +113,7 @@ def write_description(
 
 
 def _open(picture: Picture) -> Image.Image:
-    return Image.open(BytesIO(picture.file) if isinstance(picture.file, bytes) else picture.file)
+    return Image.open(BytesIO(picture.file) if isinstance(picture.file, bytes) else picture.file, formats=pictures.FORMATS)
 
 
 def _source(picture: Picture) -> str:

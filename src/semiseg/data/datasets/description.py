@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
-
 from semiseg.data.base import IGNORE, Colour
 from semiseg.data.turning import Drawn
-from semiseg.errors import SemisegError
+from semiseg.errors import LONGEST_VALUE, SemisegError, shortened
+from semiseg.runtime.documents import read_yaml_file
 
 LARGEST = 65535  # of the values a mask may hold (16-bit PNG)
 KEYS = ("name", "classes", "colours", "ignore", "orientation")
@@ -34,19 +33,19 @@ def read_description(path: Path) -> Description:
         SemisegError: it is not YAML, or holds another key or a value that makes no sense.
     """
     try:
-        given: Any = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SemisegError(f"{path} is not YAML ({' '.join(str(error).split())}); correct it") from None
+        given: Any = (read_yaml_file(path) or {}) if path.is_file() else {}
+    except ValueError as error:
+        raise SemisegError(f"{path} is not YAML ({error}); correct it") from None
     if not isinstance(given, dict) or set(given) - set(KEYS):
         allowed = f"{', '.join(KEYS[:-1])} and {KEYS[-1]}"
         raise SemisegError(f"{path} may hold {allowed} only; remove the others")
     ignore = given.get("ignore", [])
     ignored = ignore if isinstance(ignore, list) else [ignore]
     if not all(type(v) is int and 0 <= v <= LARGEST for v in ignored):
-        raise SemisegError(f"{path}: ignore: {ignore} is not a mask value from 0 to {LARGEST} or a list of them")
+        raise SemisegError(f"{path}: ignore: {shortened(str(ignore), LONGEST_VALUE)} is not a mask value from 0 to {LARGEST} or a list of them")
     drawn = given.get("orientation")
-    if drawn not in (None, "upright", "stored"):
-        raise SemisegError(f"{path}: orientation: {drawn}; give upright or stored: how masks lie on turned images")
+    if not (drawn is None or isinstance(drawn, str) and drawn in ("upright", "stored")):
+        raise SemisegError(f"{path}: orientation: {shortened(str(drawn), LONGEST_VALUE)}; give upright or stored: how masks lie on turned images")
     colours = _colours(given["colours"], path) if "colours" in given else None
     classes = _class_names(given["classes"], path) if "classes" in given else None
     if colours is not None and classes is not None and len(colours) != len(classes):
@@ -57,13 +56,15 @@ def read_description(path: Path) -> Description:
 
 def _class_names(given: Any, path: Path) -> tuple[str, ...]:
     if isinstance(given, dict):
-        if set(given) != set(range(len(given))):
+        if not all(type(i) is int for i in given) or set(given) != set(range(len(given))):
             raise SemisegError(
                 f"{path}: the ids in classes: must be 0, 1, … without gaps; name those between too{_filled(given)}"
             )
         given = [given[i] for i in range(len(given))]
     if not isinstance(given, list) or not 2 <= len(given) <= IGNORE:
         raise SemisegError(f"{path}: classes: must be a list of 2 to {IGNORE} names, or a mapping from id to name")
+    if any(isinstance(name, (dict, list)) for name in given):
+        raise SemisegError(f"{path}: classes: a name is a word, not a list; write - NAME")
     names = tuple(str(name) for name in given)
     if len(set(names)) < len(names):
         raise SemisegError(f"{path}: classes: names one class twice; give each its own name")
@@ -81,10 +82,10 @@ def _filled(given: dict[Any, Any]) -> str:
 
 def _colours(given: Any, path: Path) -> tuple[Colour, ...]:
     try:
-        colours = tuple((int(red), int(green), int(blue)) for red, green, blue in given)
+        colours = tuple((red, green, blue) for red, green, blue in given)
     except (TypeError, ValueError):
         colours = ()
-    if not colours or not all(0 <= v <= 255 for colour in colours for v in colour):
+    if not colours or not all(type(v) is int and 0 <= v <= 255 for colour in colours for v in colour):
         raise SemisegError(f"{path}: colours: must be a list of [red, green, blue], each from 0 to 255")
     if len(set(colours)) < len(colours):
         raise SemisegError(f"{path}: colours: gives two classes the same colour; make them differ")

@@ -14,6 +14,7 @@ from semiseg.data.datasets.street_classes import CLASSES, COLOURS, GTA5_COLOUR_T
 from semiseg.data.files import contents, files_by_stem, read_mask, read_rgb
 from semiseg.data.masks import from_values
 from semiseg.data.palettes import read_palette
+from semiseg.data.pictures import opened
 from semiseg.errors import SemisegError, UsageError
 
 INFO = DatasetInfo("GTA5", CLASSES, COLOURS)
@@ -84,7 +85,7 @@ def _palette_of_ids(palette: np.ndarray, used: np.ndarray) -> bool:
 def _size(path: Path) -> tuple[int, int]:
     """(width, height) of an image file, without decoding it."""
     try:
-        with Image.open(path) as image:
+        with opened(path) as image:
             return image.size
     except OSError as error:
         raise SemisegError(f"{path} cannot be read as an image ({error}); replace or remove it") from None
@@ -111,13 +112,13 @@ def open_gta5(root: str | Path | None, split: str, **unknown: Any) -> GTA5:
         if not (base / part).is_dir():
             remedy = "unpack the archives of images and of labels there"
             raise wrong_root(base, f"{part}/ of GTA5", LAYOUT, _both, remedy, "data.source.root")
-    opened = GTA5(files_by_stem(base / "images"), files_by_stem(base / "labels"))
-    if not opened.names:
+    found = GTA5(files_by_stem(base / "images"), files_by_stem(base / "labels"))
+    if not found.names:
         raise SemisegError(
             f"no GTA5 image with a label in {base}: expected {LAYOUT}; images/ holds: {contents(base / 'images')}; "
             f"labels/ holds: {contents(base / 'labels')}; unpack the archives so that the files lie there"
         )
-    return opened
+    return found
 
 
 def _both(base: Path) -> bool:
