@@ -1,6 +1,8 @@
 """The page of ``semiseg app``: what it shows, and in a real Chromium where that and two libraries are there."""
 
 import builtins
+import http.client
+import json
 import os
 import shutil
 import socket
@@ -17,6 +19,7 @@ from typer.testing import CliRunner
 
 import semiseg
 from semiseg import app as pages
+from semiseg.app import guard
 from semiseg.app import image as shown_of
 from semiseg.app import page as page_of
 from semiseg.app import server
@@ -147,6 +150,66 @@ def test_without_gradio_the_message_names_the_extra(run: Path, monkeypatch: pyte
     monkeypatch.setattr(builtins, "__import__", refuse)
     code, _, err = call("app", run)
     assert code == 1 and 'pip install "semiseg[app]"' in err and len(err.strip().splitlines()) == 1
+
+
+# ---- what is not answered
+
+
+@pytest.mark.parametrize(
+    ("header", "host", "own"),
+    [
+        ("127.0.0.1:7860", "127.0.0.1", True), ("localhost:7860", "127.0.0.1", True), ("LOCALHOST", "127.0.0.1", True),
+        ("[::1]:7860", "::1", True), ("::1", "::1", True), ("192.168.1.7:80", "0.0.0.0", True),
+        (socket.gethostname(), "0.0.0.0", True), ("lab:7860", "lab", True),
+        ("evil.example:7860", "127.0.0.1", False), ("evil.example", "0.0.0.0", False), ("", "127.0.0.1", False),
+        (None, "127.0.0.1", False), ("localhost.evil.example", "127.0.0.1", False), ("127.0.0.1.evil", "lab", False),
+        ("lab@evil.example", "lab", False), ("[evil]:7860", "lab", False),
+    ],
+)  # fmt: skip
+def test_which_names_are_this_machine(header: str | None, host: str, own: bool) -> None:
+    assert guard.is_own_host(header, host) is own
+
+
+def answer(address: str, path: str = "/", host: str | None = None, body: Any = None) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(*address.removeprefix("http://").strip("/").split(":"), timeout=60)
+    headers = {"content-type": "application/json"} | ({} if host is None else {"host": host})
+    connection.request("GET" if body is None else "POST", path, None if body is None else json.dumps(body), headers)
+    found = connection.getresponse()
+    return found.status, found.read()
+
+
+def test_a_foreign_host_is_not_answered(address: str) -> None:
+    assert answer(address)[0] == 200 == answer(address, host="localhost")[0]
+    status, text = answer(address, host="rebound.example:7860")
+    assert status == 421 and b"own machine" in text
+    assert answer(address, "/gradio_api/queue/join", "rebound.example", {})[0] == 421
+
+
+def asked(address: str, path: str) -> bytes:
+    """What the page answers when it is asked for the prediction of a file."""
+    config = json.loads(answer(address, "/config")[1])
+    number = next(row["id"] for row in config["dependencies"] if len(row["inputs"]) == 2 and len(row["outputs"]) == 6)
+    data = [{"path": path, "meta": {"_type": "gradio.FileData"}}, 0.5]
+    body = {"fn_index": number, "session_hash": f"test{len(path)}", "data": data}
+    assert answer(address, "/gradio_api/queue/join", body=body)[0] == 200
+    return answer(address, f"/gradio_api/queue/data?session_hash={body['session_hash']}")[1]
+
+
+def test_a_file_that_was_sent_is_predicted(address: str, run: Path) -> None:
+    httpx = pytest.importorskip("httpx")
+    sent = httpx.post(f"{address}gradio_api/upload", files={"files": ("a.png", photo(run).read_bytes())})
+    told = asked(address, sent.json()[0])
+    assert b"mean confidence" in told and b'"success":true' in told
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../../etc/passwd", "https://example.com/a.png", "a\0b"])
+def test_a_file_that_nobody_sent_is_one_line(address: str, path: str, capfd: pytest.CaptureFixture[str]) -> None:
+    capfd.readouterr()
+    LOOKED_UP.clear()
+    assert b'"success":false' in asked(address, path)
+    out, err = capfd.readouterr()
+    assert "Traceback" not in out + err and err.count("\n") == 1 and err.startswith("semiseg: a request was refused")
+    assert "example.com" not in LOOKED_UP
 
 
 # ---- in the browser

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from semiseg.app.guard import refuse_foreign_files
 from semiseg.app.image import describe
 from semiseg.errors import SemisegError
 from semiseg.inference.plan import out_of_memory
@@ -90,4 +91,5 @@ def build(predictor: Predictor, title: str) -> Any:
         # Blended again at the end, since the slider may have moved in the meantime.
         image.change(show, [image, opacity], outputs, api_visibility="private").then(mix, **mixed)
         opacity.change(mix, **mixed)
+    refuse_foreign_files(page, gr)
     return page

@@ -7,17 +7,13 @@ import tempfile
 from collections.abc import Callable
 from typing import Any
 
+from semiseg.app.guard import Guard
 from semiseg.app.page import STYLE, build, gradio
 from semiseg.errors import SemisegError
 from semiseg.prediction.predictor import Predictor
 from semiseg.runtime.extras import first_line, require
 
 MAX_MEGABYTES = 50
-# The page must fetch nothing from other addresses, whatever a release of Gradio links to.
-POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; frame-ancestors 'none'"
-)
 
 
 def serve(
@@ -31,7 +27,7 @@ def serve(
     """Open the page at http://host:port and serve it until interrupted.
 
     Uploads above MAX_MEGABYTES are refused, and files that are not in one of ``image.FORMATS`` are not opened. Neither
-    this process nor the page sends anything elsewhere.
+    this process nor the page sends anything elsewhere, and requests under the names of other sites are refused.
 
     Args:
         predictor: the network, and how it predicts.
@@ -53,7 +49,7 @@ def serve(
             os.environ["GRADIO_TEMP_DIR"] = uploads
         _without_proxy(host)
         page = build(predictor, title)
-        guard = require("starlette.middleware", "app", "semiseg app").Middleware(Guard)
+        guard = require("starlette.middleware", "app", "semiseg app").Middleware(Guard, host=host)
         system = ("ui-sans-serif", "system-ui", "sans-serif"), ("ui-monospace", "monospace")
         try:
             page.launch(
@@ -92,20 +88,3 @@ def _without_proxy(host: str) -> None:
     for name in ("NO_PROXY", "no_proxy"):
         known = [part for part in os.environ.get(name, "").split(",") if part]
         os.environ[name] = ",".join(dict.fromkeys([*known, "127.0.0.1", "localhost", host]))
-
-
-class Guard:
-    """ASGI middleware whose responses forbid the browser to fetch from any other address."""
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        """Pass a request on and add the policy to the response."""
-
-        async def guarded(message: dict[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"content-security-policy", POLICY.encode())]
-            await send(message)
-
-        await self.app(scope, receive, guarded)
