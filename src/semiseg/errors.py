@@ -13,11 +13,11 @@ LONGEST_VALUE = 120
 class SemisegError(Exception):
     """Something went wrong; the message says what to do about it (exit code 1).
 
-    Other people's file names and values may stand in it, so it is brought to one readable line (:func:`one_line`).
+    Other people's file names and values may stand in it, so it reads as one line (:func:`one_line`).
     """
 
-    def __init__(self, message: object = "") -> None:
-        super().__init__(one_line(message))
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class UsageError(SemisegError):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from semiseg.config.section import Count, Section
+from semiseg.config.section import Section, Seed, Side
 
 PERMUTATION_SUFFIXES = (".pkl", ".npy")
 
@@ -24,7 +24,7 @@ class SourceConfig(Section):
     """Kind of data set, e.g. gta5; none: no domain adaptation."""
     root: str | None = None
     """Folder of the data set as downloaded."""
-    resize: Count | tuple[Count, Count] | None = None
+    resize: Side | tuple[Side, Side] | None = None
     """As data.resize, for the images of this domain."""
     options: dict[str, Any] = {}
     """Further arguments of the data set, e.g. look: game for toy streets."""
@@ -40,22 +40,22 @@ class DataConfig(Section):
     """Folder of the data set as downloaded; toy streets need none."""
     labelled: str | int | float = "all"
     """Training images that keep their masks: a count (12), a fraction (1/30) or all (Tables 2-4 use fractions)."""
-    split_seed: int = 0
+    split_seed: Seed = 0
     """Seed of the permutation of the sorted image list whose first entries stay labelled (section 4.2: three
     splits)."""
     labelled_list: str | None = None
     """Text file with one image name a line, instead of a seeded split; or a NumPy permutation of the sorted list
     (.pkl, .npy), whose first data.labelled entries stay labelled."""
-    resize: Count | tuple[Count, Count] | None = None
+    resize: Side | tuple[Side, Side] | None = None
     """(height, width) in pixels that images are brought to before cropping, e.g. [512, 1024] (section 4.2); one number:
     their small side, each in its own proportions."""
-    crop: Count | tuple[Count, Count] = 512
+    crop: Side | tuple[Side, Side] = 512
     """Side of the training crop in pixels, or (height, width): 512 for Cityscapes, 321 for VOC (section 4.2)."""
     context: bool = False
     """Load crops with what surrounds them, so that one that is made smaller shows more of its image instead of a grey
     border (authors' code: the border). Unlabelled crops too where the method resizes them before all else: all methods
     of this package but memory_bank, whose teacher sees them as they are."""
-    workers: Annotated[int, Field(ge=0)] = 2
+    workers: Annotated[int, Field(ge=0, le=1024)] = 2
     """Loader processes; 0 loads in the training process."""
     cache: bool = False
     """Keep decoded images in memory: for small sets."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from semiseg.config.section import Count, Section
+from pydantic import Field
+
+from semiseg.config.section import Section
 
 
 class NetworkConfig(Section):
@@ -21,7 +23,7 @@ class NetworkConfig(Section):
     batch_norm: Literal["train", "frozen", "frozen_affine"] = "train"
     """Backbone's BatchNorm: ordinary; all of it frozen; or batch statistics with fixed affine parameters
     (authors' code)."""
-    decoder_channels: Count = 256
+    decoder_channels: Annotated[int, Field(ge=1, le=2**16)] = 256
     """Width of the DeepLabv3+ decoder (DeepLabv3+ paper: 256)."""
     decoder_norm: Literal["batch", "group"] = "batch"
     """What the DeepLabv3+ decoder normalises with: BatchNorm (DeepLabv3+ paper), or GroupNorm of 16 channels a group

@@ -24,10 +24,15 @@ from semiseg.config.profiles import reference
 from semiseg.config.section import Section
 from semiseg.config.shorthand import allows_none, short_keys, spread
 from semiseg.config.training import TrainingConfig
-from semiseg.errors import UsageError, did_you_mean
+from semiseg.errors import UsageError, did_you_mean, value_shown
+from semiseg.runtime.documents import parse_yaml
 from semiseg.runtime.files import write_text
 
 __all__ = ["Config", "fields", "is_folder"]
+
+
+MOST = 20
+"""Mistakes of a configuration that are told at once."""
 
 
 class Config(Section):
@@ -137,18 +142,18 @@ def _apply_word(values: dict[str, Any], word: str) -> str | None:
     """Set what ``section.key=value`` says, or say what is wrong with the word."""
     key, equals, text = word.partition("=")
     if not equals:
-        return f"{word!r} is not section.key=value; write e.g. training.iterations=1000"
+        return f"{value_shown(word)} is not section.key=value; write e.g. training.iterations=1000"
     short = short_keys()
     valid = [*fields(), *short]
     if key not in valid and not key.startswith("data.options."):
-        return f"unknown key {key!r}{did_you_mean(key, valid) or '; `semiseg settings` lists them'}"
+        return f"unknown key {value_shown(key)}{did_you_mean(key, valid) or '; `semiseg settings` lists them'}"
     try:
-        value = yaml.safe_load(text) if text else None
+        value = parse_yaml(text) if text else None
         for complete_key in short.get(key, [key]):
             if key not in short or value is not None or allows_none(complete_key):
                 set_key(values, complete_key, value)
-    except yaml.YAMLError:
-        return f"{word!r}: the value is not valid YAML; close its brackets, or put quotes around text"
+    except ValueError:
+        return f"{value_shown(word)}: the value is not valid YAML; close its brackets, or put quotes around text"
     return None
 
 
@@ -171,7 +176,7 @@ def _read(source: str | Path) -> dict[str, Any]:
             return merged(_read("folder"), {"data": {"root": str(source)}})
         hint = did_you_mean(str(source), preset_names())
         raise UsageError(
-            f"no preset {str(source)!r}{hint}, no such folder; `semiseg presets` lists them, a file must end in .yaml"
+            f"no preset {value_shown(str(source))}{hint}, no such folder; `semiseg presets` lists them, a file must end in .yaml"
         )
     if not path.is_file():
         raise UsageError(f"no file {path}; give a preset name or a YAML file")
@@ -203,10 +208,10 @@ def _one_line(error: ValidationError, source: str) -> str:
         key = next((k for k in sorted(valid, key=len, reverse=True) if key == k or key.startswith(k + ".")), key)
         if problem["type"] == "extra_forbidden":
             for unknown in _leaves(key, problem["input"]):
-                found.setdefault(f"unknown key {unknown!r}{did_you_mean(unknown, [*valid, *short_keys()])}", [""])
+                found.setdefault(f"unknown key {value_shown(unknown)}{did_you_mean(unknown, [*valid, *short_keys()])}", [""])
         else:
             message = problem["msg"].removeprefix("Value error, ")
-            given = f" (given {problem['input']!r})" if key and not isinstance(problem["input"], dict) else ""
+            given = f" (given {value_shown(problem['input'])})" if key and not isinstance(problem["input"], dict) else ""
             found.setdefault(message + given, []).append(key)
     parts = []
     for message, keys in found.items():
@@ -214,7 +219,8 @@ def _one_line(error: ValidationError, source: str) -> str:
             if len(stands_for) > 1 and set(stands_for) <= set(keys):
                 keys = [short, *(key for key in keys if key not in stands_for)]
         parts += [f"{key}: {message}" if key else message for key in dict.fromkeys(keys)]
-    return (f"{source}: " if source else "") + "; ".join(parts)
+    more = [f"and {len(parts) - MOST} more"] if len(parts) > MOST else []
+    return (f"{source}: " if source else "") + "; ".join([*parts[:MOST], *more])
 
 
 def _leaves(key: str, value: Any) -> list[str]:

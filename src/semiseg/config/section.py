@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Side = Annotated[int, Field(ge=1, le=2**16)]
+"""Pixels: longer sides are no image's."""
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Section(BaseModel):
@@ -19,3 +22,22 @@ class Section(BaseModel):
 
     REFERENCE: ClassVar[dict[str, Any]] = {}
     """What ``method.profile=reference`` sets here, by key within the section (authors' code)."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_other_kind(cls, value: Any, info: ValidationInfo) -> Any:
+        """Python counts with true and false; a file that says so means something else."""
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if _holds_truth_value(value) and not _takes_truth_value(kind):
+            raise ValueError("true and false are no value of this key")
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("a zero byte is no text")
+        return value
+
+
+def _holds_truth_value(value: Any) -> bool:
+    return isinstance(value, bool) or isinstance(value, (list, tuple)) and any(map(_holds_truth_value, value))
+
+
+def _takes_truth_value(kind: Any) -> bool:
+    return kind in (bool, Any) or any(map(_takes_truth_value, get_args(kind)))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from semiseg.config.optimiser import OptimiserConfig
-from semiseg.config.section import Count, NotNegative, Positive, Probability, Section
+from semiseg.config.section import Count, NotNegative, Positive, Probability, Section, Seed
 
 
 class LearningRateMultipliers(Section):
@@ -29,7 +29,7 @@ class TrainingConfig(Section):
     """Optimiser steps (section 4.2)."""
     batch_size: Count = 5
     """Labelled crops a step, of all processes together (section 4.2: 5 for DeepLabv2 on Cityscapes)."""
-    unlabelled_ratio: Positive = 1.0
+    unlabelled_ratio: Annotated[float, Field(gt=0, le=1000)] = 1.0
     """Unlabelled crops per labelled one, before the views (authors' code: 2 to 5)."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
     """sgd (section 4.2), or adamw: decoupled weight decay, fewer steps to a useful network on short schedules."""
@@ -46,9 +46,9 @@ class TrainingConfig(Section):
     """Share of the iterations over which the rate rises linearly (none in the paper)."""
     gradient_clip: Positive | None = None
     """Largest total gradient norm; None: no clipping (the paper)."""
-    accumulation: Count = 1
+    accumulation: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Batches whose gradients are added up before a step."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of weights, sampling and augmentation."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""

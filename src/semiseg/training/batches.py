@@ -50,7 +50,7 @@ def to_batch(loaded: dict[str, Any], device: torch.device, layout: torch.memory_
         inside, confidence = (
             values if values is None else _cut(values, first, size) for values in (inside, confidence)
         )
-    return Batch(images, labels, moved("target"), inside, confidence, moved("corner"), context)
+    return Batch(images, labels, moved("target"), inside, confidence, moved("corner"), context, loaded.get("index"))
 
 
 def _cut(values: torch.Tensor, first: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
@@ -87,7 +87,7 @@ def one_line_errors(loaded: Iterable[dict[str, Any]]) -> Loaded:
     except SemisegError as error:
         if not str(error).startswith("Caught "):
             raise
-        last = str(error).rstrip().splitlines()[-1]  # "semiseg.errors.SemisegError: …", below the traceback
+        last = str(error.args[0]).rstrip().splitlines()[-1]  # "semiseg.errors.SemisegError: …", below the traceback
         raise type(error)(last.partition(f"{type(error).__name__}: ")[2] or last) from None
 
 

@@ -63,7 +63,9 @@ def stopped(
     return Stopped(number, f"{name} after step {done} of {steps}; {what} in {last}", saved=True)
 
 
-def check_finite(means: dict[str, float], optimisers: Optimisers | None, iteration: int, last: Path) -> None:
+def check_finite(
+    means: dict[str, float], optimisers: Optimisers | None, iteration: int, last: Path, first: str | None = None
+) -> None:
     """Stop on a loss that is no number, and before a save on weights that a bad gradient has spoilt.
 
     Args:
@@ -71,6 +73,7 @@ def check_finite(means: dict[str, float], optimisers: Optimisers | None, iterati
         optimisers: whose parameters are looked at too; None where nothing is about to be saved.
         iteration: steps done.
         last: the checkpoint that is kept.
+        first: what went wrong first, where that is known.
 
     Raises:
         SemisegError: names the losses, and what is kept.
@@ -78,9 +81,10 @@ def check_finite(means: dict[str, float], optimisers: Optimisers | None, iterati
     bad = [name for name, value in means.items() if not math.isfinite(value)]
     if optimisers is not None and not bad and not optimisers.are_finite():
         bad = ["weights"]
-    if bad:
+    if bad or first:
+        said = ", ".join(bad)
         kept = f"the last good checkpoint is {last}" if last.exists() else "no checkpoint was saved yet"
         raise SemisegError(
-            f"{', '.join(bad)} became NaN or infinite by iteration {iteration}; {kept}. Lower "
+            f"{first or f'{said} became NaN or infinite by iteration {iteration}'}; {kept}. Lower "
             "training.learning_rate, or set training.gradient_clip=10, and start again"
         )

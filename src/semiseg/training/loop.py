@@ -27,8 +27,10 @@ from semiseg.training.batches import batches_on_device, training_batches
 from semiseg.training.building import build_method, layout, networks
 from semiseg.training.clock import Clock
 from semiseg.training.failures import check_finite, explained, stopped
+from semiseg.training.finite import FiniteWatch
 from semiseg.training.from_folder import Settle, configured
 from semiseg.training.journal import MetricsLog, ProgressBar, remark
+from semiseg.training.limits import check_limits, check_precision
 from semiseg.training.lock import RunLock
 from semiseg.training.loggers import open_loggers
 from semiseg.training.loss_sums import LossSums
@@ -104,6 +106,8 @@ class Run:
     ) -> None:  # fmt: skip
         t = config.training
         self.device = distributed.start(resolve_device(t.device))
+        check_precision(t.precision, self.device)
+        check_limits(config)
         self.main = distributed.is_main()
         run_folder.take(self.lock, self.main)
         found = run_folder.prepare(config, self.kept, resume)
@@ -122,6 +126,7 @@ class Run:
         settled = settle(self.data, self.device) if settle is not None and found is None else None
         if settled is not None:
             config, t = settled.config, settled.config.training
+            check_limits(config)
         self.config = config
         self.layout = layout(config)
         self.method = build_method(config, self.data, self.device, pretrained=found is None)
@@ -129,6 +134,7 @@ class Run:
         self.stepper = Stepper(self.method, self.optimisers, t, self.device)
         self.validator = Validator(config, self.data, self.method, self.device, self.best)
         self.rounds = rounds.of_run(self.method, t.iterations)
+        self.watch = FiniteWatch(self.data, self.device)
         self.iteration, self.clock, self.losses = 0, Clock(), LossSums()
         self.pending: list[str] = []  # what follows the last save and may fail: refresh, validation
         self.saved: int | None = None  # step of last.pt
@@ -202,7 +208,10 @@ class Run:
         self.clock.restart()
         while self.iteration < now.stop:
             parts = self.config.training.accumulation
-            self.losses.add(self.stepper(next_batches, self.iteration, now), parts)
+            sums = self.stepper(next_batches, self.iteration, now)
+            self.losses.add(sums, parts)
+            if self.watch.look(self.iteration, sums, self.stepper.gradients, self.stepper.crops):
+                check_finite({}, None, self.iteration + 1, self.last, self.watch.first())
             self.clock.steps += parts
             self.iteration += 1
             self._due(now)
@@ -221,7 +230,8 @@ class Run:
         if not (logs or saves):
             return
         means = self.losses.means()
-        check_finite(means, self.optimisers if saves else None, done, self.last)
+        check_finite(means, self.optimisers if saves else None, done, self.last, self.watch.first())
+        self.watch.clear()
         if logs:
             self._write_line(means)
         if saves:

@@ -14,6 +14,7 @@ from semiseg.config.training import TrainingConfig
 from semiseg.methods.base import Batch, Method, Round, Step
 from semiseg.runtime import distributed
 from semiseg.runtime.precision import autocast
+from semiseg.training.finite import Crops, gradients_finite
 from semiseg.training.optimisers import Optimisers
 from semiseg.training.parallel import average_statistics, data_parallel
 
@@ -38,6 +39,8 @@ class Stepper:
         self.method, self.optimisers, self.t, self.device = method, optimisers, t, device
         self.scaler = torch.amp.GradScaler(device.type, enabled=t.precision == "fp16")
         self.module = data_parallel(method, device)
+        self.crops: list[Crops] = []  # of the last step
+        self.gradients: Tensor | None = None  # whether its gradients were finite
 
     def __call__(
         self, next_batches: Callable[[], tuple[Batch, Batch | None]], iteration: int, now: Round
@@ -51,9 +54,11 @@ class Stepper:
         first = self.method.first_stage
         in_stage = iteration - first if iteration >= first else iteration
         self.optimisers.set_rates(iteration, now)
+        self.crops = []
         for part in range(self.t.accumulation):
             labelled, unlabelled = next_batches()
             draws = iteration_generator(self.t.seed, iteration * self.t.accumulation + part, distributed.rank())
+            self.crops.append(Crops.of(labelled, unlabelled))
             step = Step(labelled, unlabelled, in_stage, draws)
             with self._exchange_after_last(part):
                 with autocast(self.t.precision, self.device):
@@ -61,6 +66,8 @@ class Stepper:
                 self.scaler.scale(losses["loss"] / self.t.accumulation).backward()
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0) + value.detach()
+        if not self.scaler.is_enabled():  # which looks itself, and passes over steps whose gradients overflow
+            self.gradients = gradients_finite(self.optimisers.parameters())
         self.optimisers.step(self.scaler, self.t.gradient_clip)
         average_statistics(self.method)
         if not now.supervised:

@@ -14,9 +14,11 @@ from semiseg.config.data import is_permutation
 from semiseg.data.files import SUFFIXES
 from semiseg.data.pairing import spelling
 from semiseg.data.splits.permutations import read_permutation
-from semiseg.errors import UsageError
+from semiseg.errors import UsageError, value_shown
 from semiseg.runtime.files import write_text
 
+SHARE = r"[-+]?[\d._]{1,30}(e[-+]?\d)?(/\d{1,30})?"
+"""A count or a share. Of 1e999999999 Python would begin to write out all digits."""
 ANY_NAME = "surrogateescape"  # file names need not be UTF-8; so they are written and read back byte for byte
 
 
@@ -29,18 +31,19 @@ def parse_labelled(labelled: str | int | float, total: int) -> int:
         UsageError: not a number, not positive, or more than there are.
     """
     text = str(labelled).strip()
+    shown = value_shown(text)
     if text == "all":
         return total
     try:
-        value = Fraction(text)
+        value = Fraction(text if re.fullmatch(SHARE, text, re.ASCII) else "no number")
     except (ValueError, ZeroDivisionError):
-        raise UsageError(f"data.labelled={text!r}: give a count (12), a fraction (1/30) or all") from None
+        raise UsageError(f"data.labelled={shown}: give a count (12), a fraction (1/30) or all") from None
     if value <= 0:
-        raise UsageError(f"data.labelled={text!r} must be above 0; give a count (12), a fraction (1/30) or all")
+        raise UsageError(f"data.labelled={shown} must be above 0; give a count (12), a fraction (1/30) or all")
     whole = value.denominator == 1 and "." not in text and "/" not in text
     count = int(value) if whole else max(1, round(value * total))
     if count > total:
-        raise UsageError(f"data.labelled={text!r}: only {total} images have masks; give at most {total}, or all")
+        raise UsageError(f"data.labelled={shown}: only {total} images have masks; give at most {total}, or all")
     return count
 
 
