@@ -19,10 +19,9 @@ from typer.testing import CliRunner
 
 import semiseg
 from semiseg import app as pages
-from semiseg.app import guard
+from semiseg.app import guard, server
 from semiseg.app import image as shown_of
 from semiseg.app import page as page_of
-from semiseg.app import server
 from semiseg.cli import app as commands
 from semiseg.errors import SemisegError
 

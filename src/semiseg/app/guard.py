@@ -97,6 +97,6 @@ def refuse_foreign_files(page: Any, gr: Any) -> None:
 def _names_address(value: Any) -> bool:
     if isinstance(value, dict):
         path = value.get("path")
-        return isinstance(path, str) and "://" in path or any(_names_address(inner) for inner in value.values()
+        return (isinstance(path, str) and "://" in path) or any(_names_address(inner) for inner in value.values()
                                                               if not isinstance(inner, str))  # fmt: skip
     return isinstance(value, list) and any(_names_address(inner) for inner in value)

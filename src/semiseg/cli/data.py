@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from semiseg.cli.shared import AsJson, Overrides, Source, command, data_app
-from semiseg.errors import SemisegError, UsageError, did_you_mean
+from semiseg.errors import SemisegError, UsageError, did_you_mean, one_line
 
 if TYPE_CHECKING:
     from semiseg.config.read import Config
@@ -74,7 +74,9 @@ def data_check(
     else:
         table = Table("level", "where", "what", "what to do")
         for finding in findings:
-            table.add_row(*(escape(text) for text in (finding.level, finding.where, finding.message, finding.remedy)))
+            table.add_row(
+                *(escape(one_line(text)) for text in (finding.level, finding.where, finding.message, finding.remedy))
+            )
         if findings:
             Console().print(table)
         print(f"{counts}: {errors} errors, {len(findings) - errors} remarks")
@@ -127,7 +129,7 @@ def data_convert(
         table.add_row(str(i), escape(name), str(masks), f"{100 * pixels / total:.2f}")
     Console().print(table)
     for note in done.notes:
-        print(f"semiseg: {note}", file=sys.stderr)
+        print(f"semiseg: {one_line(note)}", file=sys.stderr)
     print(f"{done.images} images, {done.masks} with a mask, in {output}; next: semiseg data check {output}")
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from semiseg.errors import SemisegError, UsageError
+from semiseg.errors import SemisegError, UsageError, one_line
 from semiseg.runtime.signals import Stopped
 
 app = typer.Typer(
@@ -63,8 +63,8 @@ def command(group: typer.Typer, name: str, **settings: Any) -> Callable[[Callabl
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is flushed at exit goes nowhere
                 raise typer.Exit(1) from None
             except OSError as error:  # a full disk, a folder that cannot be written
-                print(f"semiseg: {error.strerror or error}: {error.filename or 'output'}; correct this and try again",
-                      file=sys.stderr)  # fmt: skip
+                where = one_line(error.filename or "output")
+                print(f"semiseg: {error.strerror or error}: {where}; correct this and try again", file=sys.stderr)
                 raise typer.Exit(1) from None
             except KeyboardInterrupt as stop:
                 told = isinstance(stop, Stopped) and not str(stop)  # by another process

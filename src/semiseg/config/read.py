@@ -208,10 +208,14 @@ def _one_line(error: ValidationError, source: str) -> str:
         key = next((k for k in sorted(valid, key=len, reverse=True) if key == k or key.startswith(k + ".")), key)
         if problem["type"] == "extra_forbidden":
             for unknown in _leaves(key, problem["input"]):
-                found.setdefault(f"unknown key {value_shown(unknown)}{did_you_mean(unknown, [*valid, *short_keys()])}", [""])
+                found.setdefault(
+                    f"unknown key {value_shown(unknown)}{did_you_mean(unknown, [*valid, *short_keys()])}", [""]
+                )
         else:
             message = problem["msg"].removeprefix("Value error, ")
-            given = f" (given {value_shown(problem['input'])})" if key and not isinstance(problem["input"], dict) else ""
+            given = (
+                f" (given {value_shown(problem['input'])})" if key and not isinstance(problem["input"], dict) else ""
+            )
             found.setdefault(message + given, []).append(key)
     parts = []
     for message, keys in found.items():

@@ -36,7 +36,7 @@ class Section(BaseModel):
 
 
 def _holds_truth_value(value: Any) -> bool:
-    return isinstance(value, bool) or isinstance(value, (list, tuple)) and any(map(_holds_truth_value, value))
+    return isinstance(value, bool) or (isinstance(value, (list, tuple)) and any(map(_holds_truth_value, value)))
 
 
 def _takes_truth_value(kind: Any) -> bool:

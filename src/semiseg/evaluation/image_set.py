@@ -39,6 +39,7 @@ def evaluate_network(
     workers: int = 2,
     progress: Callable[[int, int], None] | None = None,
     across_processes: bool = False,
+    needs_truth: bool = True,
 ) -> EvaluationResult:
     """Predict every labelled image of a set and compare at the labels' own size, single scale, no flips.
 
@@ -53,6 +54,7 @@ def evaluate_network(
         workers: threads that read ahead.
         progress: called with (images done, images in all) after each pass.
         across_processes: every process takes its share of the images, and all get the figures of the whole set.
+        needs_truth: a set of which no pixel has a label is an error; otherwise its mIoU, and all IoUs, are NaN.
 
     Raises:
         UsageError: a batch size, number of workers, mode, window or precision that makes no sense.
@@ -83,10 +85,10 @@ def evaluate_network(
         if across_processes:
             counts = distributed.total(counts)
             done = int(distributed.total(torch.tensor(done, device=run_device)))
-    if not done:
+    if not done and needs_truth:
         raise SemisegError(f"none of the {len(images)} images of {info.name} has a label; evaluation needs masks")
     confusion = matrix_of_counts(counts, classes)
-    if not confusion.any():
+    if not confusion.any() and needs_truth:
         raise SemisegError(f"every pixel of the {done} masks of {info.name} is ignored; check the values in the masks")
     return EvaluationResult.from_confusion(confusion, info.classes, done)
 

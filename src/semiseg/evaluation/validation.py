@@ -24,6 +24,7 @@ def validate(
     config: Config,
     device: torch.device | str = "cpu",
     precision: str | None = None,
+    needs_truth: bool = True,
 ) -> EvaluationResult:
     """Confusion matrix and IoU in eval mode, single scale (section 4.2), leaving every module in its mode.
 
@@ -35,6 +36,7 @@ def validate(
         config: the run; resize, evaluation mode and ``training.precision`` are read.
         device: where the network is moved to.
         precision: instead of ``training.precision``: ``fp32``, ``bf16`` or ``fp16``.
+        needs_truth: as :func:`semiseg.evaluation.image_set.evaluate_network` takes it.
 
     Raises:
         SemisegError: no image has a mask, a mask holds a value that is no class, or the memory does not suffice.
@@ -51,6 +53,7 @@ def validate(
             device=device,
             precision=config.training.precision if precision is None else precision,
             across_processes=True,
+            needs_truth=needs_truth,
         )
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):

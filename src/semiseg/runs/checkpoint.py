@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
@@ -19,6 +18,7 @@ from semiseg.errors import SemisegError
 from semiseg.networks import SegmentationNetwork
 from semiseg.networks.build import build_network_of
 from semiseg.runs.seal import fault, seal
+from semiseg.runtime.documents import parse_json
 from semiseg.runtime.extras import first_line, require
 from semiseg.runtime.files import replacing
 
@@ -150,21 +150,32 @@ def load_model(
     elif path.is_dir():
         path = path / "checkpoints" / f"{which}.pt"
     state = _read_exported(path, device) if path.suffix == ".safetensors" else load(path, device)
-    config = Config.parse(state["config"], source=str(path))
-    info = DatasetInfo(
-        name=state["info"]["name"],
-        classes=tuple(state["info"]["classes"]),
-        colours=tuple(tuple(colour) for colour in state["info"]["colours"]),
-    )
     prefix = "teacher." if teacher else "student."
-    weights = {key.removeprefix(prefix): value for key, value in state["method"].items() if key.startswith(prefix)}
+    try:
+        config = Config.parse(state["config"], source=str(path))
+        info = DatasetInfo(
+            name=str(state["info"]["name"]),
+            classes=tuple(str(name) for name in state["info"]["classes"]),
+            colours=tuple(tuple(int(value) for value in colour) for colour in state["info"]["colours"]),
+        )
+        iteration, method = int(state["iteration"]), state["method"]
+        weights = {key.removeprefix(prefix): value for key, value in method.items() if key.startswith(prefix)}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SemisegError(f"{path} lacks what a checkpoint holds ({_what(error)}); train or export it again") from None
     if not weights:
         raise SemisegError(f"{path} has no teacher (method {config.method.name!r}); leave --teacher out")
     network = build_network_of(config, len(info.classes), pretrained=False)
-    network.load_state_dict(weights)
+    try:
+        network.load_state_dict(weights)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise SemisegError(f"{path}: its weights do not fit its configuration ({first_line(error)})") from None
     network.to(device).eval()
     facts = state.get("data", None if path.suffix == ".safetensors" else {})
-    return LoadedModel(network, info, config, state["iteration"], path, facts)
+    return LoadedModel(network, info, config, iteration, path, facts)
+
+
+def _what(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _read_exported(path: Path, device: torch.device | str) -> dict[str, Any]:
@@ -176,7 +187,7 @@ def _read_exported(path: Path, device: torch.device | str) -> dict[str, Any]:
         with library.safe_open(str(path), framework="pt", device=str(device)) as file:
             header = file.metadata() or {}
             weights = {f"student.{name}": file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
-        return {key: json.loads(header[key]) for key in ("config", "info", "iteration")} | {"method": weights}
+        return {key: parse_json(header[key]) for key in ("config", "info", "iteration")} | {"method": weights}
     except (KeyError, ValueError, library.SafetensorError) as error:
         raise SemisegError(
             f"{path} is not what `semiseg export --format safetensors` writes ({first_line(error)})"

@@ -80,6 +80,19 @@ def parse_json(text: str) -> Any:
         raise ValueError("brackets within brackets, too deep to be meant") from None
 
 
+def dump_json(value: Any, indent: int | None = None) -> str:
+    """JSON text as the standard has it: numbers that are not finite are null."""
+    return json.dumps(_without_nan(value), indent=indent, allow_nan=False)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    return [_without_nan(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
 def _finite(word: str) -> float:
     value = float(word)
     return value if math.isfinite(value) else _no_number(word)

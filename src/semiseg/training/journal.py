@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -15,8 +14,9 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from semiseg.errors import SemisegError
+from semiseg.errors import SemisegError, one_line
 from semiseg.runs.metrics import read_metrics
+from semiseg.runtime.documents import dump_json
 from semiseg.runtime.extras import first_line
 from semiseg.runtime.files import write_text
 from semiseg.training.loggers import Logger
@@ -30,7 +30,7 @@ def remark(line: str) -> None:
 def tell(line: str) -> None:
     """Print to stderr, as far as it is still there: a terminal that was closed must not end a training."""
     with suppress(OSError):
-        print(line, file=sys.stderr, flush=True)
+        print(one_line(line), file=sys.stderr, flush=True)
 
 
 class MetricsLog:
@@ -49,7 +49,7 @@ class MetricsLog:
             row for row in read_metrics(run_dir)
             if row["iteration"] <= start and not (validates and row["iteration"] == start and row["kind"] != "train")
         ]  # fmt: skip
-        write_text(self.path, "".join(json.dumps(row) + "\n" for row in kept))
+        write_text(self.path, "".join(dump_json(row) + "\n" for row in kept))
         self.file = self.path.open("a", buffering=1)
         self.loggers = list(loggers)
         for row in kept[-1:] if validates else []:  # loggers forgot all of step ``start``
@@ -63,7 +63,7 @@ class MetricsLog:
             SemisegError: it cannot be written, e.g. on a full disk.
         """
         try:
-            self.file.write(json.dumps({"kind": kind, "iteration": iteration, **values}) + "\n")
+            self.file.write(dump_json({"kind": kind, "iteration": iteration, **values}) + "\n")
         except OSError as error:
             raise SemisegError(
                 f"{self.path} could not be written ({error.strerror}); correct this, e.g. make room, and go on with "

@@ -34,7 +34,9 @@ def check_limits(config: Config, memory: int | None = None, cores: int | None = 
     if memory is None:
         return
     t, (height, width) = config.training, config.data.crop_size
-    unlabelled = max(1, round(t.batch_size * t.unlabelled_ratio)) if method_class(config.method.name).needs.unlabelled else 0
+    unlabelled = (
+        max(1, round(t.batch_size * t.unlabelled_ratio)) if method_class(config.method.name).needs.unlabelled else 0
+    )
     need = (t.batch_size + unlabelled) * height * width * 3 * 4
     if need > memory:
         raise UsageError(

@@ -15,7 +15,7 @@ from semiseg.data.check.dataset import Checked, check_all
 from semiseg.data.datasets.folder import Folder, is_divided
 from semiseg.data.run_data import RunData
 from semiseg.data.splits.shuffled_folds import FOLDS
-from semiseg.errors import SemisegError
+from semiseg.errors import SemisegError, one_line
 from semiseg.evaluation.validation import smaller
 from semiseg.methods.base.stages import first_stage
 from semiseg.runtime.device import free_memory
@@ -64,9 +64,9 @@ def tell_remarks(config: Config, data: RunData, device: torch.device, new: bool,
     memory = memory_remark(config, data.train.info.num_classes, device)
     left_out = [*data.train.remarks, *data.val.remarks] if new else []
     validation = validation_remark(config, data.train.info.num_classes, device, largest)
-    for remark in (*left_out, few, stages_remark(config), memory, validation):
+    for remark in (*left_out, few, stages_remark(config), accumulation_remark(config), memory, validation):
         if remark is not None:
-            print(f"semiseg: {remark}", file=sys.stderr, flush=True)
+            print(f"semiseg: {one_line(remark)}", file=sys.stderr, flush=True)
 
 
 def stages_remark(config: Config) -> str | None:
@@ -82,6 +82,25 @@ def stages_remark(config: Config) -> str | None:
             f"{config.training.iterations}; raise one of them"
         )
     return None
+
+
+def accumulation_remark(config: Config) -> str | None:
+    """One line where added batches are not what one batch of all their crops would be; None where they are.
+
+    Each batch is divided by what it holds: equal counts of pixels, but not of weights or of pixels with a vector.
+    """
+    parts = config.training.accumulation
+    if parts == 1:
+        return None
+    terms = [config.method.loss.divisor == "weights" and "method.loss.divisor=weights"]
+    weights = getattr(config.method.settings, "weights", None)
+    terms.append(getattr(weights, "contrastive", 0) > 0 and "the contrastive term")
+    if not (named := [term for term in terms if term]):
+        return None
+    return (
+        f"training.accumulation={parts} takes the mean of {parts} batches, each divided by what it holds itself: with "
+        f"{' and '.join(named)} that is near, but not equal to, one batch of {parts * config.training.batch_size} crops"
+    )
 
 
 def few_images_remark(config: Config, data: RunData) -> str | None:

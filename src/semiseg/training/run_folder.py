@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +17,7 @@ from semiseg.evaluation.confusion import EvaluationResult
 from semiseg.runs.begun import SOURCE, VALIDATION, names_digest
 from semiseg.runs.kept import Found, Kept
 from semiseg.runtime import distributed
+from semiseg.runtime.documents import dump_json
 from semiseg.runtime.files import PARTIAL, write_text
 from semiseg.training.journal import remark
 from semiseg.training.lock import NAME, RunLock
@@ -121,4 +121,4 @@ def write_summary(
         "seconds": round(seconds, 1),
         "versions": {"semiseg": __version__, "python": platform.python_version(), "torch": torch.__version__},
     }
-    write_text(run_dir / "evaluation.json", json.dumps(summary, indent=1))
+    write_text(run_dir / "evaluation.json", dump_json(summary, indent=1))

@@ -49,8 +49,8 @@ class Validator:
         return next(iter(self.method.learners().values()))
 
     def validate(self, iteration: int, seconds: float, log: MetricsLog | None, save_best: Callable[[], None]) -> float:
-        """Validate after ``iteration`` steps; returns mIoU in percent."""
-        result = validate(self.learner, self.data.val, self.config, self.device)
+        """Validate after ``iteration`` steps; returns mIoU in percent, NaN where no validation image has any truth."""
+        result = validate(self.learner, self.data.val, self.config, self.device, None, False)
         teacher = self._validate_teacher() if self.config.training.validate_teacher else {}
         self.method.train()
         self.results["last"] = result
@@ -61,8 +61,9 @@ class Validator:
             facts = result.to_json() | {"miou": miou, "seconds": round(seconds, 1)} | teacher | measures
             self._log(iteration, facts, quality, log)
             self._say(self.method.remarks(measures))
-        if miou > self.miou:
-            self.miou, self.iteration, self.stale = miou, iteration, 0
+        unknown = math.isnan(miou)  # no pixel of the validation images has a label
+        if miou > self.miou or (unknown and self.miou == -math.inf):  # the newest, until one is measured
+            self.miou, self.iteration, self.stale = self.miou if unknown else miou, iteration, 0
             self.results["best"] = result
             save_best()
         else:
@@ -75,10 +76,10 @@ class Validator:
     def finish(self) -> dict[str, EvaluationResult]:
         """Last and best of the learner and last of the teacher, measured where they were not yet."""
         if "last" not in self.results:  # a run that was already finished
-            self.results["last"] = validate(self.learner, self.data.val, self.config, self.device)
+            self.results["last"] = validate(self.learner, self.data.val, self.config, self.device, None, False)
         if "best" not in self.results:  # found before a resume
             best = checkpoint.load_model(self.best_path, device=self.device)
-            self.results["best"] = validate(best.network, self.data.val, self.config, self.device)
+            self.results["best"] = validate(best.network, self.data.val, self.config, self.device, None, False)
         if self.method.teacher is not None:
             if "last_teacher" not in self.results:
                 self._validate_teacher()
@@ -94,7 +95,7 @@ class Validator:
         """``teacher_miou`` in percent, None where no class could be measured; empty without a teacher."""
         if self.method.teacher is None:
             return {}
-        result = validate(self.method.teacher, self.data.val, self.config, self.device)
+        result = validate(self.method.teacher, self.data.val, self.config, self.device, None, False)
         self.results["last_teacher"] = result
         return {"teacher_miou": None if math.isnan(result.miou) else 100 * result.miou}
 

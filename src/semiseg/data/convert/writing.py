@@ -113,7 +113,9 @@ def write_description(
 
 
 def _open(picture: Picture) -> Image.Image:
-    return Image.open(BytesIO(picture.file) if isinstance(picture.file, bytes) else picture.file, formats=pictures.FORMATS)
+    return Image.open(
+        BytesIO(picture.file) if isinstance(picture.file, bytes) else picture.file, formats=pictures.FORMATS
+    )
 
 
 def _source(picture: Picture) -> str:
