@@ -1,4 +1,4 @@
-"""What no machine of this size can do: told before the first image is loaded, instead of a machine that stands still."""
+"""What no machine of this size can do: told before a crop is loaded, instead of a machine that stands still."""
 
 from __future__ import annotations
 

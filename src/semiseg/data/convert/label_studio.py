@@ -150,7 +150,8 @@ def _shape(item: dict[str, Any], where: str) -> Shape | None:
             return Shape(labels[0], _Rectangle(x, y, across, down, degrees))
     except (KeyError, TypeError, ValueError) as error:
         raise SemisegError(
-            f"{where}: the region {value_shown(labels[0])} cannot be read ({type(error).__name__}: {error}); export again"
+            f"{where}: the region {value_shown(labels[0])} cannot be read ({type(error).__name__}: {error}); export "
+            "again"
         ) from None
     return None
 

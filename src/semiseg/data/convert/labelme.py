@@ -26,8 +26,8 @@ LINES = ("point", "points", "line", "linestrip")
 def read_labelme(source: Path, images: Path | None, skip_missing: bool) -> Export:
     """Every labelme file below a folder, or one file; images without one are unlabelled.
 
-    An image is looked for where its file says, but not outside these folders, then below ``images`` or the folder; failing that the file's own copy
-    (imageData) is taken.
+    An image is looked for where its file says, but not outside these folders, then below ``images`` or the folder;
+    failing that the file's own copy (imageData) is taken.
 
     Raises:
         SemisegError: no such file, one that is not labelme's, or a missing image.
@@ -95,8 +95,8 @@ def _shape(shape: dict[str, Any], path: Path) -> Shape:
             raise ValueError(f"{len(points)} points")
     except (KeyError, TypeError, ValueError, IndexError, OSError, Image.DecompressionBombError) as error:
         raise SemisegError(
-            f"{path}: the shape {value_shown(shape.get('label'))} cannot be read ({type(error).__name__}: {error}); open it in "
-            "labelme and draw the shape anew"
+            f"{path}: the shape {value_shown(shape.get('label'))} cannot be read ({type(error).__name__}: {error}); open "
+            "it in labelme and draw the shape anew"
         ) from None
     return Shape(label, lambda size: polygon(points, size))
 

@@ -42,14 +42,12 @@ def read_description(path: Path) -> Description:
     ignore = given.get("ignore", [])
     ignored = ignore if isinstance(ignore, list) else [ignore]
     if not all(type(v) is int and 0 <= v <= LARGEST for v in ignored):
-        raise SemisegError(
-            f"{path}: ignore: {shortened(str(ignore), LONGEST_VALUE)} is not a mask value from 0 to {LARGEST} or a list of them"
-        )
+        shown = shortened(str(ignore), LONGEST_VALUE)
+        raise SemisegError(f"{path}: ignore: {shown} is not a mask value from 0 to {LARGEST} or a list of them")
     drawn = given.get("orientation")
     if not (drawn is None or (isinstance(drawn, str) and drawn in ("upright", "stored"))):
-        raise SemisegError(
-            f"{path}: orientation: {shortened(str(drawn), LONGEST_VALUE)}; give upright or stored: how masks lie on turned images"
-        )
+        shown = shortened(str(drawn), LONGEST_VALUE)
+        raise SemisegError(f"{path}: orientation: {shown}; give upright or stored: how masks lie on turned images")
     colours = _colours(given["colours"], path) if "colours" in given else None
     classes = _class_names(given["classes"], path) if "classes" in given else None
     if colours is not None and classes is not None and len(colours) != len(classes):
