@@ -1,6 +1,7 @@
 """Hostile input: configurations, files, folders, checkpoints and exports that somebody wrote badly, or in bad faith.
 
-Each case calls the command line in this process, with an alarm after 10 s, and counts as handled (exit code 0, 1 or 2
+Each case calls the command line in this process (configurations: what training does before it builds a network), with an
+alarm after 10 s, and counts as handled (exit code 0, 1 or 2
 and at most one line of error), as a traceback, or as a hang. ``python benchmarks/hostile.py OUTPUT.json --seed 0``
 """
 
@@ -26,9 +27,11 @@ from typer.testing import CliRunner
 
 from semiseg.cli import app
 from semiseg.config.read import Config, fields
+from semiseg.data.run_data import open_run_data
 from semiseg.errors import SemisegError
 from semiseg.runs import checkpoint
 from semiseg.runtime.version import machine, versions
+from semiseg.training.limits import check_limits
 
 SECONDS = 10
 Case = tuple[str, Callable[[Path], list[str]]]
@@ -57,9 +60,9 @@ def configurations(draw: random.Random) -> Iterator[Case]:
     for number in range(370):
         key, value = draw.choice(keys), draw.choice(VALUES)
         word = f"{key}={json.dumps(value) if not isinstance(value, str) else value}"
-        yield f"configuration {number}: {word[:60]!r}", _words("cost", "toy_streets", word)
+        yield f"configuration {number}: {word[:60]!r}", _words("configuration", "toy_streets", word)
     for number, text in enumerate(TEXTS):
-        yield f"file {number}: {text[:40]!r}", _file("own.yaml", text, lambda path: ["cost", str(path)])
+        yield f"file {number}: {text[:40]!r}", _file("own.yaml", text, lambda path: ["configuration", str(path)])
 
 
 def folders(draw: random.Random) -> Iterator[Case]:
@@ -188,6 +191,19 @@ class Hang(BaseException):
     """A case took too long."""
 
 
+def prepared(source: str, words: list[str]) -> str:
+    """What ``semiseg train`` does before it builds a network: no command does so little."""
+    try:
+        config = Config.load(source, words)
+        check_limits(config)
+        open_run_data(config.data)
+    except SemisegError as error:
+        return "handled" if len(str(error).splitlines()) <= 1 and len(str(error)) < 5000 else "no line"
+    except Exception as error:
+        return f"{type(error).__name__}: {str(error)[:200]}"
+    return "handled"
+
+
 def outcome(words: list[str]) -> str:
     """``handled``, ``hang`` or what the traceback ends with."""
 
@@ -197,6 +213,8 @@ def outcome(words: list[str]) -> str:
     signal.signal(signal.SIGALRM, stop)
     signal.alarm(SECONDS)
     try:
+        if words[0] == "configuration":
+            return prepared(words[1], words[2:])
         done = CliRunner().invoke(app, words)
     except Hang:
         return "hang"

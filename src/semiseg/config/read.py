@@ -176,8 +176,8 @@ def _read(source: str | Path) -> dict[str, Any]:
             return merged(_read("folder"), {"data": {"root": str(source)}})
         hint = did_you_mean(str(source), preset_names())
         raise UsageError(
-            f"no preset {value_shown(str(source))}{hint}, no such folder; `semiseg presets` lists them, a file must end "
-            "in .yaml"
+            f"no preset {value_shown(str(source))}{hint}, no such folder; `semiseg presets` lists them, a file must "
+            "end in .yaml"
         )
     if not path.is_file():
         raise UsageError(f"no file {path}; give a preset name or a YAML file")

@@ -95,8 +95,8 @@ def _shape(shape: dict[str, Any], path: Path) -> Shape:
             raise ValueError(f"{len(points)} points")
     except (KeyError, TypeError, ValueError, IndexError, OSError, Image.DecompressionBombError) as error:
         raise SemisegError(
-            f"{path}: the shape {value_shown(shape.get('label'))} cannot be read ({type(error).__name__}: {error}); open "
-            "it in labelme and draw the shape anew"
+            f"{path}: the shape {value_shown(shape.get('label'))} cannot be read ({type(error).__name__}: {error}); "
+            "open it in labelme and draw the shape anew"
         ) from None
     return Shape(label, lambda size: polygon(points, size))
 
