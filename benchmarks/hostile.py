@@ -1,8 +1,8 @@
 """Hostile input: configurations, files, folders, checkpoints and exports that somebody wrote badly, or in bad faith.
 
-Each case calls the command line in this process (configurations: what training does before it builds a network), with an
-alarm after 10 s, and counts as handled (exit code 0, 1 or 2
-and at most one line of error), as a traceback, or as a hang. ``python benchmarks/hostile.py OUTPUT.json --seed 0``
+Each case calls the command line in this process (configurations: what training does before it builds a network), with
+an alarm after 10 s, and counts as handled (exit code 0, 1 or 2 and at most one line of error), as a traceback, or as a
+hang. ``python benchmarks/hostile.py OUTPUT.json --seed 0``
 """
 
 from __future__ import annotations

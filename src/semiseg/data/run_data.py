@@ -42,6 +42,8 @@ def open_split(config: DataConfig | SourceConfig, split: str) -> ImageSet:
     if config.dataset is None:
         raise UsageError("no data set is named; give data.dataset=NAME, or data.source.dataset=NAME for the source")
     open_set = opener(config.dataset)
+    if taken := {"root", "split"} & config.options.keys():
+        raise UsageError(f"data.options has no {sorted(taken)[0]!r}; the folder is data.root, the split is chosen")
     return open_set(_root(config), split, **config.options)
 
 

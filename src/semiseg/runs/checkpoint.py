@@ -156,7 +156,7 @@ def load_model(
         info = DatasetInfo(
             name=str(state["info"]["name"]),
             classes=tuple(str(name) for name in state["info"]["classes"]),
-            colours=tuple(tuple(int(value) for value in colour) for colour in state["info"]["colours"]),
+            colours=tuple((int(r), int(g), int(b)) for r, g, b in state["info"]["colours"]),
         )
         iteration, method = int(state["iteration"]), state["method"]
         weights = {key.removeprefix(prefix): value for key, value in method.items() if key.startswith(prefix)}

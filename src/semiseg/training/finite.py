@@ -25,7 +25,7 @@ class Crops(NamedTuple):
 
     @classmethod
     def of(cls, labelled: Batch, unlabelled: Batch | None) -> Crops:
-        return cls(labelled.index, labelled.target, None if unlabelled is None else unlabelled.index)
+        return cls(labelled.image_index, labelled.target, None if unlabelled is None else unlabelled.image_index)
 
 
 class _Seen(NamedTuple):
@@ -88,7 +88,9 @@ class FiniteWatch:
         return None
 
     def _images(self, crops: list[Crops]) -> str:
-        labelled, source, unlabelled = [], [], []
+        labelled: list[int] = []
+        source: list[int] = []
+        unlabelled: list[int] = []
         for batch in crops:
             if batch.labelled is not None:
                 own = [True] * len(batch.labelled) if batch.target is None else batch.target.tolist()

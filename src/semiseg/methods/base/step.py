@@ -20,7 +20,7 @@ class Batch(NamedTuple):
     where none are stored. ``corner`` (B, 2) int64 is the (top, left) pixel of each crop in its resized image, where a
     method asks for two crops an image: B is then twice the number of images, first all first crops, then all second
     ones; :func:`semiseg.data.windows.common` finds what two of them share. ``context`` has images and labels around the
-    crops; None unless ``data.context`` asks for it, and for unlabelled crops the method as well. ``index`` (B,)
+    crops; None unless ``data.context`` asks for it, and for unlabelled crops the method as well. ``image_index`` (B,)
     int64, on the CPU, is the number of each crop's image in its set.
     """
 
@@ -31,7 +31,7 @@ class Batch(NamedTuple):
     confidence: Tensor | None = None
     corner: Tensor | None = None
     context: Context | None = None
-    index: Tensor | None = None
+    image_index: Tensor | None = None
 
     def without_padding(self, labels: Tensor) -> Tensor:
         """Labels (B, H, W) of these crops, 255 on padding: it is no image, whatever the teacher sees in it."""
