@@ -114,3 +114,11 @@ def test_a_full_disk_is_one_line_and_keeps_both(kept: Kept, small_disk: None) ->
     assert "\n" not in str(e.value)
     assert {path.name for path in kept.folder.iterdir()} == before
     assert [checkpoint.load(path)["iteration"] for path in (kept.last, kept.previous)] == [4, 2]
+
+
+@pytest.mark.parametrize("changes", [{"iteration": None}, {"best": None}, {"best": []}, {"iteration": "4"}])
+def test_a_file_that_is_whole_but_no_state_is_one_line(kept: Kept, changes: dict[str, Any]) -> None:
+    checkpoint.save(kept.last, state(4) | changes)
+    kept.previous.unlink(missing_ok=True)
+    with pytest.raises(SemisegError, match=r"last\.pt is no state of a training"):
+        kept.newest()

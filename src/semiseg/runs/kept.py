@@ -64,12 +64,12 @@ class Kept:
             SemisegError: neither can be read.
         """
         try:
-            return self._with_best(Found(checkpoint.load(self.last), self.last))
+            return self._with_best(Found(_state(self.last), self.last))
         except SemisegError as error:
             if not self.previous.is_file():
                 raise
             reason = str(error).partition(";")[0]
-        found = Found(checkpoint.load(self.previous), self.previous)
+        found = Found(_state(self.previous), self.previous)
         found.remarks.append(f"{reason}; going on from {self.previous}, of step {found.state['iteration']}")
         return self._with_best(found)
 
@@ -103,6 +103,15 @@ class Kept:
         if found.best is not None:
             with replacing(self.best) as partial:
                 shutil.copyfile(found.best, partial)
+
+
+def _state(path: Path) -> dict[str, Any]:
+    """A checkpoint that says how far its run came, or an error."""
+    state = checkpoint.load(path)
+    best = state.get("best")
+    if not isinstance(state.get("iteration"), int) or not isinstance(best, (list, tuple)) or len(best) < 2:
+        raise SemisegError(f"{path} is no state of a training; a run goes on from last.pt or previous.pt of its own")
+    return state
 
 
 def _fault(path: Path) -> str | None:
