@@ -65,7 +65,9 @@ class _Replace(ast.NodeTransformer):
 def _computing(node: ast.AST) -> Iterator[ast.AST]:
     """The nodes below that compute something: no annotations, docstrings, words of errors or imports."""
     for name, value in ast.iter_fields(node):
-        if name in ("annotation", "returns", "decorator_list", "bases") or isinstance(node, (ast.JoinedStr, ast.Assert)):
+        if name in ("annotation", "returns", "decorator_list", "bases") or isinstance(
+            node, (ast.JoinedStr, ast.Assert)
+        ):
             continue
         for child in value if isinstance(value, list) else [value]:
             words = isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant)

@@ -56,9 +56,7 @@ def test_what_a_file_says_was_given_but_not_what_it_extends(tmp_path: Path) -> N
     assert said([], path) == "method.pseudo.views has no effect with method.name=cutmix"
 
 
-def test_a_training_says_it_once_at_the_start(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_training_says_it_once_at_the_start(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny(folder, tmp_path / "run", method__name="supervised", training__iterations=1).save(tmp_path / "mine.yaml")
     train(tmp_path / "mine.yaml", ["method.augment.strong=weak"], progress=False)
     remark = (

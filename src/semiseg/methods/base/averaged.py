@@ -34,7 +34,7 @@ class Averaged(Method):
         method = config.method
         found = super().unread(config) | {"method.augment.strong", "method.teacher.batch_statistics"}
         balance, augment = method.class_balance, method.augment
-        if not (balance.enabled and balance.after_warmup or augment.classmix_after_warmup):
+        if not ((balance.enabled and balance.after_warmup) or augment.classmix_after_warmup):
             found.add("method.warmup")
         if not method.settings.average:
             found |= {f"method.teacher.{key}" for key in type(method.teacher).model_fields}
