@@ -90,3 +90,5 @@ def test_two_processes_divide_by_the_valid_pixels_of_both(monkeypatch: pytest.Mo
     valid = torch.tensor([[[True, False, False, False]], [[True, True, True, False]]])
     parts = [lambda b=b: entropy(logits[b : b + 1], valid[b : b + 1], across_processes=True) for b in range(2)]
     torch.testing.assert_close(sum(of_both(monkeypatch, *parts)) / 2, entropy(logits, valid))
+    alone = of_both(monkeypatch, lambda: entropy(logits[:1], valid[:1]), lambda: entropy(logits[1:], valid[1:]))
+    torch.testing.assert_close(alone[1], entropy(logits[1:], valid[1:]))  # each for itself unless told otherwise

@@ -28,8 +28,8 @@ class ClassMixSettings(Section):
 class ClassMix(Method):
     """L = L_sup + λ_pseudo · r · H(f_θ(colour(mix(x_u))), mix(ŷ_u)).
 
-    Half of the classes of each image are pasted on the next (``method.augment.classmix_*`` say otherwise); strong colour
-    jitter and blur follow. r is the share of pixels whose teacher confidence is above 0.968.
+    Half of the classes of each image are pasted on the next, unless ``method.augment.classmix_*`` say otherwise; strong
+    colour jitter and blur follow. r is the share of pixels whose teacher confidence is above 0.968.
     """
 
     settings = ClassMixSettings

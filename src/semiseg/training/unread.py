@@ -17,8 +17,8 @@ from semiseg.runtime.plugins import method_class
 def unread_remark(config: Config, source: str | Path, words: Sequence[str]) -> str | None:
     """One line that names the given settings without effect; None where there is none.
 
-    Given is what stands in ``words``, and what a file says otherwise than the defaults, its profile and the preset whose
-    name it bears: a file that a run wrote says everything. What a preset says, or what a file extends, was not given.
+    Given is what stands in ``words``, and what a file says otherwise than the defaults, its profile and the preset of
+    its name: a file that a run wrote says everything. What a preset says, or what a file extends, was not given.
 
     Args:
         config: the complete configuration.
