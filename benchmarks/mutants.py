@@ -114,5 +114,5 @@ def _changes(node: ast.expr | ast.stmt) -> Iterator[ast.AST]:
             yield other
         case ast.If():
             yield ast.If(ast.UnaryOp(ast.Not(), node.test), node.body, node.orelse)
-        case ast.Expr() | ast.Raise():
+        case ast.Expr() | ast.Raise() if not ast.unparse(node).startswith("super()"):
             yield nothing

@@ -113,7 +113,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS)
     words = parser.parse_args()
     os.chdir(ROOT)
-    begun, found = time.monotonic(), {}
+    begun, found, command = time.monotonic(), {}, shlex.join(["python", "benchmarks/mutations.py", *sys.argv[1:]])
     for name in words.files or TESTS:
         module = importlib.import_module(f"semiseg.{name.replace('/', '.')}")
         tests = [f"tests/{test}" for test in TESTS[name]]
@@ -132,26 +132,34 @@ def main() -> None:
             if not noticed(lambda tree=mutant.tree, module=module: exchange(module, tree), tests):  # type: ignore[misc]
                 survivors.append({"line": mutant.line, "mutation": mutant.what})
                 print(f"{name}:{mutant.line}: {mutant.what}", flush=True)
+        if not counted:
+            break
         killed = counted - len(survivors)
-        found[name] = {"possible": len(possible), "tried": counted, "killed": killed, "survivors": survivors}
+        found[name] = {
+            "command": command,
+            "possible": len(possible),
+            "tried": counted,
+            "killed": killed,
+            "survivors": survivors,
+        }
         print(f"{name}: {killed} of {counted} noticed, {time.monotonic() - begun:.0f} s", flush=True)
+    found = _with_earlier(found, words.output)
     tried, killed = (sum(part[key] for part in found.values()) for key in ("tried", "killed"))
-    with contextlib.suppress(OSError, ValueError):
-        _keep_reasons(found, json.loads(words.output.read_text()))
     words.output.write_text(json.dumps({
-        "command": shlex.join(["python", "benchmarks/mutations.py", *sys.argv[1:]]),
         "date": datetime.date.today().isoformat(), "machine": machine(), "versions": versions(),
         "tried": tried, "killed": killed, "share": round(killed / max(tried, 1), 3), "files": found,
     }, indent=1) + "\n")  # fmt: skip
 
 
-def _keep_reasons(found: dict[str, Any], before: dict[str, Any]) -> None:
-    """Carry over why a mutation may live, which a person has written beside it."""
+def _with_earlier(found: dict[str, Any], output: Path) -> dict[str, Any]:
+    """With the files that were not tried this time, and why a mutation may live, which a person has written there."""
+    earlier = json.loads(output.read_text())["files"] if output.exists() else {}
     for name, part in found.items():
-        known = {s["mutation"]: s.get("reason") for s in before["files"].get(name, {}).get("survivors", [])}
+        known = {s["mutation"]: s.get("reason") for s in earlier.get(name, {}).get("survivors", [])}
         for survivor in part["survivors"]:
             if known.get(survivor["mutation"]):
                 survivor["reason"] = known[survivor["mutation"]]
+    return earlier | found
 
 
 if __name__ == "__main__":

@@ -104,6 +104,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "training.deterministic": ("changes no result on a CPU", "training/test_options.py"),
     "training.log_every": (_LOOP, "training/test_saving.py"),
     "training.validate_every": (_LOOP, "training/test_loop.py"),
+    "training.validate_teacher": (_LOOP, "training/test_validating.py"),
     "training.checkpoint_every": (_LOOP, "training/test_loop.py"),
     "training.save_minutes": (_LOOP, "training/test_saving.py"),
     "training.loggers": (_LOOP, "training/test_loggers.py"),
