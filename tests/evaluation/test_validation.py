@@ -113,7 +113,8 @@ def test_images_are_resized_as_in_training(word: str, size: tuple[int, int]) -> 
 
     config = semiseg.Config.parse({}, [f"data.resize={word}"])
     assert validate(Sized(), Noise(), config).confusion.sum() == 3 * 16 * 24  # at the masks' own size
-    validation_pictures(Sized(), Noise(), config)
+    pictures = validation_pictures(Sized(), Noise(), config)
+    assert {picture.shape for picture in pictures.values()} == {(16, 3 * 24, 3)}
     assert sizes == [size] * 6
 
 
