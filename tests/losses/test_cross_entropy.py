@@ -106,3 +106,5 @@ def test_two_processes_divide_by_the_weights_of_both(
 
     alone = of_both(monkeypatch, lambda: by_itself(slice(0, 1)), lambda: by_itself(slice(1, 2)))
     torch.testing.assert_close(alone[0], loss(slice(0, 1), False))  # each for itself unless told otherwise
+    pixel = torch.nn.functional.cross_entropy(logits[:1, :, :, :1], labels[:1, :, :1])
+    torch.testing.assert_close(alone[0], pixel)  # one pixel, also where its weight is below 1
