@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from oracles import class_weights as oracle
+from two_processes import of_both
 
 from semiseg.class_balance import ClassCounts, class_weights
 
@@ -31,7 +32,7 @@ def test_against_the_formula(classes: int, dtype: torch.dtype) -> None:
     frequencies = torch.rand(classes, generator=torch.Generator().manual_seed(classes), dtype=dtype)
     frequencies[::4] *= frequencies[::4] > 0.5  # some absent
     weights = class_weights(frequencies)
-    assert weights.is_floating_point() and weights.shape == (classes,)
+    assert weights.dtype == dtype and weights.shape == (classes,)
     assert weights.tolist() == pytest.approx(oracle(frequencies.tolist()), rel=1e-6)
 
 
@@ -83,3 +84,18 @@ def test_a_class_of_a_few_pixels_weighs_ten_at_most() -> None:
     counts = torch.tensor([9_000_000, 1_000_000, 4], dtype=torch.float64)
     assert class_weights(counts).tolist() == pytest.approx([1 / 3, 1, 10])
     assert class_weights(counts, most=float("inf"))[2].item() == pytest.approx(500)
+
+
+def test_counts_and_weights_are_those_of_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def counted(labels: list[int]) -> list[float]:
+        counts = ClassCounts(3)
+        counts.update(torch.tensor(labels))
+        return counts.counts.tolist()
+
+    assert of_both(monkeypatch, lambda: counted([0, 0, 1]), lambda: counted([1, 2, 255])) == [[2, 2, 1]] * 2
+
+
+def test_labels_below_and_beyond_the_classes_are_left_out() -> None:
+    counts = ClassCounts(3)
+    counts.update(torch.tensor([-1, 0, 2, 3, 4]))
+    assert counts.counts.tolist() == [1, 0, 1] and counts.weights().dtype == torch.get_default_dtype()

@@ -102,3 +102,19 @@ def test_half_of_what_the_teacher_knew_is_left_after_its_half_life(share: float,
     tau = teacher.momentum_of_half_life(share, total)
     assert tau ** (share * total) == pytest.approx(0.5, rel=1e-12)
     assert teacher.momentum_of_half_life(1e-6, 1) < 1e-6, "below a step: the student itself"
+
+
+def test_a_teacher_is_a_copy_that_asks_for_no_gradient() -> None:
+    student = network(1)
+    ours = teacher.make_teacher(student)
+    assert all(torch.equal(value, student.state_dict()[name]) for name, value in ours.state_dict().items())
+    assert not any(p.requires_grad for p in ours.parameters())
+    assert all(p.requires_grad for p in student.parameters())
+
+
+def test_momentum_stays_at_its_end_behind_the_last_iteration_and_a_run_of_none_has_one() -> None:
+    assert teacher.momentum(1500, 1000, 0.5, 0.9) == pytest.approx(0.9, abs=1e-15)
+    assert teacher.momentum(0, 0, 0.5, 0.9) == pytest.approx(0.5, abs=1e-15)
+    assert teacher.momentum(1, 0, 0.5, 0.9) == pytest.approx(0.9, abs=1e-15)
+    assert teacher.momentum_of_half_life(0.5, 0) == 0
+    assert teacher.momentum_of_half_life(0.5, 2) == pytest.approx(0.5, abs=1e-15)

@@ -30,7 +30,7 @@ def class_weights(frequencies: Tensor, most: float = MOST) -> Tensor:
     # of torch would take the lower one. Sorting puts the unseen classes last without reading `seen` back.
     ordered = f.where(seen, f.new_tensor(float("inf"))).sort().values
     n = seen.sum()
-    middle = torch.stack([((n - 1) // 2).clamp_min(0), (n // 2).clamp_max(len(f) - 1)])
+    middle = torch.stack([((n - 1) // 2).clamp_min(0), n // 2])
     median = ordered.gather(0, middle).mean()
     return (median / f).sqrt().clamp_max(most).where(seen, f.new_tensor(1.0))
 

@@ -6,7 +6,13 @@ import torch
 from torchmetrics.classification import MulticlassConfusionMatrix, MulticlassJaccardIndex
 
 from semiseg.errors import SemisegError, UsageError
-from semiseg.evaluation.confusion import EvaluationResult, confusion_matrix, device_counts, iou_from_confusion
+from semiseg.evaluation.confusion import (
+    EvaluationResult,
+    confusion_matrix,
+    device_counts,
+    iou_from_confusion,
+    matrix_of_counts,
+)
 
 
 def test_confusion_by_hand() -> None:
@@ -108,4 +114,43 @@ def test_result_as_json_has_null_for_nan() -> None:
     }  # fmt: skip
 
 
-# ---- whole image and sliding window
+def test_the_first_number_that_is_no_class_is_refused_as_prediction_and_as_label() -> None:
+    inside, three = np.array([0, 2], np.uint8), np.array([0, 3], np.uint8)
+    for dtype in (np.uint8, np.int64):
+        with pytest.raises(SemisegError, match=r"prediction 3 is outside 0\.\.2"):
+            confusion_matrix(three.astype(dtype), inside.astype(dtype), 3)
+        with pytest.raises(SemisegError, match=r"label 3 is outside 0\.\.2"):
+            confusion_matrix(inside.astype(dtype), three.astype(dtype), 3)
+    for predicted, labels in (
+        (three, inside),
+        (inside, three),
+        (inside.astype(int) - 1, inside),
+        (inside, three * -1.0),
+    ):
+        counts = device_counts(torch.from_numpy(predicted), torch.from_numpy(labels), 3)
+        assert counts[-1] == 1
+        with pytest.raises(SemisegError, match=r"1 pixels have a label or prediction outside 0\.\.2"):
+            matrix_of_counts(counts, 3)
+
+
+@pytest.mark.parametrize("ignore", [0, 1, 2, 255])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_any_value_may_be_the_ignored_one(ignore: int, dtype: type) -> None:
+    labels = np.array([0, 1, 2, ignore], dtype=dtype)
+    expected = np.diag([float(c != ignore) for c in range(3)])
+    predicted = np.array([0, 1, 2, 0], dtype=dtype)
+    assert np.array_equal(confusion_matrix(predicted, labels, 3, ignore), expected)
+
+
+def test_no_pixel_at_all_counts_nothing() -> None:
+    for dtype in (np.uint8, np.int64):
+        nothing = np.zeros((0, 4), dtype)
+        assert confusion_matrix(nothing, nothing, 2).tolist() == [[0, 0], [0, 0]]
+
+
+def test_an_array_and_a_tensor_may_be_mixed_and_nothing_known_is_nan() -> None:
+    labels = np.array([0, 1], np.uint8)
+    for predicted, truth in ((torch.tensor([0, 1]), labels), (labels, torch.tensor([0, 1]))):
+        assert confusion_matrix(predicted, truth, 2).tolist() == [[1, 0], [0, 1]]
+    empty = EvaluationResult.from_confusion(np.zeros((2, 2), np.int64), ("a", "b"), images=0)
+    assert np.isnan([empty.miou, empty.pixel_accuracy, empty.mean_accuracy]).all()

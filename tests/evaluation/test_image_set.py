@@ -82,3 +82,37 @@ def test_errors_name_what_is_wrong_with_the_set() -> None:
         evaluate_network(Colours(), Images([(image, np.full((2, 2), 255, np.uint8))]))
     with pytest.raises(UsageError, match="batch_size"):
         evaluate_network(Colours(), Images([(image, None)]), batch_size=0)
+
+
+def test_images_of_one_size_whose_masks_differ_in_size_do_not_share_a_pass() -> None:
+    classes = np.array([[0, 1], [2, 0]])
+    masks = [classes.repeat(n, 0).repeat(n, 1).astype(np.uint8) for n in (1, 1, 2, 2, 4)]
+    network = Colours()
+    result = evaluate_network(network, Images([(painted(classes), mask) for mask in masks]), batch_size=5)
+    assert network.batch_sizes == [2, 2, 1]
+    assert result.confusion.sum() == 4 * (1 + 1 + 4 + 4 + 16)
+
+
+def test_the_network_sees_each_byte_as_a_255th() -> None:
+    class Seen(Colours):
+        def forward(self, images: Tensor) -> FakeOutput:
+            assert torch.equal(images, (torch.arange(256) / 255).expand(1, 3, 1, 256))
+            return super().forward(images)
+
+    ramp = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, 2)
+    assert evaluate_network(Seen(), Images([(ramp, np.zeros((1, 256), np.uint8))])).images == 1
+
+
+@pytest.mark.parametrize("words", [{"workers": 0}, {"workers": -1}, {"batch_size": 0}])
+def test_no_workers_and_empty_batches_are_refused(words: dict[str, int]) -> None:
+    given = {"batch_size": 1, "workers": 2} | words
+    text = f"batch_size {given['batch_size']} and workers {given['workers']}: give at least 1 of each"
+    with pytest.raises(UsageError, match=text):
+        evaluate_network(Colours(), random_set([(2, 2)]), **words)
+
+
+@pytest.mark.parametrize("bad", [-1, 3])
+def test_a_label_that_is_no_class_is_named_with_its_image(bad: int) -> None:
+    label = np.array([[0, 1], [bad, 2]])
+    with pytest.raises(SemisegError, match=f"picture0: label {bad} is outside"):
+        evaluate_network(Colours(), Images([(np.zeros((2, 2, 3), np.uint8), label)]))

@@ -1,5 +1,6 @@
 """Validation runs as training does: in its precision, and leaving the network as it was."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 import semiseg
 from semiseg.data.base import DatasetInfo, ImageSet
+from semiseg.errors import SemisegError
 from semiseg.evaluation.pseudo_label_quality import pseudo_label_quality
 from semiseg.evaluation.validation import validate, validation_pictures
 
@@ -98,3 +100,44 @@ def test_evaluate_of_a_bf16_run_is_in_single_precision(
     monkeypatch.setattr(torch, "autocast", Watching)
     semiseg.evaluate(tmp_path / "run", device="cpu")
     assert used == []
+
+
+@pytest.mark.parametrize(("word", "size"), [("null", (16, 24)), ("[8, 12]", (8, 12)), ("32", (32, 48))])
+def test_images_are_resized_as_in_training(word: str, size: tuple[int, int]) -> None:
+    sizes: list[tuple[int, ...]] = []
+
+    class Sized(Strided):
+        def forward(self, images: Tensor) -> FakeOutput:
+            sizes.append(tuple(images.shape[-2:]))
+            return super().forward(images)
+
+    config = semiseg.Config.parse({}, [f"data.resize={word}"])
+    assert validate(Sized(), Noise(), config).confusion.sum() == 3 * 16 * 24  # at the masks' own size
+    pictures = validation_pictures(Sized(), Noise(), config)
+    assert {picture.shape for picture in pictures.values()} == {(16, 3 * 24, 3)}
+    assert sizes == [size] * 6
+
+
+@pytest.mark.parametrize(
+    ("words", "mend"),
+    [
+        ([], "evaluation.mode=sliding, in windows of the training crop"),
+        (["evaluation.batch_size=2"], "evaluation.mode=sliding, in windows of the training crop"),
+        (["evaluation.mode=sliding", "evaluation.batch_size=2"], "evaluation.batch_size=1"),
+        (["evaluation.mode=sliding", "data.crop=64"], "a smaller evaluation.window than [64, 64], or a smaller"),
+    ],
+)
+def test_a_lack_of_memory_is_one_line_with_its_mend_and_another_error_stays(words: list[str], mend: str) -> None:
+    class Failing(Strided):
+        def __init__(self, error: Exception) -> None:
+            super().__init__()
+            self.error = error
+
+        def forward(self, images: Tensor) -> FakeOutput:
+            raise self.error
+
+    config = semiseg.Config.parse({}, words)
+    with pytest.raises(SemisegError, match=f"out of memory on cpu in a validation: try {re.escape(mend)}"):
+        validate(Failing(torch.OutOfMemoryError("no")), Noise(), config)
+    with pytest.raises(RuntimeError, match="another"):
+        validate(Failing(RuntimeError("another")), Noise(), config)

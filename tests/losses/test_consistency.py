@@ -1,6 +1,8 @@
 """The squared distance of two predictions, over the pixels that count."""
 
+import pytest
 import torch
+from two_processes import of_both
 
 from semiseg.losses import consistency, valid_mean
 
@@ -19,3 +21,17 @@ def test_it_is_the_sum_over_classes_and_the_mean_over_valid_pixels() -> None:
 def test_a_share_of_valid_pixels() -> None:
     values, valid = torch.tensor([[[True, False, True, True]]]), torch.tensor([[[True, True, False, False]]])
     assert valid_mean(values, valid) == 0.5 and valid_mean(values, torch.zeros_like(valid)) == 0
+
+
+def test_two_processes_divide_by_what_one_sees_on_average(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = 1 + torch.arange(8.0).reshape(2, 1, 4)
+    valid = torch.tensor([[[True, False, False, False]], [[True, True, True, False]]])
+    found = of_both(monkeypatch, *(lambda b=b: valid_mean(values[b : b + 1], valid[b : b + 1]) for b in range(2)))
+    torch.testing.assert_close(sum(found) / 2, values[valid].mean())
+    alone = of_both(monkeypatch, lambda: valid_mean(values[:1], valid[:1]), lambda: valid_mean(values, valid & False))
+    torch.testing.assert_close(sum(alone) / 2, values[0, 0, 0])  # half a pixel each, on average
+
+
+def test_the_count_of_valid_pixels_has_the_type_of_the_values() -> None:
+    values, valid = torch.ones(1, 2, 2, dtype=torch.float64), torch.ones(1, 2, 2, dtype=torch.bool)
+    assert valid_mean(values, valid).dtype == torch.float64 and valid_mean(values, valid) == 1

@@ -7,8 +7,9 @@ import torch
 from oracles import contrastive as oracle
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from two_processes import of_both
 
-from semiseg.losses import contrastive_loss, effective_share, lost_share, normalised_weights
+from semiseg.losses import class_means, contrastive_loss, effective_share, lost_share, normalised_weights
 
 CLASSES = 4
 Case = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -291,3 +292,48 @@ def test_lost_share_of_the_least_scores_is_finite(score: float) -> None:
 def test_lost_share_in_half_precision_is_single() -> None:
     scores, labels = scored()
     assert lost_share(scores.bfloat16(), labels, 5).dtype == torch.float32
+
+
+def test_two_processes_have_the_loss_and_the_lost_share_of_all_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    g = torch.Generator().manual_seed(0)
+    p, z = torch.randn(8, 4, generator=g).double(), torch.randn(6, 4, generator=g).double()
+    p_labels, z_labels = torch.tensor([0, 0, 1, 255, 1, 1, 2, 0]), torch.tensor([0, 0, 1, 1, 2, 3])
+    p_scores, z_scores = torch.rand(8, generator=g).double(), torch.rand(6, generator=g).double()
+
+    def both(some: slice, across: bool) -> torch.Tensor:
+        sides = p[some], p_labels[some], p_scores[some], z, z_labels, z_scores
+        loss = contrastive_loss(*sides, 3, across_processes=across)
+        return torch.stack([loss, lost_share(p_scores[some], p_labels[some], 3, across_processes=across)])
+
+    for found in of_both(monkeypatch, lambda: both(slice(0, 3), True), lambda: both(slice(3, 8), True)):
+        torch.testing.assert_close(found, both(slice(None), False))
+    first, second = of_both(monkeypatch, lambda: both(slice(0, 3), False), lambda: both(slice(3, 8), False))
+    torch.testing.assert_close(first, both(slice(0, 3), False))  # each for itself unless told otherwise
+    torch.testing.assert_close(second, both(slice(3, 8), False))
+
+
+def test_scores_may_be_of_another_type_than_vectors() -> None:
+    vectors, labels = torch.eye(3), torch.tensor([0, 0, 1])
+    means, present = class_means(vectors, labels, torch.tensor([0.25, 0.75, 0.5], dtype=torch.float64), 2)
+    torch.testing.assert_close(means.float(), torch.tensor([[0.25, 0.75, 0], [0, 0, 1]]))
+    assert present.tolist() == [True, True]
+
+
+def test_rows_of_no_class_weigh_nothing_and_the_others_average_to_one() -> None:
+    weights = normalised_weights(torch.tensor([0.2, 0.6, 0.5, 0.9]), torch.tensor([0, 0, 255, -1]), 2)
+    torch.testing.assert_close(weights, torch.tensor([0.5, 1.5, 0.0, 0.0]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_summed_in_single_also_within_an_autocast_region(dtype: torch.dtype) -> None:
+    g = torch.Generator().manual_seed(0)
+    p, z = torch.randn(3000, 4, generator=g).to(dtype), torch.randn(300, 4, generator=g).to(dtype)
+    labels, bank, scores = torch.zeros(3000).long(), torch.zeros(300).long(), torch.full((3000,), 0.9).to(dtype)
+    exact = contrastive_loss(p.double(), labels, scores.double(), z.double(), bank, scores[:300].double(), 1)
+    for autocast in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            loss = contrastive_loss(p, labels, scores, z, bank, scores[:300], 1)
+        assert loss.dtype == torch.float32
+        torch.testing.assert_close(loss.double(), exact, rtol=1e-5, atol=0)
+        share = lost_share(scores, labels, 1)
+        assert share.dtype == torch.float32 and abs(share.item()) < 1e-3

@@ -7,6 +7,7 @@ import pytest
 import torch
 from oracles import cross_entropy as oracle
 from torch import Tensor
+from two_processes import of_both
 
 from semiseg.losses import weighted_cross_entropy
 
@@ -84,3 +85,26 @@ def test_extreme_logits_stay_finite() -> None:
     loss.backward()
     assert loss.item() == pytest.approx(2e4)
     assert logits.grad is not None and logits.grad.flatten().tolist() == pytest.approx([1, -1])
+
+
+@pytest.mark.parametrize("weights", [None, [0.5, 2.0, 3.0]])
+def test_two_processes_divide_by_the_weights_of_both(
+    weights: list[float] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits = torch.randn(2, 3, 1, 4, generator=torch.Generator().manual_seed(0)).double()
+    labels = torch.tensor([[[0, 255, 255, 255]], [[1, 2, 2, 255]]])
+    alpha = None if weights is None else torch.tensor(weights, dtype=torch.float64)
+
+    def loss(part: slice, across: bool) -> torch.Tensor:
+        return weighted_cross_entropy(logits[part], labels[part], alpha, divisor="weights", across_processes=across)
+
+    found = of_both(monkeypatch, lambda: loss(slice(0, 1), True), lambda: loss(slice(1, 2), True))
+    torch.testing.assert_close(sum(found) / 2, loss(slice(None), False))
+
+    def by_itself(part: slice) -> torch.Tensor:
+        return weighted_cross_entropy(logits[part], labels[part], alpha, divisor="weights")
+
+    alone = of_both(monkeypatch, lambda: by_itself(slice(0, 1)), lambda: by_itself(slice(1, 2)))
+    torch.testing.assert_close(alone[0], loss(slice(0, 1), False))  # each for itself unless told otherwise
+    pixel = torch.nn.functional.cross_entropy(logits[:1, :, :, :1], labels[:1, :, :1])
+    torch.testing.assert_close(alone[0], pixel)  # one pixel, also where its weight is below 1

@@ -7,6 +7,7 @@ import pytest
 import torch
 from oracles import entropy as oracle
 from torch import Tensor
+from two_processes import of_both
 
 from semiseg.losses import entropy
 
@@ -82,3 +83,12 @@ def test_pixels_that_are_no_image_add_nothing_to_either_divisor() -> None:
     torch.testing.assert_close(over_all * valid.numel(), over_valid * valid.sum())
     torch.testing.assert_close(entropy(noise, valid), over_valid)
     torch.testing.assert_close(entropy(noise, valid, divisor="pixels"), over_all)
+
+
+def test_two_processes_divide_by_the_valid_pixels_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = torch.randn(2, 3, 1, 4, generator=torch.Generator().manual_seed(0)).double()
+    valid = torch.tensor([[[True, False, False, False]], [[True, True, True, False]]])
+    parts = [lambda b=b: entropy(logits[b : b + 1], valid[b : b + 1], across_processes=True) for b in range(2)]
+    torch.testing.assert_close(sum(of_both(monkeypatch, *parts)) / 2, entropy(logits, valid))
+    alone = of_both(monkeypatch, lambda: entropy(logits[:1], valid[:1]), lambda: entropy(logits[1:], valid[1:]))
+    torch.testing.assert_close(alone[1], entropy(logits[1:], valid[1:]))  # each for itself unless told otherwise

@@ -15,6 +15,7 @@ from semiseg.methods.base.views import NOTHING
 from semiseg.networks import Output
 from semiseg.networks.activation_checkpointing import recomputed
 from semiseg.networks.build import build_network_of
+from semiseg.training.loop import Run
 
 
 def weights(run_dir: Path) -> dict[str, torch.Tensor]:
@@ -113,3 +114,22 @@ def test_the_limit_holds_for_every_class_and_half() -> None:
     assert all(rows[tuple(row.tolist())] == int(label) for row, label in zip(some, classes, strict=True))
     again = module._sampled(v, flat, 128, 5)[0]
     assert not torch.equal(some, again)  # another draw at every step
+
+
+def test_images_and_weights_lie_as_channels_last_says(folder: Path, tmp_path: Path) -> None:
+    for name, dense in (("true", torch.channels_last), ("false", torch.contiguous_format)):
+        run = Run(tiny(folder, tmp_path / name, training__channels_last=name))
+        assert run.layout == dense
+        for network in (run.method.student, run.method.teacher):
+            assert network.backbone.conv2.weight.is_contiguous(memory_format=dense)
+        run.lock.release()
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_kernels_are_deterministic_where_asked(asked: bool, folder: Path, tmp_path: Path) -> None:
+    before = torch.are_deterministic_algorithms_enabled()
+    try:
+        Run(tiny(folder, tmp_path / "run", training__deterministic=asked)).lock.release()
+        assert torch.are_deterministic_algorithms_enabled() is asked
+    finally:
+        torch.use_deterministic_algorithms(before)

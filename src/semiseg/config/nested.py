@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -21,3 +22,12 @@ def set_key(values: dict[str, Any], key: str, value: Any, overwrite: bool = True
         values = inner
     if overwrite or last not in values:
         values[last] = value
+
+
+def leaves(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """The key of every value that is no section."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"

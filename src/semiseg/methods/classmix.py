@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from semiseg.augment.mixing import classmix_masks, paste
 from semiseg.config.section import Probability, Section
 from semiseg.data.base import IGNORE
 from semiseg.losses import valid_mean, weighted_cross_entropy
@@ -29,8 +28,8 @@ class ClassMixSettings(Section):
 class ClassMix(Method):
     """L = L_sup + λ_pseudo · r · H(f_θ(colour(mix(x_u))), mix(ŷ_u)).
 
-    Half of the classes of each image are pasted on the next; strong colour jitter and blur follow. r is the share of
-    pixels whose teacher confidence is above 0.968.
+    Half of the classes of each image are pasted on the next, unless ``method.augment.classmix_*`` say otherwise; strong
+    colour jitter and blur follow. r is the share of pixels whose teacher confidence is above 0.968.
     """
 
     settings = ClassMixSettings
@@ -43,8 +42,7 @@ class ClassMix(Method):
         x_u, inside = self.views.geometry(step)
         y_u, confidence = pseudo_labels(self.teacher_logits(x_u))
         y_u = y_u.where(inside, IGNORE)
-        masks = classmix_masks(y_u, self.num_classes, step.draws)
-        x_a, y_a, confidence = paste(masks, x_u, y_u, confidence)
+        x_a, y_a, confidence = self.views.mix(y_u, 1.0, step, x_u, y_u, confidence)
         x_a = self.views.colour(step, x_a)
 
         logits_l, logits_u = self.pass_student(x_l, x_a).logits.tensor_split([len(x_l)])

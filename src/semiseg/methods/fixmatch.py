@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from semiseg.augment.mixing import classmix_masks, cutmix_masks, paste
+from semiseg.augment.mixing import cutmix_masks, paste
 from semiseg.config.section import Count, NotNegative, Probability, Section
 from semiseg.data.base import IGNORE
 from semiseg.losses import weighted_cross_entropy
@@ -78,11 +78,11 @@ class FixMatch(Method):
         if self.options.pseudo.mix == "cutmix":
             height, width = images.shape[-2:]
             masks = cutmix_masks(len(images), height, width, step.draws, probability=probability).to(images.device)
+            mixed = paste(masks, images, labels, beta)
         elif self.options.pseudo.mix == "classmix":
-            masks = classmix_masks(labels, self.num_classes, step.draws, probability)
+            mixed = self.views.mix(labels, probability, step, images, labels, beta)
         else:
             return images, labels, beta
-        mixed = paste(masks, images, labels, beta)
         return mixed[0], mixed[1], mixed[2]
 
     def cost(self, labelled: int, unlabelled: int) -> StepCost:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from semiseg.config.read import Config
 from semiseg.methods.base import Averaged, Needs, Step
 from semiseg.methods.base.stages import supervised_losses
 
@@ -13,6 +14,10 @@ class Supervised(Averaged):
 
     needs = Needs(unlabelled=False)
     terms = ("supervised",)
+
+    @classmethod
+    def unread(cls, config: Config) -> set[str]:
+        return super().unread(config) | {"training.passes"}  # it has one part only
 
     def losses(self, step: Step) -> dict[str, Tensor]:
         return supervised_losses(self, step)

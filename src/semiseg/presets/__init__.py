@@ -25,13 +25,28 @@ def preset_path(name: str) -> Path:
     return FOLDER / f"{name}.yaml"
 
 
+def read_plain(path: Path) -> dict[str, Any]:
+    """Values of a YAML file without those of what it extends.
+
+    Raises:
+        UsageError: not YAML, or no sections.
+    """
+    try:
+        values = read_yaml_file(path) or {}
+    except ValueError as error:
+        raise UsageError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{path} must hold sections such as 'training:', not a single value")
+    return values
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Values of a YAML file, over those of what it extends.
 
     Raises:
         UsageError: not YAML, no sections, or it extends something that is not there or extends in turn.
     """
-    values = _plain(path)
+    values = read_plain(path)
     name = values.pop("extends", None)
     if name is None:
         return values
@@ -39,7 +54,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     base = next((path for path in candidates if path.is_file()), None)
     if base is None:
         raise UsageError(f"{path}: extends {name!r}, which is no preset; `semiseg presets` lists them")
-    below = _plain(base)
+    below = read_plain(base)
     if "extends" in below:
         raise UsageError(f"{path}: extends {name!r}, which extends {below['extends']!r}: only one level; take that")
     return merged(below, values)
@@ -61,13 +76,3 @@ def list_presets() -> list[dict[str, Any]]:
         values = read_yaml(preset_path(name))
         rows.append({"name": name} | {key: values.get(key) for key in ("title", "table", "paper_miou", "needs")})
     return sorted(rows, key=lambda row: (row["table"] or "", row["name"]))
-
-
-def _plain(path: Path) -> dict[str, Any]:
-    try:
-        values = read_yaml_file(path) or {}
-    except ValueError as error:
-        raise UsageError(f"{path} is not valid YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise UsageError(f"{path} must hold sections such as 'training:', not a single value")
-    return values

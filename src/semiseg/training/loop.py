@@ -39,6 +39,7 @@ from semiseg.training.preflight import check_run_data, tell_remarks
 from semiseg.training.refresh import refresh_batch_norm
 from semiseg.training.state import model_state, restore, run_state
 from semiseg.training.step import Stepper
+from semiseg.training.unread import unread_remark
 from semiseg.training.validating import Validator
 
 
@@ -73,12 +74,14 @@ def train(config: Config | str | Path, overrides: list[str] | tuple[str, ...] = 
         SemisegError: the data is not usable, the loss stopped being a number, or the disk is full.
         Stopped: a ``KeyboardInterrupt``; the message says what was saved.
     """
-    settle = None
+    settle = unread = None
     with Signals() as signals:
         try:
             if not isinstance(config, Config):
-                config, settle = configured(config, overrides, bool(resume), shown=progress)
-            run = Run(config, resume, settle, signals, shown=progress)
+                source = config
+                config, settle = configured(source, overrides, bool(resume), shown=progress)
+                unread = unread_remark(config, source, overrides)
+            run = Run(config, resume, settle, signals, shown=progress, unread=unread)
         except Stopped as error:
             raise stopped(error.signal) from None
         return run.train(progress)
@@ -89,20 +92,20 @@ class Run:
 
     def __init__(
         self, config: Config, resume: bool | Literal["auto"] = False, settle: Settle | None = None,
-        signals: Signals | None = None, shown: bool = False,
+        signals: Signals | None = None, shown: bool = False, unread: str | None = None,
     ) -> None:  # fmt: skip
         self.run_dir = Path(config.run_dir)
         self.kept, self.lock = Kept(self.run_dir), RunLock(self.run_dir)
         self.last, self.best = self.kept.last, self.kept.best
         self.signals = signals or Signals()
         try:
-            self._prepare(config, resume, settle, shown)
+            self._prepare(config, resume, settle, shown, unread)
         except BaseException:
             self.lock.release()
             raise
 
     def _prepare(
-        self, config: Config, resume: bool | Literal["auto"], settle: Settle | None, shown: bool
+        self, config: Config, resume: bool | Literal["auto"], settle: Settle | None, shown: bool, unread: str | None
     ) -> None:  # fmt: skip
         t = config.training
         self.device = distributed.start(resolve_device(t.device))
@@ -150,6 +153,8 @@ class Run:
             label_record.write(self.run_dir, checked.truths, new=state is None)
             if settled is not None:
                 derived.save(self.run_dir, settled.rows)
+            if unread is not None:
+                remark(unread)
             tell_remarks(config, self.data, self.device, new=found is None, largest=checked.largest)
 
     def train(self, progress: bool = True) -> RunResult:

@@ -29,5 +29,17 @@ class Averaged(Method):
         if self.options.average:
             self.teacher = make_teacher(student)
 
+    @classmethod
+    def unread(cls, config: Config) -> set[str]:
+        method = config.method
+        found = super().unread(config) | {"method.augment.strong", "method.teacher.batch_statistics"}
+        balance, augment = method.class_balance, method.augment
+        if not ((balance.enabled and balance.after_warmup) or augment.classmix_after_warmup):
+            found.add("method.warmup")
+        if not method.settings.average:
+            found |= {f"method.teacher.{key}" for key in type(method.teacher).model_fields}
+            found.add("training.batch_norm_refresh_teacher")
+        return found
+
     def cost(self, labelled: int, unlabelled: int) -> StepCost:
         return super().cost(labelled, unlabelled)._replace(teacher=0)

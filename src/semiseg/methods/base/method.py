@@ -87,6 +87,15 @@ class Method(nn.Module):
         self.first_stage = first_stage(config) if self.needs.unlabelled else 0
         count_over(self, config.training.iterations - self.first_stage)
 
+    @classmethod
+    def unread(cls, config: Config) -> set[str]:
+        """Complete keys of settings that all methods share and a run so configured never reads: training says so where
+        one of them was given. Other methods' own sections need not be named."""
+        found = set() if cls.needs.unlabelled else {"training.unlabelled_ratio"}
+        if cls.groups is Method.groups:
+            found |= {"training.lr_multipliers.heads", "training.lr_multipliers.attention"}
+        return found
+
     # The contract.
 
     def losses(self, step: Step) -> dict[str, Tensor]:

@@ -1,0 +1,237 @@
+"""Every value of every option acts: two steps of a small network, or the first batches, differ from those without it.
+
+A new option needs a line here: a value in VALUES, or the reason and the test that holds it in ELSEWHERE.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import numpy as np
+import pytest
+import torch
+from conftest import write_picture
+from fake_networks import Images, Small
+from torch import Tensor
+
+from semiseg import Config
+from semiseg.config.read import fields
+from semiseg.data.base import DatasetInfo
+from semiseg.data.run_data import RunData, open_run_data
+from semiseg.methods import Batch, method_class, method_names
+from semiseg.methods.base.stages import count_over
+from semiseg.networks.build import BACKBONES
+from semiseg.training import rounds
+from semiseg.training.batches import training_batches
+from semiseg.training.building import build_method
+from semiseg.training.optimisers import Optimisers
+from semiseg.training.step import Stepper
+
+BASE = [
+    "network.architecture=deeplabv3plus", "network.backbone=small", "network.pretrained=none",
+    "network.output_stride=16", "network.decoder_channels=16", "method.warmup=0.25",
+    "method.contrastive.quality_threshold=0.1", "method.contrastive.bank_size=8", "method.contrastive.dim=16",
+    "method.teacher.momentum_start=0.9", "training.iterations=8", "training.batch_size=2",
+    "training.learning_rate=0.05", "training.device=cpu", "data.crop=32", "data.workers=0",
+]  # fmt: skip
+ALL_SURE = "method.fixmatch.pseudo.confidence_threshold=0"
+
+# What to set where a field's type does not tell its values; of the others every one is tried.
+VALUES: dict[str, list[Any]] = {
+    "method.name": [name for name in method_names() if name != "memory_bank"],
+    "method.warmup": [0.5], "method.stages": [0.5], "method.teacher.momentum_start": [0.5],
+    "method.teacher.momentum_end": [0.95], "method.teacher.half_life": [0.1], "method.augment.classmix_exclude": [0],
+    **{f"method.{name}.weights.{term}": [0.5, 0] for name in ("classmix", "cutmix", "fixmatch", "mean_teacher",
+       "memory_bank") for term in ("supervised", "pseudo")},
+    "method.memory_bank.weights.entropy": [0.5, 0], "method.memory_bank.weights.contrastive": [0.5, 0],
+    "method.classmix.pseudo.confidence_threshold": [0], "method.cutmix.pseudo.confidence_threshold": [0],
+    "method.fixmatch.pseudo.confidence_threshold": [0], "method.fixmatch.pseudo.views": [2],
+    "method.fixmatch.pseudo.sharpness": [1], "method.fixmatch.pseudo.mix_probability": [0, 1],
+    "method.memory_bank.pseudo.views": [1], "method.memory_bank.pseudo.sharpness": [1],
+    "method.memory_bank.contrastive.bank_size": [4], "method.memory_bank.contrastive.dim": [8],
+    "method.memory_bank.contrastive.quality_threshold": [0.99],
+    "method.memory_bank.contrastive.quality_quantile": [0.1], "method.memory_bank.contrastive.least_score": [0.5],
+    "method.memory_bank.contrastive.effective_weight": [1], "method.memory_bank.contrastive.bank_start": [1],
+    "method.memory_bank.contrastive.max_pixels_per_class": [1],
+    "network.architecture": ["deeplabv2"], "network.decoder_channels": [32],
+    "training.iterations": [16], "training.learning_rate": [0.1], "training.momentum": [0],
+    "training.weight_decay": [0.1], "training.poly_power": [2], "training.lr_warmup": [0.5],
+    "training.gradient_clip": [0.01], "training.accumulation": [2], "training.seed": [1],
+    **{f"training.lr_multipliers.{part}": [3] for part in ("stem", "backbone", "classifier", "heads", "attention")},
+    "data.labelled": [1, "1/3"], "data.split_seed": [1], "data.resize": [48, "[48, 40]"], "data.crop": [24, "[16, 40]"],
+    "training.batch_size": [3], "training.unlabelled_ratio": [2], "data.labelled_list": ["LIST"],
+    "data.options": ["{fold: 1}"],
+}  # fmt: skip
+# What must be so for an option to act.
+WITH: dict[str, list[str]] = {
+    "data.split_seed": ["data.labelled=2"],
+    "method.teacher.half_life": ["method.teacher.momentum_start=0.995"],
+    "network.aspp": ["network.architecture=deeplabv2"],
+    "method.fixmatch.pseudo.sharpness": ["method.fixmatch.pseudo.weighting=confidence"],
+    **{f"method.fixmatch.{key}": [ALL_SURE] for key in ("pseudo.views", "pseudo.mix", "pseudo.mix_probability",
+       "weights.pseudo", "pseudo.warmup")},
+    "method.classmix.weights.pseudo": ["method.classmix.pseudo.confidence_threshold=0"],
+    "method.classmix.pseudo.warmup": ["method.classmix.pseudo.confidence_threshold=0"],
+    "method.cutmix.weights.pseudo": ["method.cutmix.pseudo.confidence_threshold=0"],
+    "method.cutmix.pseudo.warmup": ["method.cutmix.pseudo.confidence_threshold=0"],
+    "method.memory_bank.contrastive.quality_quantile": ["method.contrastive.quality_rule=quantile"],
+}  # fmt: skip
+_LOOP = "is for the loop, not for a step"
+ELSEWHERE: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(("name", "title", "paper_miou", "needs", "table"), ("words for people", "test_presets.py")),
+    "run_dir": ("a place", "training/test_loop.py"),
+    "data.dataset": ("what is read", "data/test_run_data.py"),
+    "data.root": ("a place", "data/test_run_data.py"),
+    "data.workers": ("changes no result", "data/test_loading.py"),
+    "data.cache": ("changes no result", "data/test_loading.py"),
+    "data.source.dataset": ("needs a second data set", "data/test_run_data.py"),
+    "data.source.root": ("needs a second data set", "data/test_run_data.py"),
+    "data.source.resize": ("needs a second data set", "training/test_loop.py"),
+    "data.source.options": ("needs a second data set", "data/test_run_data.py"),
+    "data.source.sampling": ("needs a second data set", "data/test_domains.py"),
+    "network.backbone": ("what is built", "networks/test_build.py"),
+    "network.pretrained": ("needs a file of weights", "networks/test_build.py"),
+    "training.device": ("needs a device", "training/test_loop.py"),
+    "training.sync_batch_norm": ("needs many GPUs", "training/test_parallel.py"),
+    "training.plateau_patience": (_LOOP, "training/test_plateau.py"),
+    "training.batch_norm_refresh": ("after the last step", "training/test_refresh.py"),
+    "training.batch_norm_refresh_images": ("after the last step", "training/test_refresh.py"),
+    "training.batch_norm_refresh_teacher": ("after the last step", "training/test_refresh.py"),
+    "training.compile": ("changes no result", "training/test_options.py"),
+    "training.activation_checkpointing": ("changes no result", "training/test_options.py"),
+    "training.channels_last": ("changes no result", "training/test_options.py"),
+    "training.deterministic": ("changes no result on a CPU", "training/test_options.py"),
+    "training.log_every": (_LOOP, "training/test_saving.py"),
+    "training.validate_every": (_LOOP, "training/test_loop.py"),
+    "training.validate_teacher": (_LOOP, "training/test_validating.py"),
+    "training.checkpoint_every": (_LOOP, "training/test_loop.py"),
+    "training.save_minutes": (_LOOP, "training/test_saving.py"),
+    "training.loggers": (_LOOP, "training/test_loggers.py"),
+    "training.tensorboard": (_LOOP, "training/test_loggers.py"),
+    "evaluation.mode": ("of validations", "evaluation/test_image_set.py"),
+    "evaluation.window": ("of validations", "evaluation/test_image_set.py"),
+    "evaluation.stride": ("of validations", "inference/test_logits.py"),
+    "evaluation.batch_size": ("of validations", "evaluation/test_image_set.py"),
+}
+FROM_DATA = {key for key in VALUES if key.startswith("data.")} | {
+    "data.context", "training.batch_size", "training.unlabelled_ratio"}  # fmt: skip
+REFUSED = {"training.precision": ["fp16"]}  # on a CPU; tests/config holds that
+
+
+def values_of(key: str) -> list[Any]:
+    if key in VALUES:
+        return VALUES[key]
+    field = fields()[key]
+    if field.annotation is bool:
+        return [not field.default]
+    assert get_origin(field.annotation) is Literal, f"{key}: give values in VALUES, or a reason in ELSEWHERE"
+    now = "16" if key == "network.output_stride" else str(field.default)
+    return [value for value in get_args(field.annotation) if str(value) != now and value not in REFUSED.get(key, [])]
+
+
+def cases() -> Iterator[tuple[str, Any]]:
+    for key in fields():
+        if key not in ELSEWHERE:
+            yield from ((key, value) for value in values_of(key))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BACKBONES, "small", Small)
+        yield
+    two_steps.cache_clear()
+
+
+def batches(seed: int) -> tuple[Batch, Batch]:
+    """Four classes of different colours: ClassMix takes two of them by the paper's rule, three by the other."""
+    g = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, 4, (6, 4, 4), generator=g).repeat_interleave(8, 1).repeat_interleave(8, 2)
+    images = (torch.rand(4, 3, generator=g)[labels].permute(0, 3, 1, 2) + torch.rand(6, 3, 32, 32, generator=g)) / 2
+    labels[:, :3] = 255
+    return Batch(images[:3], labels[:3]), Batch(images[3:], torch.full_like(labels[3:], 255))
+
+
+@cache
+def two_steps(words: tuple[str, ...]) -> list[Tensor]:
+    """Losses and all that is kept after a step of the warm-up and one behind it."""
+    config = Config.parse({}, [*BASE, *words])
+    torch.manual_seed(config.training.seed)
+    picture = np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)
+    images = Images([picture] * 4, DatasetInfo("four", tuple("abcd"), ((0, 0, 0),) * 4))
+    cpu = torch.device("cpu")
+    method = build_method(config, RunData(images, images, [0, 1, 2, 3], []), cpu, pretrained=True).train()  # type: ignore[arg-type]
+    stepper = Stepper(method, Optimisers(method), config.training, cpu)
+    steps, seen = rounds.of_run(method, config.training.iterations), []
+    for iteration in (0, 3):
+        now = steps[rounds.number_at(steps, iteration)]
+        count_over(method, now.stop - now.start)
+        given = iter([batches(2 * iteration + part) for part in range(config.training.accumulation)])
+        losses = stepper(lambda given=given: next(given), iteration, now)  # type: ignore[misc]
+        seen += [losses[name] for name in sorted(losses)]
+    return [value.double() for value in [*seen, *method.state_dict().values()]]
+
+
+def differ(one: list[Tensor], other: list[Tensor]) -> bool:
+    return len(one) != len(other) or any(
+        a.shape != b.shape or not torch.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in zip(one, other, strict=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("photos")
+    for i in range(12):
+        write_picture(root, f"photo{i:02d}", i, mask=i < 9)
+    (root / "list.txt").write_text("photo01\nphoto02\n")
+    return root
+
+
+def first_batches(photos: Path, words: list[str]) -> list[Tensor]:
+    config = Config.parse({}, [*BASE, f"data.root={photos}", *words])
+    data = open_run_data(config.data)
+    loaders = training_batches(config, data, 0, 2, method_class(config.method.name).needs)
+    return [v.double() for loader in loaders if loader is not None for batch in loader for v in batch.values()]
+
+
+def base_of(key: str) -> tuple[str, ...]:
+    section = key.split(".")[1] if key.startswith("method.") else ""
+    method = [f"method.name={section}"] if section in method_names() else []
+    return (*method, *WITH.get(key, []))
+
+
+@pytest.mark.parametrize(("key", "value"), list(cases()))
+def test_it_acts(key: str, value: Any, photos: Path) -> None:
+    if key in FROM_DATA:
+        value = photos / "list.txt" if value == "LIST" else value
+        words = [*base_of(key), f"{key}={value}"]
+        assert differ(first_batches(photos, [*base_of(key)]), first_batches(photos, words))
+    else:
+        assert differ(two_steps(base_of(key)), two_steps((*base_of(key), f"{key}={value}")))
+
+
+CLASSMIX = {
+    "classmix": ("method.classmix.pseudo.confidence_threshold=0",),
+    "fixmatch": ("method.fixmatch.pseudo.mix=classmix", "method.fixmatch.pseudo.mix_probability=1", ALL_SURE),
+    "memory_bank": (),
+}
+
+
+@pytest.mark.parametrize("word", ["classmix_rule=reference", "classmix_exclude=0", "classmix_after_warmup=true"])
+@pytest.mark.parametrize("name", CLASSMIX)
+def test_unlabelled_crops_are_mixed_as_the_options_of_classmix_say(name: str, word: str) -> None:
+    base = (f"method.name={name}", *CLASSMIX[name], "method.augment.weak=none", "method.pseudo.warmup=ramp")
+    assert differ(two_steps(base), two_steps((*base, f"method.augment.{word}")))
+
+
+def test_nothing_differs_by_itself(photos: Path) -> None:
+    assert not differ(two_steps(()), two_steps.__wrapped__(()))
+    assert not differ(first_batches(photos, []), first_batches(photos, []))
+
+
+@pytest.mark.parametrize("key", ELSEWHERE)
+def test_what_a_step_does_not_show_is_held_by_another_test(key: str) -> None:
+    _, test = ELSEWHERE[key]
+    text = (Path(__file__).parent / test).read_text()
+    assert key in fields() and key.rpartition(".")[2] in text
