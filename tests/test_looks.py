@@ -51,7 +51,7 @@ def weights(tmp_path: Path) -> Path:
 
 
 def compare(root: Path, **changes: object) -> looks.Looks:
-    config = tiny(root, root / "unused", data__labelled="all", **changes)
+    config = tiny(root, root / "unused", **{"network__backbone": "resnet18", "data__labelled": "all"} | changes)
     return looks.compare_looks(config, open_run_data(config.data))
 
 
@@ -109,7 +109,8 @@ def test_the_sentence_says_how_many_were_compared() -> None:
 def test_of_many_images_a_fixed_sample_is_read(pictures: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(looks, "SAMPLE", 25)
     done: list[tuple[int, int]] = []
-    config = tiny(pictures, pictures / "unused", data__labelled="all", network__pretrained=weights)
+    changes = {"network__backbone": "resnet18", "network__pretrained": weights}
+    config = tiny(pictures, pictures / "unused", data__labelled="all", **changes)
     data = open_run_data(config.data)
     found = looks.compare_looks(config, data, lambda *at: done.append(at))
     assert found.compared == 25 and found.unlabelled == 36 and "(25 of 36 compared)" in str(found)

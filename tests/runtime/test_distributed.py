@@ -135,8 +135,8 @@ def torchrun(world: int, *words: str, **options: Any) -> subprocess.Popen[str]:
 
 def configured(folder: Path, run_dir: Path, iterations: int) -> Path:
     path = folder.parent / "run.yaml"
-    tiny(folder, run_dir, training__iterations=iterations, training__validate_every=iterations,
-         training__checkpoint_every=2).save(path)  # fmt: skip
+    tiny(folder, run_dir, network__backbone="resnet18", training__iterations=iterations,
+         training__validate_every=iterations, training__checkpoint_every=2).save(path)  # fmt: skip
     return path
 
 
@@ -153,7 +153,7 @@ def test_the_commands_share_their_work_and_a_killed_process_ends_the_job(folder:
     _, error = job.communicate(timeout=HANGS)
     assert job.returncode != 0
     ours = [line for line in error.splitlines() if line.startswith("semiseg:") and "validation image" not in line]
-    assert len(ours) == 1 and "--resume" in ours[0], error
+    assert len(ours) == 1 and "--auto-resume" in ours[0], error
 
     # On from the last checkpoint with one process: the batch of a step is the same, whoever takes part in it.
     reached = torch.load(last, weights_only=True)["iteration"]
@@ -171,7 +171,7 @@ def test_the_commands_share_their_work_and_a_killed_process_ends_the_job(folder:
 def test_a_signal_to_one_process_stops_all_after_the_same_step(folder: Path, tmp_path: Path) -> None:
     run_dir, last = tmp_path / "run", tmp_path / "run" / "checkpoints" / "last.pt"
     launcher = [sys.executable, "-m", "semiseg", "torchrun", "--standalone", "--nproc-per-node=2"]
-    words = ["train", str(configured(folder, run_dir, 4000)), "method.name=supervised", "--quiet"]
+    words = ["train", str(configured(folder, run_dir, 4000)), "--quiet"]
     job = subprocess.Popen(
         [*launcher, *words], env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -198,7 +198,7 @@ def test_a_signal_to_one_process_stops_all_after_the_same_step(folder: Path, tmp
 
 def test_evaluate_and_predict_share_the_images(folder: Path, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
-    train(tiny(folder, run_dir, method__name="supervised"), progress=False)
+    train(tiny(folder, run_dir, network__backbone="resnet18", method__name="supervised"), progress=False)
     alone = json.loads((run_dir / "evaluation.json").read_text())["last"]
     job = torchrun(2, "evaluate", str(run_dir), "--json", "--split", "train", "--device", "cpu")
     output, error = job.communicate(timeout=HANGS)

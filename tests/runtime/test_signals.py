@@ -20,16 +20,22 @@ def works(signals: Signals, number: int) -> None:
 
 @pytest.mark.parametrize("number", ASKING)
 def test_deferred_work_goes_on_and_other_work_ends(number: int, capfd: pytest.CaptureFixture[str]) -> None:
-    before = signal.getsignal(number)
-    with Signals() as signals:
-        with pytest.raises(Stopped) as caught:
-            works(signals, number)
-        assert caught.value.signal == number
-    assert signal.getsignal(number) is before
-    assert "once more ends at once" in capfd.readouterr().err
-    with Signals(), pytest.raises(Stopped):
-        os.kill(os.getpid(), number)
-    assert isinstance(caught.value, KeyboardInterrupt)
+    def own(*_: object) -> None:
+        """Not the handler that the tests were started with: nohup has SIGHUP ignored."""
+
+    before = signal.signal(number, own)
+    try:
+        with Signals() as signals:
+            with pytest.raises(Stopped) as caught:
+                works(signals, number)
+            assert caught.value.signal == number
+        assert signal.getsignal(number) is own
+        assert "once more ends at once" in capfd.readouterr().err
+        with Signals(), pytest.raises(Stopped):
+            os.kill(os.getpid(), number)
+        assert isinstance(caught.value, KeyboardInterrupt)
+    finally:
+        signal.signal(number, before)
 
 
 def test_what_is_ignored_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,9 +86,9 @@ def test_stopped_and_resumed_is_bit_equal(
 
 def test_killed_and_resumed_is_bit_equal(folder: Path, tmp_path: Path) -> None:
     """The real thing: SIGKILL, in another process, at whatever point it has reached."""
-    whole = tiny(folder, tmp_path / "whole", training__iterations=12, training__validate_every=12)
-    semiseg.train(whole, progress=False)
-    killed = tiny(folder, tmp_path / "killed", training__iterations=12, training__validate_every=12)
+    changes = {"network__backbone": "resnet18", "training__iterations": 12, "training__validate_every": 12}
+    semiseg.train(tiny(folder, tmp_path / "whole", **changes), progress=False)
+    killed = tiny(folder, tmp_path / "killed", **changes)
     path = tmp_path / "killed.yaml"
     path.write_text(yaml.safe_dump(killed.model_dump(mode="json")))
     command = [sys.executable, "-m", "semiseg", "train", str(path), "--quiet"]

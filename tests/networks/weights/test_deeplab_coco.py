@@ -164,7 +164,8 @@ def test_a_run_is_resumed_and_evaluated_without_the_file(folder, tmp_path, monke
 
     def config(name):
         short = {f"training__{key}": steps for key, steps in SHORT.items()}
-        return tiny(folder, tmp_path / name, network__pretrained=str(file), method__name="mean_teacher", **short)
+        changes = {"network__backbone": "resnet18", "network__pretrained": str(file), "method__name": "mean_teacher"}
+        return tiny(folder, tmp_path / name, **changes | short)
 
     train(config("whole"), progress=False)
     run = Run(config("broken"))
