@@ -41,7 +41,7 @@ def labels(root: Path) -> dict[str, list[int]]:
 
 def palette_errors(root: Path) -> list[str]:
     train, val = open_folder(root, "train"), open_folder(root, "val")
-    found = check_data(train, val, train.names, (4, 4), quick=True)
+    found = check_data(train, val, train.names, (4, 4), quick=True).findings
     return [f"{f.where}: {f.message}" for f in found if f.level == "error" and "palette" in f.message]
 
 

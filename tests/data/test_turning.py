@@ -50,7 +50,7 @@ def test_a_mask_lies_on_its_image_or_is_refused(
         train, val = open_folder(tmp_path, "train"), open_folder(tmp_path, "val")
         with pytest.raises(SemisegError, match=r"add the line orientation: upright, or orientation: stored, to datase"):
             train.label(0)
-        errors = [f for f in check_data(train, val, train.names, shape, quick=True) if f.level == "error"]
+        errors = [f for f in check_data(train, val, train.names, shape, quick=True).findings if f.level == "error"]
         assert len(errors) == 2 and all("EXIF" in error.message for error in errors)
         said = "upright" if upright else "stored"
         (tmp_path / "dataset.yaml").write_text(f"classes: [x, y, z]\norientation: {said}\n")

@@ -60,7 +60,7 @@ def data_check(
             findings = check_data(
                 data.train, data.val, data.labelled_names, shape, resize=config.data.resize, source=data.source,
                 source_resize=config.data.source.resize, progress=bar.update,
-            )  # fmt: skip
+            ).findings  # fmt: skip
         counts = (
             f"{len(data.train)} training images ({len(data.labelled)} labelled), {len(data.val)} validation images, "
             f"{data.train.info.num_classes} classes"

@@ -11,7 +11,7 @@ from semiseg.config.read import Config
 from semiseg.cost.step import step_memory
 from semiseg.cost.validation import validation_memory
 from semiseg.data.base import Size
-from semiseg.data.check.dataset import Checked, check_all
+from semiseg.data.check.dataset import Checked, check_data
 from semiseg.data.datasets.folder import Folder, is_divided
 from semiseg.data.run_data import RunData
 from semiseg.data.splits.shuffled_folds import FOLDS
@@ -44,7 +44,7 @@ def check_run_data(config: Config, data: RunData, shown: bool = False) -> Checke
         SemisegError: the first error found, what to do about it, and how many more there are.
     """
     with CountingBar("files", shown) as bar:
-        checked = check_all(
+        checked = check_data(
             data.train, data.val, data.labelled_names, config.data.crop_size, resize=config.data.resize, quick=True,
             source=data.source, source_resize=config.data.source.resize, progress=bar.update,
         )  # fmt: skip

@@ -17,7 +17,7 @@ from semiseg.errors import SemisegError
 def findings(root: Path, crop: int = 32, labelled: list[str] | None = None, **options: bool) -> list[Finding]:
     train, val = open_folder(root, "train"), open_folder(root, "val")
     with_mask = [name for i, name in enumerate(train.names) if train.has_label(i)]
-    return check_data(train, val, with_mask if labelled is None else labelled, (crop, crop), **options)
+    return check_data(train, val, with_mask if labelled is None else labelled, (crop, crop), **options).findings
 
 
 def messages(found: list[Finding]) -> list[tuple[str, str]]:
@@ -77,7 +77,7 @@ def test_no_validation_and_no_unlabelled_images(folder: Path) -> None:
     train = open_folder(folder, "train")
     val = open_folder(folder, "val")
     val.masks.clear()
-    found = messages(check_data(train, val, train.names, (32, 32)))
+    found = messages(check_data(train, val, train.names, (32, 32)).findings)
     assert ("error", "no validation image with a mask") in found
     assert ("info", "no unlabelled image") in found
 
@@ -95,7 +95,9 @@ def test_the_crop_is_compared_with_the_resized_images(folder: Path) -> None:
     names = [mask.stem for mask in masks_of(folder)]
 
     def small(crop: tuple[int, int], resize: tuple[int, int] | int | None) -> bool:
-        return any("smaller than the crop" in f.message for f in check_data(train, val, names, crop, resize=resize))
+        return any(
+            "smaller than the crop" in f.message for f in check_data(train, val, names, crop, resize=resize).findings
+        )
 
     assert not small((64, 64), None) and small((64, 65), None)
     assert not small((64, 65), (64, 65)) and small((64, 64), (63, 64))
@@ -134,14 +136,14 @@ def test_the_source_domain_is_read_too_and_remarks_are_passed_on(folder: Path) -
     train, val = open_folder(folder, "train"), open_folder(folder, "val")
     names = [mask.stem for mask in masks_of(folder)]
     source = open_folder(folder, "train")
-    found = [f for f in check_data(train, val, names, (32, 32), source=source) if f.where.startswith("source")]
+    found = [f for f in check_data(train, val, names, (32, 32), source=source).findings if f.where.startswith("source")]
     assert [(f.level, f.message) for f in found] == [("error", "7 images have no mask")]
     labelled = {name: source.files[name] for name in names}
     source = Folder(source.info, labelled, source.masks)
     with pytest.warns(UserWarning, match="one was turned"):
         source.remark("one was turned")
     Image.fromarray(np.zeros((10, 10), np.uint8)).save(masks_of(folder)[0])
-    found = [f for f in check_data(train, val, [], (32, 32), source=source) if f.where.startswith("source")]
+    found = [f for f in check_data(train, val, [], (32, 32), source=source).findings if f.where.startswith("source")]
     assert [(f.level, f.where) for f in found] == [("error", f"source/{names[0]}"), ("warning", "source")]
     assert "mask of (10, 10)" in found[0].message and found[1].message == "one was turned"
 
@@ -181,7 +183,7 @@ def test_source_images_are_compared_with_the_crop_and_with_validation(folder: Pa
     source = Folder(val.info, val.files, val.masks)
 
     def told(**options: tuple[int, int]) -> list[tuple[str, str]]:
-        found = check_data(train, val, names, (64, 64), source=source, **options)
+        found = check_data(train, val, names, (64, 64), source=source, **options).findings
         return [(f.where, f.message) for f in found if "source" in f.where + f.message]
 
     name = val.names[0]

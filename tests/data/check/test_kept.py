@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from semiseg.data.check import dataset, kept
-from semiseg.data.check.dataset import Checked, check_all
+from semiseg.data.check.dataset import Checked, check_data
 from semiseg.data.datasets.folder import open_folder
 
 LONG_AGO = 10**18
@@ -31,7 +31,7 @@ def looked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 
 def check(root: Path, quick: bool = True) -> Checked:
     train, val = open_folder(root, "train"), open_folder(root, "val")
-    return check_all(train, val, [n for i, n in enumerate(train.names) if train.has_label(i)], (32, 32), quick=quick)
+    return check_data(train, val, [n for i, n in enumerate(train.names) if train.has_label(i)], (32, 32), quick=quick)
 
 
 def age(root: Path) -> None:

@@ -147,7 +147,7 @@ def test_it_is_the_source_of_cityscapes_and_checked_with_it(tmp_path: Path) -> N
     assert data.source is not None and data.source.info.classes == data.train.info.classes
     Image.fromarray(np.full((2, 2, 3), 9, np.uint8)).save(gta5 / "labels" / "00002.png")
     with pytest.warns(UserWarning, match="resized with nearest"):
-        found = check_data(data.train, data.val, data.labelled_names, (4, 4), source=data.source)
+        found = check_data(data.train, data.val, data.labelled_names, (4, 4), source=data.source).findings
     told = {(f.level, f.where): f.message for f in found if f.where.startswith("source")}
     assert (
         "colour (9, 9, 9)" in told["error", "source/00002"] and "2x2 pixels, its image 5x7" in told["warning", "source"]

@@ -44,23 +44,6 @@ def check_data(
     source_resize: Resize | None = None,
     quick: bool = False,
     progress: Progress | None = None,
-) -> list[Finding]:
-    """The findings of :func:`check_all`."""
-    options = {"resize": resize, "source": source, "source_resize": source_resize, "quick": quick}
-    return check_all(train, val, labelled, crop, progress=progress, **options).findings  # type: ignore[arg-type]
-
-
-def check_all(
-    train: ImageSet,
-    val: ImageSet,
-    labelled: Sequence[str],
-    crop: Size,
-    *,
-    resize: Resize | None = None,
-    source: ImageSet | None = None,
-    source_resize: Resize | None = None,
-    quick: bool = False,
-    progress: Progress | None = None,
 ) -> Checked:
     """Read the data as training will and tell what is wrong.
 
