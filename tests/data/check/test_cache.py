@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semiseg.data.check import dataset, kept
+from semiseg.data.check import cache, part
 from semiseg.data.check.dataset import Checked, check_data
 from semiseg.data.datasets.folder import open_folder
 
@@ -18,13 +18,13 @@ LONG_AGO = 10**18
 def looked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """Names that were looked at; results are kept in a folder of the test."""
     seen: list[str] = []
-    look_at = dataset.look_at
+    look_at = part.look_at
 
     def counting(images: object, split: str, i: int, *how: bool, **more: bool) -> object:
         seen.append(images.names[i])  # type: ignore[attr-defined]
         return look_at(images, split, i, *how, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(dataset, "look_at", counting)
+    monkeypatch.setattr(part, "look_at", counting)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return seen
 
@@ -76,7 +76,7 @@ def test_a_damaged_or_missing_store_is_no_result(
 ) -> None:
     age(folder)
     check(folder)
-    (store,) = kept.folder().glob("*.json")
+    (store,) = cache.folder().glob("*.json")
     for text in ("junk", "[]", '{"a": 1}'):
         store.write_text(text)
         looked.clear()

@@ -23,7 +23,7 @@ def folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "semiseg" / "checked"
 
 
-class Kept:
+class LookCache:
     """Looks at the files of an image set that were without findings.
 
     Nothing is kept of sets that are not made of files or come from other packages, whose reading may change unseen.
