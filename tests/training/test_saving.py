@@ -18,7 +18,7 @@ from semiseg.runs import checkpoint
 from semiseg.runs.kept import Kept
 from semiseg.runs.metrics import read_metrics
 from semiseg.runtime.signals import Stopped
-from semiseg.training import loop, validating
+from semiseg.training import loop, saving, validating
 from semiseg.training.lock import NAME
 from semiseg.training.step import Stepper
 from semiseg.training.validating import Validator
@@ -94,11 +94,11 @@ def fails_at(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, call: int, 
     ("owner", "name", "call", "after", "reached"),
     [
         (Kept, "save_last", 1, True, 4),  # between the save and its validation
-        (loop.Run, "_save_best", 1, True, 4),  # in the validation: the best is saved, its last.pt is of before it
+        (saving, "save_best", 1, True, 4),  # in the validation: the best is saved, its last.pt is of before it
         (Validator, "validate", 1, True, 4),  # all lines are written
         (Stepper, "__call__", 7, False, 4),  # between a line of the log and the next save
         (Kept, "save_last", 2, False, 4),  # the line of step 8 is written, and nothing else of it
-        (loop, "refresh_batch_norm", 1, False, 8),
+        (saving, "refresh_batch_norm", 1, False, 8),
         (validating, "validate", 2, False, 8),
     ],
 )

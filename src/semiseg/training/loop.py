@@ -16,15 +16,14 @@ from semiseg.data.run_data import check_classes, open_run_data
 from semiseg.data.splits.lists import write_list
 from semiseg.methods.base import Round
 from semiseg.methods.base.stages import count_over, start_teachers
-from semiseg.runs import checkpoint
 from semiseg.runs.begun import data_as_begun
 from semiseg.runs.kept import Kept
 from semiseg.runtime import distributed
 from semiseg.runtime.device import resolve_device
 from semiseg.runtime.signals import Signals, Stopped
-from semiseg.training import label_record, rounds, run_folder
+from semiseg.training import label_record, rounds, run_folder, saving
 from semiseg.training.batches import batches_on_device, training_batches
-from semiseg.training.building import build_method, layout, networks
+from semiseg.training.building import build_method, layout
 from semiseg.training.clock import Clock
 from semiseg.training.failures import check_finite, explained, stopped
 from semiseg.training.finite import FiniteWatch
@@ -36,8 +35,7 @@ from semiseg.training.loggers import open_loggers
 from semiseg.training.loss_sums import LossSums
 from semiseg.training.optimisers import Optimisers
 from semiseg.training.preflight import check_run_data, tell_remarks
-from semiseg.training.refresh import refresh_batch_norm
-from semiseg.training.state import model_state, restore, run_state
+from semiseg.training.state import restore
 from semiseg.training.step import Stepper
 from semiseg.training.unread import unread_remark
 from semiseg.training.validating import Validator
@@ -178,7 +176,7 @@ class Run:
             with explained(self.device, self.last, lambda: self.iteration), self.signals.deferred():
                 if self.pending:
                     self._count_over(self.iteration - 1)
-                    self._settle()
+                    saving.settle(self)
                 while self.iteration < t.iterations:
                     self._train_round(rounds.number_at(self.rounds, self.iteration))
         finally:
@@ -244,10 +242,10 @@ class Run:
                 start_teachers(self.method)
             refreshes = ends and t.batch_norm_refresh > 0
             self.pending = ["refresh"] * refreshes + ["validation"] * validates
-            self._save()
+            saving.save(self)
         if asked:
             raise Stopped(asked)
-        self._settle()
+        saving.settle(self)
         self.clock.restart()
 
     def _write_line(self, means: dict[str, float]) -> None:
@@ -259,39 +257,6 @@ class Run:
             })  # fmt: skip
         self.bar.advance(self.iteration, means, speed)
         self.losses.clear()
-
-    def _settle(self) -> None:
-        """Do what is pending. A run that ends meanwhile does it again from its last checkpoint."""
-        if "refresh" in self.pending:
-            method = self.method
-            every = self.config.training.batch_norm_refresh_teacher
-            renewed = networks(method) if every else method.learners().values()
-            with self.signals.at_once():
-                refresh_batch_norm(renewed, self.config, self.data, self.device, self.layout)
-            self.pending.remove("refresh")
-            self._save()
-        if "validation" in self.pending:
-            with self.signals.at_once():
-                self.bar.miou = self.validator.validate(self.iteration, self.clock.seconds, self.log, self._save_best)
-            if self.validator.sentence is not None:
-                self.bar.say(f"{self.iteration}/{self.config.training.iterations}: {self.validator.sentence}")
-            self.pending.remove("validation")
-
-    def _save(self) -> None:
-        """Write ``last.pt``: the first process does, the others wait, so that none leaves before it is whole."""
-        state = run_state(self)
-        if self.main:
-            if self.log is not None:
-                self.log.sync()
-            self.kept.save_last(model_state(self) | state)
-        distributed.barrier()
-        self.saved, self.saved_at = self.iteration, time.monotonic()
-
-    def _save_best(self) -> None:
-        with self.signals.deferred():
-            if self.main:
-                checkpoint.save(self.best, model_state(self))
-            distributed.barrier()
 
     def _finish(self) -> RunResult:
         """Evaluate what is still missing and write the summary."""
