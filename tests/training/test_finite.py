@@ -89,7 +89,7 @@ def test_a_validation_without_truth(
     config = tiny(folder, tmp_path, method__name="supervised")
     classes = ("a", "b", "c")
     results = iter(mious)
-    monkeypatch.setattr(validating, "validate", lambda *words: EvaluationResult(
+    monkeypatch.setattr(validating, "validate", lambda *words, **more: EvaluationResult(
         next(results), np.full(3, np.nan), np.zeros((3, 3), int), classes, 0
     ))  # fmt: skip
     method: Any = SimpleNamespace(

@@ -154,7 +154,7 @@ def test_a_signal_before_the_first_step_or_in_a_validation_is_obeyed_at_once(
         with pytest.raises(Stopped, match="SIGUSR1 before training began"):
             semiseg.train(given, progress=False)
     assert not (tmp_path / "run").exists()
-    monkeypatch.setattr(validating, "validate", lambda *words: ask() or pytest.fail("it went on"))
+    monkeypatch.setattr(validating, "validate", lambda *words, **more: ask() or pytest.fail("it went on"))
     with pytest.raises(Stopped, match="after step 4 of 8; all of it is saved"):
         semiseg.train(given, progress=False)
 
@@ -171,7 +171,7 @@ def test_by_time_every_step_is_saved_and_without_none_is(
     for minutes, steps in ((1e-9, [1, 2, 3]), ("null", [])):
         saved: list[int] = []
         monkeypatch.setattr(Kept, "save_last", lambda self, state, to=saved: to.append(state["iteration"]))
-        monkeypatch.setattr(validating, "validate", lambda *words: pytest.fail("stop here"))
+        monkeypatch.setattr(validating, "validate", lambda *words, **more: pytest.fail("stop here"))
         with pytest.raises(pytest.fail.Exception):
             semiseg.train(config(photos, tmp_path / str(minutes), training__save_minutes=minutes), progress=False)
         assert saved == [*steps, 4]

@@ -21,8 +21,8 @@ def test_a_teacher_far_behind_its_student_is_told_and_a_close_one_is_not(
     run = Run(tiny(folder, tmp_path / "run"))
     real = validating.validate
 
-    def validate(network: Any, *words: Any) -> Any:
-        return dataclasses.replace(real(network, *words), miou=0.5 - behind * (network is run.method.teacher))
+    def validate(network: Any, *words: Any, **more: Any) -> Any:
+        return dataclasses.replace(real(network, *words, **more), miou=0.5 - behind * (network is run.method.teacher))
 
     monkeypatch.setattr(validating, "validate", validate)
     run.train(progress=False)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from semiseg.errors import SemisegError
+from semiseg.runtime.files import write_text
 
 Truths = Mapping[str, Mapping[str, str]]
 """Digests of masks as classes, by split (train, val, source) and name."""
@@ -16,7 +17,7 @@ def write(run_dir: Path, truths: Truths, new: bool) -> None:
     """Keep the digests of a ``new`` run, or of one that has none yet."""
     path = run_dir / "labels.json"
     if new or not path.exists():
-        path.write_text(json.dumps({"masks": truths}), encoding="utf-8")
+        write_text(path, json.dumps({"masks": truths}))
 
 
 def check_same(run_dir: Path, truths: Truths) -> None:

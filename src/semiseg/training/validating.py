@@ -50,7 +50,7 @@ class Validator:
 
     def validate(self, iteration: int, seconds: float, log: MetricsLog | None, save_best: Callable[[], None]) -> float:
         """Validate after ``iteration`` steps; returns mIoU in percent, NaN where no validation image has any truth."""
-        result = validate(self.learner, self.data.val, self.config, self.device, None, False)
+        result = self._measure(self.learner)
         teacher = self._validate_teacher() if self.config.training.validate_teacher else {}
         self.method.train()
         self.results["last"] = result
@@ -76,10 +76,10 @@ class Validator:
     def finish(self) -> dict[str, EvaluationResult]:
         """Last and best of the learner and last of the teacher, measured where they were not yet."""
         if "last" not in self.results:  # a run that was already finished
-            self.results["last"] = validate(self.learner, self.data.val, self.config, self.device, None, False)
+            self.results["last"] = self._measure(self.learner)
         if "best" not in self.results:  # found before a resume
             best = checkpoint.load_model(self.best_path, device=self.device)
-            self.results["best"] = validate(best.network, self.data.val, self.config, self.device, None, False)
+            self.results["best"] = self._measure(best.network)
         if self.method.teacher is not None:
             if "last_teacher" not in self.results:
                 self._validate_teacher()
@@ -91,11 +91,14 @@ class Validator:
                 ])  # fmt: skip
         return self.results
 
+    def _measure(self, network: torch.nn.Module) -> EvaluationResult:
+        return validate(network, self.data.val, self.config, self.device, needs_truth=False)
+
     def _validate_teacher(self) -> dict[str, float | None]:
         """``teacher_miou`` in percent, None where no class could be measured; empty without a teacher."""
         if self.method.teacher is None:
             return {}
-        result = validate(self.method.teacher, self.data.val, self.config, self.device, None, False)
+        result = self._measure(self.method.teacher)
         self.results["last_teacher"] = result
         return {"teacher_miou": None if math.isnan(result.miou) else 100 * result.miou}
 

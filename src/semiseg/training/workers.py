@@ -54,5 +54,7 @@ def _deaths_found_by_asking() -> Iterator[None]:
         yield
         return
     before = signal.getsignal(signal.SIGCHLD)
-    yield
-    signal.signal(signal.SIGCHLD, before)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, before)
