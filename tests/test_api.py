@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import tiny, write_picture
+from conftest import HANGS, tiny, write_picture
 from PIL import Image
 
 import semiseg
@@ -178,7 +178,7 @@ def test_the_package_offers_what_it_lists_and_loads_torch_late() -> None:
     with pytest.raises(AttributeError, match="'trian'"):
         _ = semiseg.trian
     code = "import sys, semiseg, semiseg.cli; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], timeout=HANGS).returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import tiny, write_picture
+from conftest import HANGS, tiny, write_picture
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -170,7 +170,7 @@ def test_which_names_are_this_machine(header: str | None, host: str, own: bool) 
 
 
 def answer(address: str, path: str = "/", host: str | None = None, body: Any = None) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(*address.removeprefix("http://").strip("/").split(":"), timeout=60)
+    connection = http.client.HTTPConnection(*address.removeprefix("http://").strip("/").split(":"), timeout=HANGS)
     headers = {"content-type": "application/json"} | ({} if host is None else {"host": host})
     connection.request("GET" if body is None else "POST", path, None if body is None else json.dumps(body), headers)
     found = connection.getresponse()

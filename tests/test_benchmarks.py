@@ -25,7 +25,7 @@ import time_to_quality
 import tuning
 import validation_noise
 import yaml
-from conftest import tiny
+from conftest import HANGS, tiny
 
 from semiseg import Config
 from semiseg.cost.run import RunCount
@@ -268,7 +268,7 @@ def test_a_step_is_timed_only_while_nothing_trains(tmp_path: Path) -> None:
         other = subprocess.Popen([sys.executable, "-c", measure], stdout=subprocess.PIPE, text=True)
         with pytest.raises(subprocess.TimeoutExpired):
             other.wait(5)
-    assert other.communicate(timeout=60)[0] == "measuring\n"
+    assert other.communicate(timeout=HANGS)[0] == "measuring\n"
 
 
 def test_every_data_set_of_the_comparison_is_configured(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import HANGS
 
 from semiseg.errors import SemisegError
 from semiseg.networks import build_network
@@ -19,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def run(*words: str, cwd: Path, **environment: str) -> str:
     path = environment.pop("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
     environment["PYTHONPATH"] = os.pathsep.join([*filter(None, [path]), str(Path(__file__).parent / "site")])
-    done = subprocess.run([sys.executable, *words], cwd=cwd, capture_output=True, text=True, timeout=300,
+    done = subprocess.run([sys.executable, *words], cwd=cwd, capture_output=True, text=True, timeout=HANGS,
                           env=os.environ | {"OMP_NUM_THREADS": "1"} | environment)  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -103,7 +104,7 @@ def test_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     notebook = nbformat.read(ROOT / "examples" / "toy_streets.ipynb", 4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "commit it without outputs"
-    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    nbclient.NotebookClient(notebook, timeout=HANGS, resources={"metadata": {"path": str(tmp_path)}}).execute()
     printed = "".join(o.get("text", "") for cell in notebook.cells for o in cell.get("outputs", []))
     for wanted in ("12 labelled, 228 unlabelled", "memory_bank  validation mIoU", "of 256", "report: ", "uncertainty"):
         assert wanted in printed

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import pytest
+from conftest import HANGS
 from torch import Tensor
 
 from semiseg.runtime import distributed
@@ -15,7 +16,7 @@ T = TypeVar("T")
 
 def of_both(monkeypatch: pytest.MonkeyPatch, *each: Callable[[], T]) -> list[T]:
     """What the functions return, one in each process. Only values are exchanged; gradients stay with their process."""
-    meet, given = threading.Barrier(2, timeout=60), {}
+    meet, given = threading.Barrier(2, timeout=HANGS), {}
 
     def all_reduce(values: Tensor) -> Tensor:
         given[threading.get_ident()] = values.detach().clone()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from conftest import tiny, write_picture
+from conftest import HANGS, tiny, write_picture
 
 import semiseg
 from semiseg.errors import SemisegError, UsageError
@@ -93,7 +93,7 @@ def test_killed_and_resumed_is_bit_equal(folder: Path, tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(killed.model_dump(mode="json")))
     command = [sys.executable, "-m", "semiseg", "train", str(path), "--quiet"]
     process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + HANGS
     while not (tmp_path / "killed" / "checkpoints" / "last.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
