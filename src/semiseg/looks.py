@@ -24,7 +24,7 @@ from torch import Tensor
 
 from semiseg.config.read import Config
 from semiseg.data.base import ImageSet
-from semiseg.data.loading import resize_image
+from semiseg.data.resizing import resize_image
 from semiseg.data.run_data import RunData
 from semiseg.data.samplers import generator
 from semiseg.errors import SemisegError

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from semiseg.config.read import Config
 from semiseg.data.base import ImageSet, resized
-from semiseg.data.loading import resize_image
+from semiseg.data.resizing import resize_image
 from semiseg.data.run_data import check_classes, open_run_data
 from semiseg.data.splits.lists import ANY_NAME, read_list, write_list
 from semiseg.errors import SemisegError, UsageError

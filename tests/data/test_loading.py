@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from semiseg.data.base import DatasetInfo, ImageSet, Resize, resized
-from semiseg.data.loading import CropDataset, ResizedImages, batches, resize_image, resize_label
+from semiseg.data.loading import CropDataset, batches
+from semiseg.data.resizing import ResizedImages, resize_image, resize_label
 from semiseg.errors import SemisegError, UsageError
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from semiseg.data.base import DatasetInfo, ImageSet, resized
-from semiseg.data.loading import CropDataset, batches, resize_label
+from semiseg.data.loading import CropDataset, batches
+from semiseg.data.resizing import resize_label
 from semiseg.data.stored_labels import StoredLabels
 from semiseg.data.windows import Window, common
 from semiseg.errors import SemisegError, UsageError

@@ -7,7 +7,7 @@ import torch
 from fake_networks import Colours, FakeOutput, Strided
 from torch import Tensor, nn
 
-from semiseg.data.loading import resize_image
+from semiseg.data.resizing import resize_image
 from semiseg.errors import UsageError
 from semiseg.inference.plan import InferencePlan, segment
 

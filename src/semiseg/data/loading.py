@@ -1,4 +1,4 @@
-"""From image sets to batches: resize, cache, crop by position, load in worker processes."""
+"""From image sets to batches: cache, crop by position, load in worker processes."""
 
 from __future__ import annotations
 
@@ -8,55 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from semiseg.data.base import IGNORE, ImageSet, Resize, Size, resized
+from semiseg.data.resizing import resize_blank, resize_image, resize_label
 from semiseg.data.samplers import PositionSampler, generator, position_to_index
 from semiseg.data.stored_labels import StoredLabels
 from semiseg.data.windows import Window, check_overlap, draw_pair, draw_window, widen
 from semiseg.errors import SemisegError, UsageError
-
-
-def resize_image(image: np.ndarray, resize: Resize) -> np.ndarray:
-    """uint8 (H, W, 3) → (h, w, 3), antialiased bilinear, where (h, w) is ``resize``, or has it as its small side."""
-    size = resized((image.shape[0], image.shape[1]), resize)
-    if image.shape[:2] == tuple(size):
-        return image
-    return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
-
-
-def resize_label(label: np.ndarray, size: Size) -> np.ndarray:
-    """uint8 or float32 (H, W) → ``size``, nearest."""
-    if label.shape == tuple(size):
-        return label
-    return np.asarray(Image.fromarray(label).resize((size[1], size[0]), Image.Resampling.NEAREST))
-
-
-def resize_blank(blank: np.ndarray, size: Size) -> np.ndarray:
-    """bool (H, W) → ``size``, nearest."""
-    return resize_label(blank.view(np.uint8), size).view(bool)
-
-
-class ResizedImages(ImageSet):
-    """An image set whose images are resized; its labels keep the original size, where mIoU is measured."""
-
-    def __init__(self, images: ImageSet, resize: Resize) -> None:
-        self.images, self.resize = images, resize
-        self.info, self.names = images.info, images.names
-
-    def image(self, i: int) -> np.ndarray:
-        return resize_image(self.images.image(i), self.resize)
-
-    def label(self, i: int) -> np.ndarray | None:
-        return self.images.label(i)
-
-    def has_label(self, i: int) -> bool:
-        return self.images.has_label(i)
-
-    def blank(self, i: int) -> np.ndarray | None:
-        blank = self.images.blank(i)
-        return None if blank is None else resize_blank(blank, resized((blank.shape[0], blank.shape[1]), self.resize))
 
 
 class PositionedCrops(Dataset[dict[str, Any]]):

@@ -10,7 +10,7 @@ from torch import nn
 
 from semiseg.config.read import Config
 from semiseg.data.base import ImageSet
-from semiseg.data.loading import resize_image
+from semiseg.data.resizing import resize_image
 from semiseg.data.run_data import RunData
 from semiseg.errors import SemisegError
 from semiseg.inference.logits import evaluating, sliding_window_logits, whole_image_logits

@@ -8,7 +8,7 @@ from torch import nn
 
 from semiseg.config.read import Config
 from semiseg.data.base import ImageSet
-from semiseg.data.loading import ResizedImages
+from semiseg.data.resizing import ResizedImages
 from semiseg.errors import SemisegError
 from semiseg.evaluation.confusion import EvaluationResult
 from semiseg.evaluation.image_set import evaluate_network

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from semiseg.data.base import Resize, resized
-from semiseg.data.loading import resize_image
+from semiseg.data.resizing import resize_image
 from semiseg.errors import UsageError
 from semiseg.inference.logits import confidence_of, evaluating, predict_logits
 from semiseg.inference.tiling import blended

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from semiseg.data.convert.writing import new_folder, write_description, write_mask
-from semiseg.data.loading import resize_image, resize_label
+from semiseg.data.resizing import resize_image, resize_label
 from semiseg.errors import UsageError
 from semiseg.runtime.downloads import cached, fetch
 

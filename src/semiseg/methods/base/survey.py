@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from semiseg.config.read import Config
-from semiseg.data.loading import resize_image
+from semiseg.data.resizing import resize_image
 from semiseg.data.run_data import RunData
 from semiseg.data.stored_labels import StoredLabels
 from semiseg.inference.logits import evaluating, sliding_window_logits, whole_image_logits
