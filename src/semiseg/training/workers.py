@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from semiseg.errors import SemisegError
@@ -34,8 +36,8 @@ def restarted(loader: Callable[[int], Iterable[dict[str, Any]]], first: int) -> 
                 yield batch
                 given += 1
             return
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
+        except (RuntimeError, EOFError, OSError) as error:
+            if not _of_a_killed_worker(error):
                 raise
             restarts += 1
             reason = "a process that loads images was killed, perhaps for want of memory"
@@ -45,6 +47,21 @@ def restarted(loader: Callable[[int], Iterable[dict[str, Any]]], first: int) -> 
                     "--auto-resume"
                 ) from error
             remark(f"{reason}; others take its place")
+
+
+def _of_a_killed_worker(error: Exception) -> bool:
+    """Whether a process that loads images died: PyTorch says so, or the main one was just receiving from it.
+
+    A batch comes as a file descriptor, for which the worker is asked through a socket; one that dies at that moment
+    leaves an end of file, a connection refused or reset, or no socket (and ends the thread that pins memory). What images raise in a worker that lives
+    arrives as ``Caught … in DataLoader worker process``, of whatever class, and is no death.
+    """
+    if str(error).startswith("Caught "):
+        return False
+    if isinstance(error, RuntimeError):
+        return any(told in str(error) for told in ("DataLoader worker", "Pin memory thread exited"))
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(Path(frame.filename).parts[-2:-1] == ("multiprocessing",) for frame in frames)
 
 
 @contextmanager
