@@ -54,7 +54,7 @@ class Failing(PositionedCrops):
 def test_what_an_image_raises_in_a_worker_that_lives_is_no_death(
     kind: type[Exception], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(kind, match="Caught .* in DataLoader worker process 0[\\s\\S]*shapes do not match"):
+    with pytest.raises(kind, match=r"Caught .* in DataLoader worker process 0[\s\S]*shapes do not match"):
         list(restarted(lambda start: batches(Failing(kind), 2, start, 6, workers=1), 1))
     assert "was killed" not in capsys.readouterr().err
 

@@ -53,8 +53,9 @@ def _of_a_killed_worker(error: Exception) -> bool:
     """Whether a process that loads images died: PyTorch says so, or the main one was just receiving from it.
 
     A batch comes as a file descriptor, for which the worker is asked through a socket; one that dies at that moment
-    leaves an end of file, a connection refused or reset, or no socket (and ends the thread that pins memory). What images raise in a worker that lives
-    arrives as ``Caught … in DataLoader worker process``, of whatever class, and is no death.
+    leaves an end of file, a connection refused or reset, or no socket, and ends the thread that pins memory. What
+    images raise in a worker that lives arrives as ``Caught … in DataLoader worker process``, of whatever class, and
+    is no death.
     """
     if str(error).startswith("Caught "):
         return False
