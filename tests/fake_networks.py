@@ -1,5 +1,7 @@
 """Networks and image sets whose predictions are known by construction."""
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +10,8 @@ from torch import Tensor, nn
 
 from semiseg.data.base import DatasetInfo
 from semiseg.networks.backbones.base import Backbone
+from semiseg.networks.decoders.base import Decoder
+from semiseg.networks.segmentation import SegmentationNetwork
 
 INFO = DatasetInfo("dots", ("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
 
@@ -91,3 +95,51 @@ class Images:
 
 def painted(classes: np.ndarray) -> np.ndarray:
     return (np.eye(3, dtype=np.uint8) * 255)[classes]
+
+
+class Pixels(Backbone):
+    """Maps of which every value depends on one pixel: no padding is seen from beside it."""
+
+    mean, std = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+    channels, strides = (4, 6, 7, 8), (1, 1, 1, 1)
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (3, *self.channels)
+        self.layers = nn.ModuleList(nn.Conv2d(*pair, 1) for pair in pairwise(widths))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        maps = []
+        for layer in self.layers:
+            x = layer(x).tanh()
+            maps.append(x)
+        return maps
+
+    def stem_parameters(self) -> list[nn.Parameter]:
+        return list(self.layers[0].parameters())
+
+
+class Together(Decoder):
+    """The first map and the last, pixel by pixel."""
+
+    def __init__(self, low: int, high: int, dim: int) -> None:
+        super().__init__()
+        self.project = nn.Conv2d(low + high, dim, 1)
+
+    def take(self, maps: Sequence[Tensor], size: tuple[int, int]) -> list[Tensor]:
+        return [maps[0], maps[-1]]
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        features: Tensor = self.project(torch.cat(list(maps), dim=1)).tanh()
+        return features
+
+
+def pixelwise(classes: int, dim: int = 9) -> SegmentationNetwork:
+    """A whole network without neighbourhoods and statistics, at the image's size."""
+    body = Pixels()
+    classifier = nn.Conv2d(dim, classes, 1)
+    decoder = Together(body.channels[0], body.channels[-1], dim)
+    network = SegmentationNetwork(body, decoder, classifier, num_classes=classes, feature_dim=dim, feature_stride=1)
+    with torch.no_grad():
+        classifier.weight.mul_(20)  # confidences of all sizes
+    return network

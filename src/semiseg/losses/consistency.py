@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from semiseg.runtime.distributed import mean
+from semiseg.runtime.precision import at_least_single
 
 
 def consistency(student: Tensor, teacher: Tensor, valid: Tensor | None = None) -> Tensor:
@@ -27,6 +28,6 @@ def valid_mean(values: Tensor, valid: Tensor) -> Tensor:
     Divided by what one process sees on average, so that the mean over the processes, which data-parallel training takes
     of losses and gradients, is the mean over all valid pixels.
     """
-    values = values if values.is_floating_point() else values.float()
+    values = at_least_single(values) if values.is_floating_point() else values.float()
     count = mean(valid.sum().to(values.dtype))
     return (values * valid).sum() / count.clamp_min(1e-12)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from semiseg.runtime.distributed import mean
+from semiseg.runtime.precision import at_least_single
 
 
 def weighted_cross_entropy(
@@ -32,17 +33,18 @@ def weighted_cross_entropy(
         across_processes: ``"weights"`` are summed over all processes, whose losses are averaged by the caller.
 
     Returns:
-        Scalar tensor. 0, with zero gradients, when every pixel is ignored.
+        Scalar tensor, float32 at least. 0, with zero gradients, when every pixel is ignored.
     """
-    losses = F.cross_entropy(logits, labels, weight=class_weights, ignore_index=ignore_index, reduction="none")
+    logits = at_least_single(logits)  # half precision counts to no more than 256 or 2048
+    alpha = class_weights if class_weights is None else class_weights.to(logits.dtype)
+    losses = F.cross_entropy(logits, labels, weight=alpha, ignore_index=ignore_index, reduction="none")
     if pixel_weights is not None:
         losses = losses * pixel_weights
     if divisor == "pixels":
         return losses.mean()
     valid = labels != ignore_index
-    if class_weights is None:
+    if alpha is None:
         total = valid.sum().to(losses.dtype)
     else:
-        alpha = class_weights.to(losses.dtype)[labels.where(valid, labels.new_zeros(()))]
-        total = (alpha * valid).sum()
+        total = (alpha[labels.where(valid, labels.new_zeros(()))] * valid).sum()
     return losses.sum() / (mean(total) if across_processes else total).clamp_min(1e-12)

@@ -8,6 +8,7 @@ from typing import Literal
 from torch import Tensor
 
 from semiseg.runtime.distributed import mean
+from semiseg.runtime.precision import at_least_single
 
 
 def entropy(
@@ -29,9 +30,9 @@ def entropy(
         across_processes: ``valid`` pixels are counted over all processes, whose losses are averaged by the caller.
 
     Returns:
-        Scalar tensor, in nats for ``"natural"``; 0 when no pixel is valid.
+        Scalar tensor, float32 at least, in nats for ``"natural"``; 0 when no pixel is valid.
     """
-    log_probabilities = logits.log_softmax(dim=1)
+    log_probabilities = at_least_single(logits).log_softmax(dim=1)
     per_pixel = -(log_probabilities.exp() * log_probabilities).sum(dim=1)
     if base == "classes":
         per_pixel = per_pixel / math.log(logits.shape[1])

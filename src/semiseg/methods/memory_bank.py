@@ -14,13 +14,14 @@ from semiseg.config.section import Section
 from semiseg.contrastive import ContrastiveConfig, ContrastiveModule
 from semiseg.contrastive.cost import contrastive_flops, contrastive_kept
 from semiseg.data.base import IGNORE
-from semiseg.losses import entropy, weighted_cross_entropy
+from semiseg.losses import entropy, valid_mean, weighted_cross_entropy
 from semiseg.memory_bank import MemoryBank
 from semiseg.methods.base import Method, ParameterGroup, Step, StepCost, StoredVectors
 from semiseg.methods.base.cost import plain_losses, with_entropy
 from semiseg.methods.base.settings import EntropyLoss, FourWeights, WeightedPseudo
 from semiseg.networks import Output, SegmentationNetwork, upsample
 from semiseg.pseudo_labels import confidence_weights, pseudo_labels
+from semiseg.runtime.distributed import mean
 from semiseg.runtime.precision import at_least_single
 
 
@@ -83,7 +84,7 @@ class MemoryBankMethod(Method):
             "pseudo": pseudo,
             "entropy": spread,
             "contrastive": contrastive,
-            "confidence": confidence.mean(),
+            "confidence": mean(valid_mean(confidence, y_u != IGNORE)),
             "bank_filled": self.contrast.bank.counts.sum() / (self.num_classes * self.contrast.bank.size),
         }
 

@@ -1,0 +1,266 @@
+"""What every method promises, whatever it does with the unlabelled images. A new method adds its row to the tables.
+
+Runs, processes and draws are held for all methods elsewhere: ``test_methods.py`` (hidden labels, groups),
+``test_baselines.py`` (draws), ``training/test_stages.py`` (two stages), ``test_rerun.py`` (resume).
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import tiny
+from fake_networks import pixelwise
+from torch import Tensor
+
+from semiseg.methods import Batch, Method, Step, method_class, method_names
+from semiseg.methods.base.views import NOTHING
+from semiseg.networks import Output
+from semiseg.networks.segmentation import SegmentationNetwork
+
+CLASSES, HEIGHT, WIDTH = 5, 16, 24
+
+OFF: dict[str, list[str]] = {  # settings with which the unlabelled images have no weight
+    "supervised": [],
+    "joint_statistics": [],
+    "mean_teacher": ["weights.pseudo"],
+    "cutmix": ["weights.pseudo"],
+    "classmix": ["weights.pseudo"],
+    "fixmatch": ["weights.pseudo"],
+    "memory_bank": ["weights.pseudo", "weights.entropy", "weights.contrastive"],
+}
+THRESHOLD: dict[str, tuple[str, str]] = {  # the least confidence of a pseudo-label, and the share that has it
+    "cutmix": ("pseudo.confidence_threshold", "confident"),
+    "classmix": ("pseudo.confidence_threshold", "confident"),
+    "fixmatch": ("pseudo.confidence_threshold", "confident"),
+}
+NO_THRESHOLD = {"supervised", "joint_statistics", "mean_teacher", "memory_bank"}  # nothing is left out by confidence
+NUMBERED: dict[str, str] = {  # where renumbering the classes changes a step, and why
+    "classmix": "draws classes by their number",
+    "memory_bank": "a class has an attention module of its own",
+}
+UNLABELLED = [name for name in method_names() if method_class(name).needs.unlabelled]
+
+
+def build(name: str, *words: str, classes: int = CLASSES) -> Method:
+    """On a network that sees single pixels, whose pictures nothing augments."""
+    changes = dict(word.split("=", 1) for word in words)
+    usual = {"method.augment.weak": "none", "method.class_balance.enabled": "false", "training.passes": "in_turn",
+             "method.warmup": "0"}  # fmt: skip
+    config = tiny(
+        Path("."), Path("."), method__name=name, **{k.replace(".", "__"): v for k, v in (usual | changes).items()}
+    )
+    torch.manual_seed(0)
+    method: Method = method_class(name)(config, pixelwise(classes), 4)
+    method.views.strong_set = NOTHING
+    return method.train()
+
+
+def step(*, inside: Tensor | None = None, labelled: int = 2, noise: float = 0.0, iteration: int = 3) -> Step:
+    """Blocks of labels; of unlabelled crops ``inside`` (3, H, W) says what is no padding, and padding has noise."""
+    g = torch.Generator().manual_seed(0)
+    crops = 2 * 3  # a pair of each image, for methods that ask for one
+    images = torch.rand(labelled + crops, 3, HEIGHT, WIDTH, generator=g)
+    labels = torch.randint(0, CLASSES, (labelled, HEIGHT // 8, WIDTH // 8), generator=g)
+    labels = labels.repeat_interleave(8, 1).repeat_interleave(8, 2)
+    unlabelled = images[labelled:]
+    if inside is not None and noise:
+        unlabelled = torch.where(inside[:, None], unlabelled, noise * torch.rand(unlabelled.shape, generator=g))
+    corner = torch.tensor([[8 * (i % 2), 4 * (i // 3)] for i in range(crops)])
+    nothing = torch.full((crops, HEIGHT, WIDTH), 255)
+    everywhere = torch.ones(crops, HEIGHT, WIDTH, dtype=torch.bool)
+    u = Batch(unlabelled, nothing, inside=everywhere if inside is None else inside, corner=corner)
+    return Step(Batch(images[:labelled], labels), u, iteration, torch.Generator().manual_seed(7))
+
+
+def for_method(method: Method, now: Step) -> Step:
+    """What its needs bring: one crop an image or two, stored labels or none."""
+    if not method.needs.unlabelled:
+        return now._replace(unlabelled=None)
+    u = now.x_u
+    if method.needs.crops == 1:
+        u = u._replace(**{k: getattr(u, k)[:3] for k in ("images", "labels", "inside")}, corner=None)
+    return now._replace(unlabelled=u)
+
+
+def gradients(method: Method, now: Step) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Losses, and gradients of the student."""
+    losses = method.losses(for_method(method, now))
+    losses["loss"].backward()
+    return losses, {name: p.grad for name, p in method.student.named_parameters() if p.grad is not None}
+
+
+def networks(method: Method) -> list[SegmentationNetwork]:
+    """Students and their teachers."""
+    found = {id(network): network for network in (*method.learners().values(), *(t for t, _ in method.averages()))}
+    return [network for network in found.values() if isinstance(network, SegmentationNetwork)]
+
+
+def off(name: str) -> list[str]:
+    return [f"method.{name}.{key}=0" for key in OFF[name]]
+
+
+def changed(method: Method, key: str, value: float) -> None:
+    """Set an option beyond what the configuration admits."""
+    section, _, last = key.partition(".")
+    part = getattr(method.options, section).model_copy(update={last: value})
+    method.options = method.options.model_copy(update={section: part})
+
+
+def test_every_method_has_its_row() -> None:
+    assert OFF.keys() == set(method_names())
+    assert NO_THRESHOLD | THRESHOLD.keys() == set(method_names()) and not NO_THRESHOLD & THRESHOLD.keys()
+    assert NUMBERED.keys() <= set(method_names())
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_terms_and_watched_are_what_it_returns(name: str) -> None:
+    method = build(name)
+    for iteration in (0, 3):
+        losses = method.losses(for_method(method, step(iteration=iteration)))
+        assert sorted(losses) == sorted(["loss", *method.terms, *method.watched])
+        assert all(value.ndim == 0 for value in losses.values())
+
+
+@pytest.mark.parametrize("name", UNLABELLED)
+def test_without_weight_it_is_supervised_bit_for_bit(name: str) -> None:
+    losses, found = gradients(build(name, *off(name)), step())
+    alone, expected = gradients(build("supervised"), step())
+    assert losses["supervised"].item() == alone["supervised"].item()
+    assert (
+        losses["loss"].item()
+        == method_class(name).settings().model_dump().get("weights", {}).get("supervised", 1.0) * alone["loss"].item()
+    )
+    assert found.keys() == expected.keys()
+    assert [key for key, gradient in found.items() if not torch.equal(gradient, expected[key])] == []
+
+
+@pytest.mark.parametrize("name", [name for name in UNLABELLED if OFF[name]])
+def test_with_weight_the_unlabelled_images_move_the_student(name: str) -> None:
+    """The other side of the last: gradients of the unlabelled terms reach the student, and none its teacher."""
+    words = [f"method.{name}.{THRESHOLD[name][0]}=0"] if name in THRESHOLD else []
+    method = moved(build(name, *words))
+    for iteration in (2, 3):  # what is gathered in the first counts in the second
+        losses, _ = gradients(method, step(iteration=iteration))
+        method.zero_grad()
+    losses = method.losses(for_method(method, step()))
+    rest = losses["loss"] - losses["supervised"]
+    grads = torch.autograd.grad(rest, [p for p in method.student.parameters() if p.requires_grad], allow_unused=True)
+    assert sum(g.abs().sum().item() for g in grads if g is not None) > 1e-6
+    for teacher, _ in method.averages():
+        assert all(p.grad is None for p in teacher.parameters())
+
+
+def moved(method: Method) -> Method:
+    """With students that are not where their teachers are."""
+    with torch.no_grad():
+        for p in (p for network in method.learners().values() for p in network.parameters()):
+            p.add_(torch.randn(p.shape, generator=torch.Generator().manual_seed(p.numel())), alpha=0.1)
+    return method
+
+
+@pytest.mark.parametrize("name", sorted(THRESHOLD))
+def test_a_threshold_above_one_uses_no_pseudo_label_and_zero_uses_all(name: str) -> None:
+    key, share = THRESHOLD[name]
+    results = {}
+    for value in (0.0, 1.1):
+        method = moved(build(name))
+        changed(method, key, value)
+        results[value] = method.losses(for_method(method, step()))
+    assert results[0.0][share] == 1 and results[1.1][share] == 0
+    others = [term for term in method_class(name).terms if term != "supervised"]
+    assert results[1.1][others[0]] == 0 < results[0.0][others[0]]
+
+
+@pytest.mark.parametrize("size", [1e4, -1e4])
+@pytest.mark.parametrize("name", method_names())
+def test_extreme_logits_stay_finite(name: str, size: float) -> None:
+    """A student and a teacher that are sure of everything, the wrong things among them."""
+    method = build(name)
+
+    def extreme(module: Any, given: Any, output: Output) -> Output:
+        logits = output.logits - output.logits.mean()
+        return output._replace(logits=size * logits / logits.detach().abs().max().clamp_min(1e-12))
+
+    for network in networks(method):
+        network.register_forward_hook(extreme)
+    for iteration in (2, 3):
+        losses, found = gradients(method, step(iteration=iteration))
+        assert [key for key, value in losses.items() if not torch.isfinite(value)] == []
+        assert [key for key, value in found.items() if not torch.isfinite(value).all()] == []
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_bfloat16_is_finite_and_near(name: str) -> None:
+    exact = build(name).losses(for_method(build(name), step()))
+    method = build(name)
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = method.losses(for_method(method, step()))
+    losses["loss"].backward()
+    assert all(value.dtype == torch.float32 for value in losses.values()), "a loss in 8 bits is none"
+    assert all(torch.isfinite(value) for value in losses.values())
+    assert all(torch.isfinite(p.grad).all() for p in method.parameters() if p.grad is not None)
+    torch.testing.assert_close(losses["supervised"], exact["supervised"], rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("name", UNLABELLED)
+def test_overwriting_padding_changes_nothing(name: str) -> None:
+    inside = torch.ones(6, HEIGHT, WIDTH, dtype=torch.bool)
+    inside[:, 8:] = False  # whole pixels of features that are averaged to stride 8
+    inside[1, :, :8] = False
+    results = []
+    for noise in (0.0, 1.0):
+        method = build(name)
+        gradients(method, step(inside=inside, noise=noise, iteration=2))
+        method.zero_grad()
+        results.append(gradients(method, step(inside=inside, noise=noise)))
+    (plain, one), (noisy, two) = results
+    for key, value in plain.items():
+        torch.testing.assert_close(noisy[key], value, rtol=1e-5, atol=1e-7, msg=key)
+    for key, value in one.items():
+        torch.testing.assert_close(two[key], value, rtol=1e-4, atol=1e-7, msg=key)
+
+
+@pytest.mark.parametrize("name", [name for name in method_names() if name not in NUMBERED])
+def test_renumbering_the_classes_renumbers_the_result(name: str) -> None:
+    order = torch.tensor([3, 0, 4, 1, 2])  # class c becomes order[c]
+    plain, renumbered = build(name), build(name)
+    for network in {
+        id(n): n for n in (*renumbered.learners().values(), *(t for t, _ in renumbered.averages()))
+    }.values():
+        if hasattr(network, "classifier"):
+            with torch.no_grad():
+                for p in network.classifier.parameters():
+                    p.copy_(p.clone()[order.argsort()])
+    now = step()
+    labels = order[now.labelled.labels]
+    expected, one = gradients(plain, now)
+    found, two = gradients(renumbered, step()._replace(labelled=now.labelled._replace(labels=labels)))
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, rtol=1e-4, atol=1e-6, msg=key)
+    for key, value in one.items():
+        renamed = value if not key.startswith("classifier") else value[order.argsort()]
+        torch.testing.assert_close(two[key], renamed, rtol=1e-3, atol=1e-6, msg=key)
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_ignored_pixels_only_and_padding_only_are_no_loss(name: str) -> None:
+    method = build(name)
+    now = step(inside=torch.zeros(6, HEIGHT, WIDTH, dtype=torch.bool))
+    now = now._replace(labelled=now.labelled._replace(labels=torch.full_like(now.labelled.labels, 255)))
+    for iteration in (2, 3):
+        losses, found = gradients(method, now._replace(iteration=iteration))
+        assert all(torch.isfinite(value) for value in losses.values()) and losses["supervised"] == 0
+        assert all(torch.isfinite(value).all() for value in found.values())
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_a_single_labelled_image_and_one_class_suffice(name: str) -> None:
+    method = build(name)
+    for iteration in (2, 3):
+        now = step(labelled=1, iteration=iteration)
+        now = now._replace(labelled=now.labelled._replace(labels=torch.full_like(now.labelled.labels, 4)))
+        losses, found = gradients(method, now)
+        assert all(torch.isfinite(value) for value in losses.values()) and losses["supervised"] > 0
+        assert all(torch.isfinite(value).all() for value in found.values())
+        method.after_step(now)
