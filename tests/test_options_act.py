@@ -41,10 +41,11 @@ VALUES: dict[str, list[Any]] = {
     "method.name": [name for name in method_names() if name != "memory_bank"],
     "method.warmup": [0.5], "method.stages": [0.5], "method.teacher.momentum_start": [0.5],
     "method.teacher.momentum_end": [0.95], "method.teacher.half_life": [0.1], "method.augment.classmix_exclude": [0],
-    **{f"method.{name}.weights.{term}": [0.5, 0] for name in ("classmix", "cutmix", "fixmatch", "mean_teacher",
-       "memory_bank") for term in ("supervised", "pseudo")},
+    **{f"method.{name}.weights.{term}": [0.5, 0] for name in ("classmix", "cutmix", "cutout", "fixmatch",
+       "mean_teacher", "memory_bank") for term in ("supervised", "pseudo")},
     "method.memory_bank.weights.entropy": [0.5, 0], "method.memory_bank.weights.contrastive": [0.5, 0],
     "method.classmix.pseudo.confidence_threshold": [0], "method.cutmix.pseudo.confidence_threshold": [0],
+    "method.cutout.pseudo.confidence_threshold": [0],
     "method.fixmatch.pseudo.confidence_threshold": [0], "method.fixmatch.pseudo.views": [2],
     "method.fixmatch.pseudo.sharpness": [1], "method.fixmatch.pseudo.mix_probability": [0, 1],
     "method.memory_bank.pseudo.views": [1], "method.memory_bank.pseudo.sharpness": [1],
@@ -70,10 +71,9 @@ WITH: dict[str, list[str]] = {
     "method.fixmatch.pseudo.sharpness": ["method.fixmatch.pseudo.weighting=confidence"],
     **{f"method.fixmatch.{key}": [ALL_SURE] for key in ("pseudo.views", "pseudo.mix", "pseudo.mix_probability",
        "weights.pseudo", "pseudo.warmup")},
-    "method.classmix.weights.pseudo": ["method.classmix.pseudo.confidence_threshold=0"],
-    "method.classmix.pseudo.warmup": ["method.classmix.pseudo.confidence_threshold=0"],
-    "method.cutmix.weights.pseudo": ["method.cutmix.pseudo.confidence_threshold=0"],
-    "method.cutmix.pseudo.warmup": ["method.cutmix.pseudo.confidence_threshold=0"],
+    **{f"method.{name}.{key}": [f"method.{name}.pseudo.confidence_threshold=0"]
+       for name in ("classmix", "cutmix", "cutout") for key in ("weights.pseudo", "pseudo.warmup")},
+    "method.cutout.pseudo.warmup": ["method.cutout.pseudo.confidence_threshold=0", "method.cutout.weights.pseudo=99"],
     "method.memory_bank.contrastive.quality_quantile": ["method.contrastive.quality_rule=quantile"],
 }  # fmt: skip
 _LOOP = "is for the loop, not for a step"

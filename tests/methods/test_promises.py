@@ -25,12 +25,14 @@ OFF: dict[str, list[str]] = {  # settings with which the unlabelled images have 
     "joint_statistics": [],
     "mean_teacher": ["weights.pseudo"],
     "cutmix": ["weights.pseudo"],
+    "cutout": ["weights.pseudo"],
     "classmix": ["weights.pseudo"],
     "fixmatch": ["weights.pseudo"],
     "memory_bank": ["weights.pseudo", "weights.entropy", "weights.contrastive"],
 }
 THRESHOLD: dict[str, tuple[str, str]] = {  # the least confidence of a pseudo-label, and the share that has it
     "cutmix": ("pseudo.confidence_threshold", "confident"),
+    "cutout": ("pseudo.confidence_threshold", "confident"),
     "classmix": ("pseudo.confidence_threshold", "confident"),
     "fixmatch": ("pseudo.confidence_threshold", "confident"),
 }
