@@ -35,6 +35,7 @@ BASE = [
     "training.learning_rate=0.05", "training.device=cpu", "data.crop=32", "data.workers=0",
 ]  # fmt: skip
 ALL_SURE = "method.fixmatch.pseudo.confidence_threshold=0"
+ALL_SURE_V2 = "method.unimatch_v2.pseudo.confidence_threshold=0"
 
 # What to set where a field's type does not tell its values; of the others every one is tried.
 VALUES: dict[str, list[Any]] = {
@@ -54,7 +55,10 @@ VALUES: dict[str, list[Any]] = {
     "method.memory_bank.contrastive.quality_quantile": [0.1], "method.memory_bank.contrastive.least_score": [0.5],
     "method.memory_bank.contrastive.effective_weight": [1], "method.memory_bank.contrastive.bank_start": [1],
     "method.memory_bank.contrastive.max_pixels_per_class": [1],
-    "network.architecture": ["deeplabv2"], "network.decoder_channels": [32],
+    **{f"method.unimatch_v2.weights.{term}": [1, 0] for term in ("supervised", "pseudo")},
+    "method.unimatch_v2.pseudo.confidence_threshold": [0], "method.unimatch_v2.pseudo.mix_probability": [0, 1],
+    "method.unimatch_v2.pseudo.dropped": [0, 1],
+    "network.architecture": ["deeplabv2", "dpt"], "network.decoder_channels": [32],
     "training.iterations": [16], "training.learning_rate": [0.1], "training.momentum": [0],
     "training.weight_decay": [0.1], "training.poly_power": [2], "training.lr_warmup": [0.5],
     "training.gradient_clip": [0.01], "training.accumulation": [2], "training.seed": [1],
@@ -75,6 +79,8 @@ WITH: dict[str, list[str]] = {
        for name in ("classmix", "cutmix", "cutout") for key in ("weights.pseudo", "pseudo.warmup")},
     "method.cutout.pseudo.warmup": ["method.cutout.pseudo.confidence_threshold=0", "method.cutout.weights.pseudo=99"],
     "method.memory_bank.contrastive.quality_quantile": ["method.contrastive.quality_rule=quantile"],
+    **{f"method.unimatch_v2.{key}": [ALL_SURE_V2] for key in ("pseudo.mix_probability", "pseudo.dropped",
+       "pseudo.warmup", "weights.pseudo")},
 }  # fmt: skip
 _LOOP = "is for the loop, not for a step"
 ELSEWHERE: dict[str, tuple[str, str]] = {
