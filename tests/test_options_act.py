@@ -36,6 +36,13 @@ BASE = [
 ]  # fmt: skip
 ALL_SURE = "method.fixmatch.pseudo.confidence_threshold=0"
 
+
+def critic(name: str) -> dict[str, list[Any]]:
+    """Values of the optimiser of a method's critic."""
+    values = {"learning_rate": 0.1, "momentum": 0, "beta2": 0.1, "weight_decay": 0.1, "poly_power": 2, "lr_warmup": 0.5}
+    return {f"method.{name}.critic.{key}": [value] for key, value in values.items()}
+
+
 # What to set where a field's type does not tell its values; of the others every one is tried.
 VALUES: dict[str, list[Any]] = {
     "method.name": [name for name in method_names() if name != "memory_bank"],
@@ -53,6 +60,10 @@ VALUES: dict[str, list[Any]] = {
     "method.memory_bank.contrastive.quality_quantile": [0.1], "method.memory_bank.contrastive.least_score": [0.5],
     "method.memory_bank.contrastive.effective_weight": [1], "method.memory_bank.contrastive.bank_start": [1],
     "method.memory_bank.contrastive.max_pixels_per_class": [1],
+    **{f"method.adversarial.weights.{term}": [0.5, 0] for term in ("supervised", "pseudo", "adversarial",
+       "adversarial_unlabelled", "critic")},
+    "method.adversarial.pseudo.score_threshold": [0.9], "method.adversarial.pseudo.start": [0.9],
+    **critic("adversarial"),
     "network.architecture": ["deeplabv2"], "network.decoder_channels": [32],
     "training.iterations": [16], "training.learning_rate": [0.1], "training.momentum": [0],
     "training.weight_decay": [0.1], "training.poly_power": [2], "training.lr_warmup": [0.5],
@@ -75,6 +86,7 @@ WITH: dict[str, list[str]] = {
     "method.cutmix.weights.pseudo": ["method.cutmix.pseudo.confidence_threshold=0"],
     "method.cutmix.pseudo.warmup": ["method.cutmix.pseudo.confidence_threshold=0"],
     "method.memory_bank.contrastive.quality_quantile": ["method.contrastive.quality_rule=quantile"],
+    "method.adversarial.critic.kind": ["method.critic.weight_decay=0.1", "method.critic.learning_rate=0.1"],
 }  # fmt: skip
 _LOOP = "is for the loop, not for a step"
 ELSEWHERE: dict[str, tuple[str, str]] = {

@@ -21,6 +21,7 @@ from semiseg.networks.segmentation import SegmentationNetwork
 CLASSES, HEIGHT, WIDTH = 5, 16, 24
 
 OFF: dict[str, list[str]] = {  # settings with which the unlabelled images have no weight
+    "adversarial": [f"weights.{term}" for term in ("pseudo", "adversarial", "adversarial_unlabelled", "critic")],
     "supervised": [],
     "joint_statistics": [],
     "mean_teacher": ["weights.pseudo"],
@@ -30,12 +31,14 @@ OFF: dict[str, list[str]] = {  # settings with which the unlabelled images have 
     "memory_bank": ["weights.pseudo", "weights.entropy", "weights.contrastive"],
 }
 THRESHOLD: dict[str, tuple[str, str]] = {  # the least confidence of a pseudo-label, and the share that has it
+    "adversarial": ("pseudo.score_threshold", "trusted"),
     "cutmix": ("pseudo.confidence_threshold", "confident"),
     "classmix": ("pseudo.confidence_threshold", "confident"),
     "fixmatch": ("pseudo.confidence_threshold", "confident"),
 }
 NO_THRESHOLD = {"supervised", "joint_statistics", "mean_teacher", "memory_bank"}  # nothing is left out by confidence
 NUMBERED: dict[str, str] = {  # where renumbering the classes changes a step, and why
+    "adversarial": "every class is a channel of its own to the critic",
     "classmix": "draws classes by their number",
     "memory_bank": "a class has an attention module of its own",
 }

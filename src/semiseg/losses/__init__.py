@@ -1,6 +1,6 @@
 """The four terms of eq. 1: weighted cross-entropy (eqs. 3, 4, 6), entropy (eq. 7), contrastive (eqs. 8-11).
 
-And those of the compared methods: consistency (French et al., 2020).
+And those of the compared methods: consistency (French et al., 2020), the verdict of a critic (Hung et al., 2018).
 """
 
 from semiseg.losses.consistency import consistency, valid_mean
@@ -13,6 +13,7 @@ from semiseg.losses.contrastive import (
 )
 from semiseg.losses.cross_entropy import weighted_cross_entropy
 from semiseg.losses.entropy import entropy
+from semiseg.losses.verdict import verdict
 
 __all__ = [
     "class_means",
@@ -23,5 +24,6 @@ __all__ = [
     "lost_share",
     "normalised_weights",
     "valid_mean",
+    "verdict",
     "weighted_cross_entropy",
 ]
