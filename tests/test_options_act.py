@@ -37,10 +37,14 @@ BASE = [
 ALL_SURE = "method.fixmatch.pseudo.confidence_threshold=0"
 
 
+OPTIMISER = {
+    "learning_rate": 0.2, "momentum": 0, "beta2": 0.1, "weight_decay": 0.1, "poly_power": 2, "lr_warmup": 0.5,
+}  # fmt: skip
+
+
 def critic(name: str) -> dict[str, list[Any]]:
     """Values of the optimiser of a method's critic."""
-    values = {"learning_rate": 0.1, "momentum": 0, "beta2": 0.1, "weight_decay": 0.1, "poly_power": 2, "lr_warmup": 0.5}
-    return {f"method.{name}.critic.{key}": [value] for key, value in values.items()}
+    return {f"method.{name}.critic.{key}": [value] for key, value in OPTIMISER.items()}
 
 
 # What to set where a field's type does not tell its values; of the others every one is tried.
@@ -63,7 +67,11 @@ VALUES: dict[str, list[Any]] = {
     **{f"method.adversarial.weights.{term}": [0.5, 0] for term in ("supervised", "pseudo", "adversarial",
        "adversarial_unlabelled", "critic")},
     "method.adversarial.pseudo.score_threshold": [0.9], "method.adversarial.pseudo.start": [0.9],
-    **critic("adversarial"),
+    **critic("adversarial"), **critic("s4gan"), "method.s4gan.critic.dropout": [0.1],
+    **{f"method.s4gan.weights.{term}": [0.5, 0] for term in ("supervised", "pseudo", "matching", "critic")},
+    "method.s4gan.pseudo.score_threshold": [0], "method.s4gan.multi_label.presence_threshold": [0.49],
+    "method.s4gan.multi_label.consistency": [0.1], "method.s4gan.multi_label.burn_in": [0.9],
+    **{f"method.s4gan.multi_label.optimiser.{key}": [value] for key, value in OPTIMISER.items()},
     "network.architecture": ["deeplabv2"], "network.decoder_channels": [32],
     "training.iterations": [16], "training.learning_rate": [0.1], "training.momentum": [0],
     "training.weight_decay": [0.1], "training.poly_power": [2], "training.lr_warmup": [0.5],
@@ -86,7 +94,15 @@ WITH: dict[str, list[str]] = {
     "method.cutmix.weights.pseudo": ["method.cutmix.pseudo.confidence_threshold=0"],
     "method.cutmix.pseudo.warmup": ["method.cutmix.pseudo.confidence_threshold=0"],
     "method.memory_bank.contrastive.quality_quantile": ["method.contrastive.quality_rule=quantile"],
-    "method.adversarial.critic.kind": ["method.critic.weight_decay=0.1", "method.critic.learning_rate=0.1"],
+    **{f"method.{name}.critic.kind": ["method.critic.weight_decay=0.1", "method.critic.learning_rate=0.1"]
+       for name in ("adversarial", "s4gan")},
+    "method.s4gan.weights.pseudo": ["method.s4gan.pseudo.score_threshold=0"],
+    **{f"method.s4gan.multi_label.{key}": ["method.s4gan.multi_label.enabled=true",
+       "method.s4gan.pseudo.score_threshold=0", "method.s4gan.multi_label.optimiser.learning_rate=0.1"]
+       for key in ("presence_threshold", "consistency", "burn_in", *(f"optimiser.{key}" for key in OPTIMISER))},
+    "method.s4gan.multi_label.optimiser.kind": ["method.s4gan.multi_label.enabled=true"],
+    "method.s4gan.multi_label.optimiser.beta2": ["method.s4gan.multi_label.enabled=true",
+                                                 "method.s4gan.multi_label.optimiser.kind=adam"],
 }  # fmt: skip
 _LOOP = "is for the loop, not for a step"
 ELSEWHERE: dict[str, tuple[str, str]] = {

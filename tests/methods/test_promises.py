@@ -29,18 +29,21 @@ OFF: dict[str, list[str]] = {  # settings with which the unlabelled images have 
     "classmix": ["weights.pseudo"],
     "fixmatch": ["weights.pseudo"],
     "memory_bank": ["weights.pseudo", "weights.entropy", "weights.contrastive"],
+    "s4gan": ["weights.pseudo", "weights.matching", "weights.critic"],
 }
 THRESHOLD: dict[str, tuple[str, str]] = {  # the least confidence of a pseudo-label, and the share that has it
     "adversarial": ("pseudo.score_threshold", "trusted"),
     "cutmix": ("pseudo.confidence_threshold", "confident"),
     "classmix": ("pseudo.confidence_threshold", "confident"),
     "fixmatch": ("pseudo.confidence_threshold", "confident"),
+    "s4gan": ("pseudo.score_threshold", "trusted"),
 }
 NO_THRESHOLD = {"supervised", "joint_statistics", "mean_teacher", "memory_bank"}  # nothing is left out by confidence
 NUMBERED: dict[str, str] = {  # where renumbering the classes changes a step, and why
     "adversarial": "every class is a channel of its own to the critic",
     "classmix": "draws classes by their number",
     "memory_bank": "a class has an attention module of its own",
+    "s4gan": "every class is a channel of its own to the critic",
 }
 UNLABELLED = [name for name in method_names() if method_class(name).needs.unlabelled]
 

@@ -1,6 +1,7 @@
 """The four terms of eq. 1: weighted cross-entropy (eqs. 3, 4, 6), entropy (eq. 7), contrastive (eqs. 8-11).
 
-And those of the compared methods: consistency (French et al., 2020), the verdict of a critic (Hung et al., 2018).
+And those of the compared methods: consistency (French et al., 2020), the verdict of a critic (Hung et al., 2018),
+feature matching (Mittal et al., 2021).
 """
 
 from semiseg.losses.consistency import consistency, valid_mean
@@ -13,6 +14,7 @@ from semiseg.losses.contrastive import (
 )
 from semiseg.losses.cross_entropy import weighted_cross_entropy
 from semiseg.losses.entropy import entropy
+from semiseg.losses.feature_matching import feature_matching
 from semiseg.losses.verdict import verdict
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "contrastive_loss",
     "effective_share",
     "entropy",
+    "feature_matching",
     "lost_share",
     "normalised_weights",
     "valid_mean",
