@@ -72,6 +72,8 @@ VALUES: dict[str, list[Any]] = {
     "method.s4gan.pseudo.score_threshold": [0], "method.s4gan.multi_label.presence_threshold": [0.49],
     "method.s4gan.multi_label.consistency": [0.1], "method.s4gan.multi_label.burn_in": [0.9],
     **{f"method.s4gan.multi_label.optimiser.{key}": [value] for key, value in OPTIMISER.items()},
+    "method.cbc.rounds.count": [2], "method.cbc.rounds.first": [0.5], "method.cbc.pseudo.gamma": [0],
+    **{f"method.cbc.weights.{term}": [0.5, 0] for term in ("supervised", "pseudo")},
     "network.architecture": ["deeplabv2"], "network.decoder_channels": [32],
     "training.iterations": [16], "training.learning_rate": [0.1], "training.momentum": [0],
     "training.weight_decay": [0.1], "training.poly_power": [2], "training.lr_warmup": [0.5],
@@ -178,6 +180,14 @@ def batches(seed: int) -> tuple[Batch, Batch]:
     return Batch(images[:3], labels[:3]), Batch(images[3:], torch.full_like(labels[3:], 255))
 
 
+def with_stored_labels(given: tuple[Batch, Batch]) -> tuple[Batch, Batch]:
+    """As a round after the first brings them."""
+    labelled, unlabelled = given
+    g = torch.Generator().manual_seed(3)
+    labels = torch.randint(0, 4, unlabelled.labels.shape, generator=g)
+    return labelled, unlabelled._replace(labels=labels, confidence=torch.rand(labels.shape, generator=g))
+
+
 @cache
 def two_steps(words: tuple[str, ...]) -> list[Tensor]:
     """Losses and all that is kept after a step of the warm-up and one behind it."""
@@ -189,10 +199,12 @@ def two_steps(words: tuple[str, ...]) -> list[Tensor]:
     method = build_method(config, RunData(images, images, [0, 1, 2, 3], []), cpu, pretrained=True).train()  # type: ignore[arg-type]
     stepper = Stepper(method, Optimisers(method), config.training, cpu)
     steps, seen = rounds.of_run(method, config.training.iterations), []
+    stores = method.needs.stored_labels
     for iteration in (0, 3):
         now = steps[rounds.number_at(steps, iteration)]
         count_over(method, now.stop - now.start)
-        given = iter([batches(2 * iteration + part) for part in range(config.training.accumulation)])
+        parts = [batches(2 * iteration + part) for part in range(config.training.accumulation)]
+        given = iter([with_stored_labels(part) if stores and iteration else part for part in parts])
         losses = stepper(lambda given=given: next(given), iteration, now)  # type: ignore[misc]
         seen += [losses[name] for name in sorted(losses)]
     return [value.double() for value in [*seen, *method.state_dict().values()]]
