@@ -28,6 +28,7 @@ OFF: dict[str, list[str]] = {  # settings with which the unlabelled images have 
     "cutmix": ["weights.pseudo"],
     "cbc": ["weights.pseudo"],
     "classmix": ["weights.pseudo"],
+    "dmt": ["weights.pseudo"],
     "fixmatch": ["weights.pseudo"],
     "memory_bank": ["weights.pseudo", "weights.entropy", "weights.contrastive"],
     "s4gan": ["weights.pseudo", "weights.matching", "weights.critic"],
@@ -40,7 +41,7 @@ THRESHOLD: dict[str, tuple[str, str]] = {  # the least confidence of a pseudo-la
     "s4gan": ("pseudo.score_threshold", "trusted"),
 }
 # Nothing is left out by confidence.
-NO_THRESHOLD = {"cbc", "supervised", "joint_statistics", "mean_teacher", "memory_bank"}
+NO_THRESHOLD = {"cbc", "dmt", "supervised", "joint_statistics", "mean_teacher", "memory_bank"}
 NUMBERED: dict[str, str] = {  # where renumbering the classes changes a step, and why
     "adversarial": "every class is a channel of its own to the critic",
     "classmix": "draws classes by their number",

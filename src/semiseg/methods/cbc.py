@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 from torch import Tensor
@@ -52,7 +52,7 @@ class ClassBalancedCurriculum(Method):
     from those that did best on the validation images.
     """
 
-    settings = CBCSettings
+    settings: ClassVar[type[Section]] = CBCSettings
     needs = Needs(stored_labels=True)
     keeps_teacher = False
     terms = ("supervised", "pseudo")
