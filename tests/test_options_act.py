@@ -73,6 +73,8 @@ VALUES: dict[str, list[Any]] = {
     "method.s4gan.multi_label.consistency": [0.1], "method.s4gan.multi_label.burn_in": [0.9],
     **{f"method.s4gan.multi_label.optimiser.{key}": [value] for key, value in OPTIMISER.items()},
     "method.cbc.rounds.count": [2], "method.cbc.rounds.first": [0.5], "method.cbc.pseudo.gamma": [0],
+    **{f"method.error_correcting.weights.{term}": [0.5, 0] for term in ("supervised", "pseudo", "auxiliary",
+       "corrector")},
     "method.dmt.rounds.count": [2], "method.dmt.rounds.first": [0.5],
     "method.dmt.pseudo.gamma_agree": [0], "method.dmt.pseudo.gamma_disagree": [0],
     **{f"method.{name}.weights.{term}": [0.5, 0] for name in ("cbc", "dmt") for term in ("supervised", "pseudo")},

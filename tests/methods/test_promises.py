@@ -29,6 +29,7 @@ OFF: dict[str, list[str]] = {  # settings with which the unlabelled images have 
     "cbc": ["weights.pseudo"],
     "classmix": ["weights.pseudo"],
     "dmt": ["weights.pseudo"],
+    "error_correcting": ["weights.pseudo", "weights.auxiliary", "weights.corrector"],
     "fixmatch": ["weights.pseudo"],
     "memory_bank": ["weights.pseudo", "weights.entropy", "weights.contrastive"],
     "s4gan": ["weights.pseudo", "weights.matching", "weights.critic"],
@@ -41,10 +42,11 @@ THRESHOLD: dict[str, tuple[str, str]] = {  # the least confidence of a pseudo-la
     "s4gan": ("pseudo.score_threshold", "trusted"),
 }
 # Nothing is left out by confidence.
-NO_THRESHOLD = {"cbc", "dmt", "supervised", "joint_statistics", "mean_teacher", "memory_bank"}
+NO_THRESHOLD = {"cbc", "dmt", "error_correcting", "supervised", "joint_statistics", "mean_teacher", "memory_bank"}
 NUMBERED: dict[str, str] = {  # where renumbering the classes changes a step, and why
     "adversarial": "every class is a channel of its own to the critic",
     "classmix": "draws classes by their number",
+    "error_correcting": "every class is an input and an output of its own to the corrector",
     "memory_bank": "a class has an attention module of its own",
     "s4gan": "every class is a channel of its own to the critic",
 }
