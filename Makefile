@@ -1,13 +1,15 @@
-# `make demo` and `make test` set up by themselves: Python >= 3.10, make and a package index are all they need.
+# `make demo` and `make test` set up by themselves: Python >= 3.11, make and a package index are all they need.
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
 .PHONY: demo test lint docs clean
 
-$(READY): pyproject.toml constraints.txt
+# Every file has the hash that it had when it was pinned; only PyTorch's build depends on the machine.
+$(READY): pyproject.toml constraints.txt .ci/requirements.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)/bin/python -m pip install --quiet --require-hashes --no-deps -r .ci/requirements.txt
 	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
 

@@ -53,7 +53,7 @@ def write_card(model: LoadedModel, path: Path, card: Path, format: str) -> None:
     if resize:
         line, size = _resizing(resize)
         code = RUN[format].format(file=path.name, resize=line)
-    newline = "\n"  # f-strings of Python 3.10 take no backslash
+    newline = "\n"  # f-strings of Python 3.11 take no backslash
     write_text(
         card,
         f"""---
