@@ -42,7 +42,7 @@ VALUES: dict[str, list[Any]] = {
     "method.warmup": [0.5], "method.stages": [0.5], "method.teacher.momentum_start": [0.5],
     "method.teacher.momentum_end": [0.95], "method.teacher.half_life": [0.1], "method.augment.classmix_exclude": [0],
     **{f"method.{name}.weights.{term}": [0.5, 0] for name in ("classmix", "cutmix", "fixmatch", "mean_teacher",
-       "memory_bank") for term in ("supervised", "pseudo")},
+       "memory_bank", "reco") for term in ("supervised", "pseudo")},
     "method.memory_bank.weights.entropy": [0.5, 0], "method.memory_bank.weights.contrastive": [0.5, 0],
     "method.classmix.pseudo.confidence_threshold": [0], "method.cutmix.pseudo.confidence_threshold": [0],
     "method.fixmatch.pseudo.confidence_threshold": [0], "method.fixmatch.pseudo.views": [2],
@@ -53,6 +53,10 @@ VALUES: dict[str, list[Any]] = {
     "method.memory_bank.contrastive.quality_quantile": [0.1], "method.memory_bank.contrastive.least_score": [0.5],
     "method.memory_bank.contrastive.effective_weight": [1], "method.memory_bank.contrastive.bank_start": [1],
     "method.memory_bank.contrastive.max_pixels_per_class": [1],
+    "method.reco.weights.contrastive": [0.5, 0], "method.reco.pseudo.confidence_threshold": [0],
+    "method.reco.contrastive.dim": [8], "method.reco.contrastive.least_confidence": [0],
+    "method.reco.contrastive.queries": [1], "method.reco.contrastive.negatives": [2],
+    "method.reco.contrastive.temperature": [0.1],
     "network.architecture": ["deeplabv2"], "network.decoder_channels": [32],
     "training.iterations": [16], "training.learning_rate": [0.1], "training.momentum": [0],
     "training.weight_decay": [0.1], "training.poly_power": [2], "training.lr_warmup": [0.5],
@@ -74,6 +78,8 @@ WITH: dict[str, list[str]] = {
     "method.classmix.pseudo.warmup": ["method.classmix.pseudo.confidence_threshold=0"],
     "method.cutmix.weights.pseudo": ["method.cutmix.pseudo.confidence_threshold=0"],
     "method.cutmix.pseudo.warmup": ["method.cutmix.pseudo.confidence_threshold=0"],
+    **{f"method.reco.{key}": ["method.reco.pseudo.confidence_threshold=0"] for key in ("weights.pseudo",
+       "pseudo.warmup", "pseudo.mix")},
     "method.memory_bank.contrastive.quality_quantile": ["method.contrastive.quality_rule=quantile"],
 }  # fmt: skip
 _LOOP = "is for the loop, not for a step"
