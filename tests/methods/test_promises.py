@@ -34,6 +34,7 @@ OFF: dict[str, list[str]] = {  # settings with which the unlabelled images have 
     "fixmatch": ["weights.pseudo"],
     "memory_bank": ["weights.pseudo", "weights.entropy", "weights.contrastive"],
     "unimatch_v2": ["weights.pseudo"],
+    "reco": ["weights.pseudo", "weights.contrastive"],
     "s4gan": ["weights.pseudo", "weights.matching", "weights.critic"],
 }
 THRESHOLD: dict[str, tuple[str, str]] = {  # the least confidence of a pseudo-label, and the share that has it
@@ -43,6 +44,7 @@ THRESHOLD: dict[str, tuple[str, str]] = {  # the least confidence of a pseudo-la
     "classmix": ("pseudo.confidence_threshold", "confident"),
     "fixmatch": ("pseudo.confidence_threshold", "confident"),
     "unimatch_v2": ("pseudo.confidence_threshold", "confident"),
+    "reco": ("pseudo.confidence_threshold", "confident"),
     "s4gan": ("pseudo.score_threshold", "trusted"),
 }
 # Nothing is left out by confidence.
