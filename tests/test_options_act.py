@@ -66,6 +66,7 @@ VALUES: dict[str, list[Any]] = {
     "method.memory_bank.contrastive.quality_quantile": [0.1], "method.memory_bank.contrastive.least_score": [0.5],
     "method.memory_bank.contrastive.effective_weight": [1], "method.memory_bank.contrastive.bank_start": [1],
     "method.memory_bank.contrastive.max_pixels_per_class": [1],
+    **{f"method.semantic_shift.weights.{term}": [0.5, 0] for term in ("supervised", "adversarial", "critic")},
     **{f"method.unimatch_v2.weights.{term}": [1, 0] for term in ("supervised", "pseudo")},
     "method.unimatch_v2.pseudo.confidence_threshold": [0], "method.unimatch_v2.pseudo.mix_probability": [0, 1],
     "method.unimatch_v2.pseudo.dropped": [0, 1],
@@ -73,7 +74,7 @@ VALUES: dict[str, list[Any]] = {
     **{f"method.adversarial.weights.{term}": [0.5, 0] for term in ("supervised", "pseudo", "adversarial",
        "adversarial_unlabelled", "critic")},
     "method.adversarial.pseudo.score_threshold": [0.9], "method.adversarial.pseudo.start": [0.9],
-    **critic("adversarial"), **critic("s4gan"), "method.s4gan.critic.dropout": [0.1],
+    **critic("adversarial"), **critic("semantic_shift"), **critic("s4gan"), "method.s4gan.critic.dropout": [0.1],
     **{f"method.s4gan.weights.{term}": [0.5, 0] for term in ("supervised", "pseudo", "matching", "critic")},
     "method.s4gan.pseudo.score_threshold": [0], "method.s4gan.multi_label.presence_threshold": [0.49],
     "method.s4gan.multi_label.consistency": [0.1], "method.s4gan.multi_label.burn_in": [0.9],
@@ -113,7 +114,7 @@ WITH: dict[str, list[str]] = {
     **{f"method.unimatch_v2.{key}": [ALL_SURE_V2] for key in ("pseudo.mix_probability", "pseudo.dropped",
        "pseudo.warmup", "weights.pseudo")},
     **{f"method.{name}.critic.kind": ["method.critic.weight_decay=0.1", "method.critic.learning_rate=0.1"]
-       for name in ("adversarial", "s4gan")},
+       for name in ("adversarial", "s4gan", "semantic_shift")},
     "method.s4gan.weights.pseudo": ["method.s4gan.pseudo.score_threshold=0"],
     **{f"method.s4gan.multi_label.{key}": ["method.s4gan.multi_label.enabled=true",
        "method.s4gan.pseudo.score_threshold=0", "method.s4gan.multi_label.optimiser.learning_rate=0.1"]
@@ -134,6 +135,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "data.source.root": ("needs a second data set", "data/test_run_data.py"),
     "data.source.resize": ("needs a second data set", "training/test_loop.py"),
     "data.source.options": ("needs a second data set", "data/test_run_data.py"),
+    "method.semantic_shift.weights.semantic": ("needs labelled crops of two domains", "methods/test_semantic_shift.py"),
     "data.source.sampling": ("needs a second data set", "data/test_domains.py"),
     "network.backbone": ("what is built", "networks/test_build.py"),
     "network.pretrained": ("needs a file of weights", "networks/test_build.py"),
