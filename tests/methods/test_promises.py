@@ -54,7 +54,10 @@ THRESHOLD: dict[str, tuple[str, str]] = {  # the least confidence of a pseudo-la
 NO_THRESHOLD = {"cbc", "dmt", "error_correcting", "supervised", "joint_statistics", "mean_teacher", "memory_bank",
                 "semantic_shift"}  # fmt: skip
 MEETS: dict[str, dict[str, str]] = {  # without which its terms are at rest in crops as small and random as these
-    "patch_contrast": {"method.patch_contrast.contrastive.patch": "8", "method.patch_contrast.contrastive.alike": "0.8"},
+    "patch_contrast": {
+        "method.patch_contrast.contrastive.patch": "8",
+        "method.patch_contrast.contrastive.alike": "0.8",
+    },
 }
 NUMBERED: dict[str, str] = {  # where renumbering the classes changes a step, and why
     "adversarial": "every class is a channel of its own to the critic",

@@ -24,7 +24,7 @@ def images(batch=1, height=64, width=64):
 def test_every_backbone_has_a_width_here():
     optional = {name for name in BACKBONES if ":" in name}  # their libraries may be missing: test_dinov2.py
     assert set(WIDTHS) == set(BACKBONES) - optional - {"small"} and optional == {
-        f"dinov2:{size}" for size in ("small", "base", "large")
+        f"{family}:{size}" for family in ("dinov2", "dinov3") for size in ("small", "base", "large")
     }
 
 

@@ -13,8 +13,8 @@ class NetworkConfig(Section):
     architecture: str = "deeplabv2"
     """deeplabv2 or deeplabv3plus (section 4.2), or dpt (Ranftl et al., ICCV 2021), made for transformers."""
     backbone: str = "resnet101"
-    """resnet18/34/50/101, efficientnet_lite0, timm:NAME or dinov2:small|base|large, or one that
-    an installed package brings; the paper: resnet101 (v2), resnet50
+    """resnet18/34/50/101, efficientnet_lite0, timm:NAME, dinov2:small|base|large or
+    dinov3:small|base|large, or one that an installed package brings; the paper: resnet101 (v2), resnet50
     (v3+)."""
     pretrained: str = "imagenet"
     """none, imagenet, coco (DeepLabv2-ResNet-101) or a file with weights (Table 2: ImageNet or COCO)."""
@@ -23,6 +23,10 @@ class NetworkConfig(Section):
     batch_norm: Literal["train", "frozen", "frozen_affine"] = "train"
     """Backbone's BatchNorm: ordinary; all of it frozen; or batch statistics with fixed affine parameters
     (authors' code)."""
+    freeze_backbone: bool = False
+    """The backbone stays as it is loaded, BatchNorm's statistics too, and decoder and classifier learn alone: cheaper.
+    With a small transformer and few labels better on photos of objects, and worse on street scenes (UniMatch V2's
+    published logs)."""
     decoder_channels: Annotated[int, Field(ge=1, le=2**16)] = 256
     """Width of the DeepLabv3+ decoder (DeepLabv3+ paper: 256) or of DPT (UniMatch V2, public code: 64, 128, 256 for
     dinov2:small, base, large)."""

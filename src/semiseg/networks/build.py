@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from semiseg.errors import SemisegError, UsageError
+from semiseg.networks.backbones import dinov2, dinov3
 from semiseg.networks.backbones.base import Backbone
-from semiseg.networks.backbones.dinov2 import PREFIX as DINOV2
-from semiseg.networks.backbones.dinov2 import SIZES, Dinov2
 from semiseg.networks.backbones.efficientnet_lite import EfficientNetLite0
 from semiseg.networks.backbones.resnet import LAYERS, ResNet
 from semiseg.networks.backbones.timm import PREFIX as TIMM
@@ -33,7 +32,8 @@ if TYPE_CHECKING:
 BACKBONES: dict[str, Callable[[int], Backbone]] = {
     **{name: partial(ResNet, name) for name in LAYERS},
     "efficientnet_lite0": EfficientNetLite0,
-    **{DINOV2 + size: partial(Dinov2, size) for size in SIZES},
+    **{dinov2.PREFIX + size: partial(dinov2.Dinov2, size) for size in dinov2.SIZES},
+    **{dinov3.PREFIX + size: partial(dinov3.Dinov3, size) for size in dinov3.SIZES},
 }  # and timm:NAME, which only timm can list, and what installed packages bring
 OUTPUT_STRIDES = (8, 16, 32)
 BATCH_NORM: tuple[Policy, ...] = ("train", "frozen", "frozen_affine")
@@ -84,6 +84,7 @@ def build_network(
     *,
     load: bool = True,
     batch_norm: Policy = "train",
+    freeze_backbone: bool = False,
     decoder_channels: int = 256,
     decoder_norm: Norm = "batch",
     separable: bool = True,
@@ -100,6 +101,7 @@ def build_network(
         load: False where a checkpoint follows, or none is needed: nothing is read, but the variant of ``"coco"`` is
             built. That of a file is in the checkpoint.
         batch_norm: see ``apply_batch_norm_policy``.
+        freeze_backbone: see ``SegmentationNetwork.freeze_backbone``.
         decoder_channels: deeplabv3plus and dpt: width of pyramid and V.
         decoder_norm: deeplabv3plus: ``"batch"`` or ``"group"``, see ``networks.decoders.norm``.
         separable: deeplabv3plus: depthwise-separable convolutions, cheap on a CPU, or plain ones.
@@ -128,6 +130,8 @@ def build_network(
     elif pretrained == "coco":
         network.follow("caffe")
     apply_batch_norm_policy(network, batch_norm)
+    if freeze_backbone:
+        network.freeze_backbone()
     return network
 
 
@@ -142,6 +146,7 @@ def build_network_of(config: Config, num_classes: int, pretrained: bool = True) 
         pretrained=c.pretrained,
         load=pretrained,
         batch_norm=c.batch_norm,
+        freeze_backbone=c.freeze_backbone,
         decoder_channels=c.decoder_channels,
         decoder_norm=c.decoder_norm,
         aspp=c.aspp,

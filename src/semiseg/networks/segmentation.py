@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import torch
@@ -53,6 +54,7 @@ class SegmentationNetwork(nn.Module):
         self._of_decoder = feature_dim, feature_stride
         self.batch_norm: Policy = "train"
         self.recompute = False  # activation checkpointing of the backbone
+        self.frozen = False
         self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1))
 
@@ -78,7 +80,8 @@ class SegmentationNetwork(nn.Module):
     def encode(self, images: Tensor) -> list[Tensor]:
         """images (B, 3, H, W) float in [0, 1], RGB → the backbone's maps that the decoder takes, (B, ·, ·, ·) each."""
         x = (images - self.mean) / self.std
-        maps = self.backbone.maps(x, self.recompute and self.training)
+        with torch.no_grad() if self.frozen and self.training else nullcontext():
+            maps = self.backbone.maps(x, self.recompute and self.training)
         return self.decoder.take(maps, (x.shape[-2], x.shape[-1]))
 
     def decode(self, maps: Sequence[Tensor]) -> Output:
@@ -106,10 +109,20 @@ class SegmentationNetwork(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def train(self, mode: bool = True) -> SegmentationNetwork:
-        """As ``nn.Module.train``, with the backbone's BatchNorm policy kept."""
+        """As ``nn.Module.train``, with the backbone's BatchNorm policy kept, and a frozen backbone in evaluation."""
         super().train(mode)
         apply_batch_norm_policy(self, self.batch_norm)
+        if self.frozen:
+            self.backbone.eval()
         return self
+
+    def freeze_backbone(self) -> None:
+        """From now on the backbone never learns, and computes as in evaluation.
+
+        Training keeps nothing for its gradients. To go back build the network anew.
+        """
+        self.frozen = True
+        self.backbone.requires_grad_(False).eval()
 
     def backbone_parameters(self) -> list[nn.Parameter]:
         """The pretrained parameters that learn, for a learning rate of their own."""

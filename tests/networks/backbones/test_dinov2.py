@@ -11,7 +11,8 @@ from torch import nn
 from semiseg.errors import SemisegError, UsageError
 from semiseg.networks import build_network
 from semiseg.networks.backbones import dinov2
-from semiseg.networks.backbones.dinov2 import Dinov2, Size
+from semiseg.networks.backbones.dinov2 import Dinov2
+from semiseg.networks.backbones.vision_transformer import Size
 from semiseg.networks.build import BACKBONES
 
 TINY = Size(width=24, depth=4, heads=2, repository="not a repository")
