@@ -36,6 +36,17 @@ BASE = [
 ]  # fmt: skip
 ALL_SURE = "method.fixmatch.pseudo.confidence_threshold=0"
 
+
+OPTIMISER = {
+    "learning_rate": 0.2, "momentum": 0, "beta2": 0.1, "weight_decay": 0.1, "poly_power": 2, "lr_warmup": 0.5,
+}  # fmt: skip
+
+
+def critic(name: str) -> dict[str, list[Any]]:
+    """Values of the optimiser of a method's critic."""
+    return {f"method.{name}.critic.{key}": [value] for key, value in OPTIMISER.items()}
+
+
 # What to set where a field's type does not tell its values; of the others every one is tried.
 VALUES: dict[str, list[Any]] = {
     "method.name": [name for name in method_names() if name != "memory_bank"],
@@ -53,6 +64,20 @@ VALUES: dict[str, list[Any]] = {
     "method.memory_bank.contrastive.quality_quantile": [0.1], "method.memory_bank.contrastive.least_score": [0.5],
     "method.memory_bank.contrastive.effective_weight": [1], "method.memory_bank.contrastive.bank_start": [1],
     "method.memory_bank.contrastive.max_pixels_per_class": [1],
+    **{f"method.adversarial.weights.{term}": [0.5, 0] for term in ("supervised", "pseudo", "adversarial",
+       "adversarial_unlabelled", "critic")},
+    "method.adversarial.pseudo.score_threshold": [0.9], "method.adversarial.pseudo.start": [0.9],
+    **critic("adversarial"), **critic("s4gan"), "method.s4gan.critic.dropout": [0.1],
+    **{f"method.s4gan.weights.{term}": [0.5, 0] for term in ("supervised", "pseudo", "matching", "critic")},
+    "method.s4gan.pseudo.score_threshold": [0], "method.s4gan.multi_label.presence_threshold": [0.49],
+    "method.s4gan.multi_label.consistency": [0.1], "method.s4gan.multi_label.burn_in": [0.9],
+    **{f"method.s4gan.multi_label.optimiser.{key}": [value] for key, value in OPTIMISER.items()},
+    "method.cbc.rounds.count": [2], "method.cbc.rounds.first": [0.5], "method.cbc.pseudo.gamma": [0],
+    **{f"method.error_correcting.weights.{term}": [0.5, 0] for term in ("supervised", "pseudo", "auxiliary",
+       "corrector")},
+    "method.dmt.rounds.count": [2], "method.dmt.rounds.first": [0.5],
+    "method.dmt.pseudo.gamma_agree": [0], "method.dmt.pseudo.gamma_disagree": [0],
+    **{f"method.{name}.weights.{term}": [0.5, 0] for name in ("cbc", "dmt") for term in ("supervised", "pseudo")},
     "network.architecture": ["deeplabv2"], "network.decoder_channels": [32],
     "training.iterations": [16], "training.learning_rate": [0.1], "training.momentum": [0],
     "training.weight_decay": [0.1], "training.poly_power": [2], "training.lr_warmup": [0.5],
@@ -75,6 +100,15 @@ WITH: dict[str, list[str]] = {
     "method.cutmix.weights.pseudo": ["method.cutmix.pseudo.confidence_threshold=0"],
     "method.cutmix.pseudo.warmup": ["method.cutmix.pseudo.confidence_threshold=0"],
     "method.memory_bank.contrastive.quality_quantile": ["method.contrastive.quality_rule=quantile"],
+    **{f"method.{name}.critic.kind": ["method.critic.weight_decay=0.1", "method.critic.learning_rate=0.1"]
+       for name in ("adversarial", "s4gan")},
+    "method.s4gan.weights.pseudo": ["method.s4gan.pseudo.score_threshold=0"],
+    **{f"method.s4gan.multi_label.{key}": ["method.s4gan.multi_label.enabled=true",
+       "method.s4gan.pseudo.score_threshold=0", "method.s4gan.multi_label.optimiser.learning_rate=0.1"]
+       for key in ("presence_threshold", "consistency", "burn_in", *(f"optimiser.{key}" for key in OPTIMISER))},
+    "method.s4gan.multi_label.optimiser.kind": ["method.s4gan.multi_label.enabled=true"],
+    "method.s4gan.multi_label.optimiser.beta2": ["method.s4gan.multi_label.enabled=true",
+                                                 "method.s4gan.multi_label.optimiser.kind=adam"],
 }  # fmt: skip
 _LOOP = "is for the loop, not for a step"
 ELSEWHERE: dict[str, tuple[str, str]] = {
@@ -150,6 +184,14 @@ def batches(seed: int) -> tuple[Batch, Batch]:
     return Batch(images[:3], labels[:3]), Batch(images[3:], torch.full_like(labels[3:], 255))
 
 
+def with_stored_labels(given: tuple[Batch, Batch]) -> tuple[Batch, Batch]:
+    """As a round after the first brings them."""
+    labelled, unlabelled = given
+    g = torch.Generator().manual_seed(3)
+    labels = torch.randint(0, 4, unlabelled.labels.shape, generator=g)
+    return labelled, unlabelled._replace(labels=labels, confidence=torch.rand(labels.shape, generator=g))
+
+
 @cache
 def two_steps(words: tuple[str, ...]) -> list[Tensor]:
     """Losses and all that is kept after a step of the warm-up and one behind it."""
@@ -161,10 +203,12 @@ def two_steps(words: tuple[str, ...]) -> list[Tensor]:
     method = build_method(config, RunData(images, images, [0, 1, 2, 3], []), cpu, pretrained=True).train()  # type: ignore[arg-type]
     stepper = Stepper(method, Optimisers(method), config.training, cpu)
     steps, seen = rounds.of_run(method, config.training.iterations), []
+    stores = method.needs.stored_labels
     for iteration in (0, 3):
         now = steps[rounds.number_at(steps, iteration)]
         count_over(method, now.stop - now.start)
-        given = iter([batches(2 * iteration + part) for part in range(config.training.accumulation)])
+        parts = [batches(2 * iteration + part) for part in range(config.training.accumulation)]
+        given = iter([with_stored_labels(part) if stores and iteration else part for part in parts])
         losses = stepper(lambda given=given: next(given), iteration, now)  # type: ignore[misc]
         seen += [losses[name] for name in sorted(losses)]
     return [value.double() for value in [*seen, *method.state_dict().values()]]

@@ -21,23 +21,34 @@ from semiseg.networks.segmentation import SegmentationNetwork
 CLASSES, HEIGHT, WIDTH = 5, 16, 24
 
 OFF: dict[str, list[str]] = {  # settings with which the unlabelled images have no weight
+    "adversarial": [f"weights.{term}" for term in ("pseudo", "adversarial", "adversarial_unlabelled", "critic")],
     "supervised": [],
     "joint_statistics": [],
     "mean_teacher": ["weights.pseudo"],
     "cutmix": ["weights.pseudo"],
+    "cbc": ["weights.pseudo"],
     "classmix": ["weights.pseudo"],
+    "dmt": ["weights.pseudo"],
+    "error_correcting": ["weights.pseudo", "weights.auxiliary", "weights.corrector"],
     "fixmatch": ["weights.pseudo"],
     "memory_bank": ["weights.pseudo", "weights.entropy", "weights.contrastive"],
+    "s4gan": ["weights.pseudo", "weights.matching", "weights.critic"],
 }
 THRESHOLD: dict[str, tuple[str, str]] = {  # the least confidence of a pseudo-label, and the share that has it
+    "adversarial": ("pseudo.score_threshold", "trusted"),
     "cutmix": ("pseudo.confidence_threshold", "confident"),
     "classmix": ("pseudo.confidence_threshold", "confident"),
     "fixmatch": ("pseudo.confidence_threshold", "confident"),
+    "s4gan": ("pseudo.score_threshold", "trusted"),
 }
-NO_THRESHOLD = {"supervised", "joint_statistics", "mean_teacher", "memory_bank"}  # nothing is left out by confidence
+# Nothing is left out by confidence.
+NO_THRESHOLD = {"cbc", "dmt", "error_correcting", "supervised", "joint_statistics", "mean_teacher", "memory_bank"}
 NUMBERED: dict[str, str] = {  # where renumbering the classes changes a step, and why
+    "adversarial": "every class is a channel of its own to the critic",
     "classmix": "draws classes by their number",
+    "error_correcting": "every class is an input and an output of its own to the corrector",
     "memory_bank": "a class has an attention module of its own",
+    "s4gan": "every class is a channel of its own to the critic",
 }
 UNLABELLED = [name for name in method_names() if method_class(name).needs.unlabelled]
 
@@ -73,19 +84,24 @@ def step(*, inside: Tensor | None = None, labelled: int = 2, noise: float = 0.0,
     return Step(Batch(images[:labelled], labels), u, iteration, torch.Generator().manual_seed(7))
 
 
-def for_method(method: Method, now: Step) -> Step:
-    """What its needs bring: one crop an image or two, stored labels or none."""
+def for_method(method: Method, now: Step, order: Tensor | None = None) -> Step:
+    """What its needs bring: one crop an image or two, stored labels, whose classes are renumbered, or none."""
     if not method.needs.unlabelled:
         return now._replace(unlabelled=None)
     u = now.x_u
+    if method.needs.stored_labels:
+        g = torch.Generator().manual_seed(1)
+        labels = torch.randint(0, CLASSES, u.labels.shape, generator=g)
+        labels = labels if order is None else order[labels]
+        u = u._replace(labels=labels, confidence=torch.rand(labels.shape, generator=g))
     if method.needs.crops == 1:
-        u = u._replace(**{k: getattr(u, k)[:3] for k in ("images", "labels", "inside")}, corner=None)
+        u = u._replace(**{k: v[:3] for k, v in u._asdict().items() if v is not None} | {"corner": None})
     return now._replace(unlabelled=u)
 
 
-def gradients(method: Method, now: Step) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def gradients(method: Method, now: Step, order: Tensor | None = None) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Losses, and gradients of the student."""
-    losses = method.losses(for_method(method, now))
+    losses = method.losses(for_method(method, now, order))
     losses["loss"].backward()
     return losses, {name: p.grad for name, p in method.student.named_parameters() if p.grad is not None}
 
@@ -235,7 +251,7 @@ def test_renumbering_the_classes_renumbers_the_result(name: str) -> None:
     now = step()
     labels = order[now.labelled.labels]
     expected, one = gradients(plain, now)
-    found, two = gradients(renumbered, step()._replace(labelled=now.labelled._replace(labels=labels)))
+    found, two = gradients(renumbered, step()._replace(labelled=now.labelled._replace(labels=labels)), order)
     for key, value in expected.items():
         torch.testing.assert_close(found[key], value, rtol=1e-4, atol=1e-6, msg=key)
     for key, value in one.items():

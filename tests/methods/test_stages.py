@@ -33,14 +33,19 @@ def test_its_losses_are_those_of_supervised_under_the_names_of_the_method(name: 
     method = build(name)
     found = supervised_losses(method, Step(labelled, None, 3, generator()))
     whole = build(name).losses(Step(labelled, unlabelled, 3, generator()))
-    expected = build("supervised").losses(Step(labelled, None, 3, generator()))
+    expected = []
+    for network in build(name).learners().values():
+        alone = build("supervised")
+        alone.student = network
+        expected.append(alone.losses(Step(labelled, None, 3, generator()))["loss"])
     assert found.keys() == whole.keys()
-    assert torch.equal(found["loss"], expected["loss"]) and torch.equal(found["supervised"], expected["loss"])
+    assert torch.equal(found["loss"], torch.stack(expected).sum()) and torch.equal(found["supervised"], found["loss"])
     assert all(value == 0 for key, value in found.items() if key not in ("loss", "supervised"))
     found["loss"].backward()
-    assert all(p.grad is not None for p in method.student.parameters())
-    teachers = {id(p) for teacher, _ in method.averages() for p in teacher.parameters()}
-    heads = [p for n, p in method.named_parameters() if not n.startswith("student.") and id(p) not in teachers]
+    learners = [p for network in method.learners().values() for p in network.parameters()]
+    assert all(p.grad is not None for p in learners)
+    others = {id(p) for p in (*learners, *(p for teacher, _ in method.averages() for p in teacher.parameters()))}
+    heads = [p for p in method.parameters() if id(p) not in others]
     assert all(p.grad is None for p in heads)
 
 

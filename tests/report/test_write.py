@@ -15,7 +15,7 @@ from test_cli import call
 
 import semiseg
 from semiseg.errors import SemisegError, UsageError
-from semiseg.methods import method_names
+from semiseg.methods import method_class, method_names
 from semiseg.report import write_report
 
 
@@ -140,7 +140,7 @@ def test_one_run_of_every_method(runs: tuple[Path, Path], folder: Path, tmp_path
         page = Page(path)
         assert {"miou", "loss", "iou-0", "confusion-0", "weights-0"} <= set(page.charts)
         assert ("bank-0" in page.charts) == (method == "memory_bank")
-        without = method in ("supervised", "joint_statistics")
+        without = not method_class(method).keeps_teacher
         assert ("pseudo-labels" in page.charts) != without
         assert ("No run here has a teacher that makes pseudo-labels" in page.text) == without
         assert "mIoU of the last student" in page.text and "points of mIoU" not in page.text

@@ -32,6 +32,8 @@ def said(words: list[str], source: str | Path = "toy_streets") -> str | None:
           "training.unlabelled_ratio=2"], "method.warmup has no effect with method.name=joint_statistics"),
         (["method.name=supervised", "method.warmup=0.1", "method.class_balance.after_warmup=true"], None),
         (["method.name=supervised", "method.supervised.average=true", "method.teacher.buffers=ema"], None),
+        (["method.name=adversarial", "method.teacher.half_life=0.1", "training.lr_multipliers.heads=2"],
+         "method.teacher.half_life, training.lr_multipliers.heads have no effect with method.name=adversarial"),
         (["method.name=supervised", "training.unlabelled_ratio=2"],
          "training.unlabelled_ratio has no effect with method.name=supervised"),
         (["method.name=memory_bank", "method.contrastive.dim=16", "training.lr_multipliers.heads=2"], None),

@@ -1,6 +1,7 @@
 """The four terms of eq. 1: weighted cross-entropy (eqs. 3, 4, 6), entropy (eq. 7), contrastive (eqs. 8-11).
 
-And those of the compared methods: consistency (French et al., 2020).
+And those of the compared methods: consistency (French et al., 2020), the verdict of a critic (Hung et al., 2018),
+feature matching (Mittal et al., 2021) and the dynamic weights of pseudo-labels (Feng et al., 2020 and 2022).
 """
 
 from semiseg.losses.consistency import consistency, valid_mean
@@ -12,16 +13,23 @@ from semiseg.losses.contrastive import (
     normalised_weights,
 )
 from semiseg.losses.cross_entropy import weighted_cross_entropy
+from semiseg.losses.dynamic import dynamic_weights, mutual_weights
 from semiseg.losses.entropy import entropy
+from semiseg.losses.feature_matching import feature_matching
+from semiseg.losses.verdict import verdict
 
 __all__ = [
     "class_means",
     "consistency",
     "contrastive_loss",
+    "dynamic_weights",
     "effective_share",
     "entropy",
+    "feature_matching",
     "lost_share",
+    "mutual_weights",
     "normalised_weights",
     "valid_mean",
+    "verdict",
     "weighted_cross_entropy",
 ]

@@ -32,13 +32,13 @@ class Averaged(Method):
     @classmethod
     def unread(cls, config: Config) -> set[str]:
         method = config.method
-        found = super().unread(config) | {"method.augment.strong", "method.teacher.batch_statistics"}
+        found = super().unread(config)
+        if method.settings.average:
+            found = {key for key in found if "teacher" not in key}
+        found |= {"method.augment.strong", "method.teacher.batch_statistics"}
         balance, augment = method.class_balance, method.augment
         if not ((balance.enabled and balance.after_warmup) or augment.classmix_after_warmup):
             found.add("method.warmup")
-        if not method.settings.average:
-            found |= {f"method.teacher.{key}" for key in type(method.teacher).model_fields}
-            found.add("training.batch_norm_refresh_teacher")
         return found
 
     def cost(self, labelled: int, unlabelled: int) -> StepCost:

@@ -92,6 +92,9 @@ class Method(nn.Module):
         """Complete keys of settings that all methods share and a run so configured never reads: training says so where
         one of them was given. Other methods' own sections need not be named."""
         found = set() if cls.needs.unlabelled else {"training.unlabelled_ratio"}
+        if not cls.keeps_teacher:
+            found |= {f"method.teacher.{key}" for key in type(config.method.teacher).model_fields}
+            found.add("training.batch_norm_refresh_teacher")
         if cls.groups is Method.groups:
             found |= {"training.lr_multipliers.heads", "training.lr_multipliers.attention"}
         return found

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 
-from semiseg.config.section import Count, NotNegative, Section
+from semiseg.config.optimiser import OptimiserConfig
+from semiseg.config.section import Count, NotNegative, Positive, Probability, Section
 
 
 class Weights(Section):
@@ -49,3 +50,14 @@ class EntropyLoss(Section):
     """Logarithm of eq. 7: natural, or divided by ln C (authors' code)."""
     entropy_valid_only: bool = False
     """Divisor of eq. 7: all N pixels, of which padding adds 0, or those with a pseudo-label (authors' code)."""
+
+
+class CriticOptimiser(OptimiserConfig):
+    """That of a critic beside the main one."""
+
+    kind: Literal["sgd", "adam", "adamw"] = "adam"
+    """SGD with momentum, Adam, or Adam with decoupled weight decay (Hung et al., section 3.4: Adam)."""
+    learning_rate: Positive = 1e-4
+    """Learning rate at the start of a round (Hung et al., section 3.4: 1e-4)."""
+    beta2: Probability = 0.99
+    """β2 of Adam and AdamW (Hung et al., public code: 0.99)."""
