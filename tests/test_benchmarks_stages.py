@@ -4,7 +4,8 @@ from pathlib import Path
 
 import gain
 import pytest
-from test_benchmarks import TINY, gain_row
+from comparison_rows import gain_row
+from test_benchmarks import TINY
 
 from semiseg.experiments.comparison import step_ratio, table
 
