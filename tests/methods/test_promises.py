@@ -28,6 +28,7 @@ OFF: dict[str, list[str]] = {  # settings with which the unlabelled images have 
     "cutout": ["weights.pseudo"],
     "classmix": ["weights.pseudo"],
     "fixmatch": ["weights.pseudo"],
+    "unimatch": ["weights.pseudo"],
     "memory_bank": ["weights.pseudo", "weights.entropy", "weights.contrastive"],
 }
 THRESHOLD: dict[str, tuple[str, str]] = {  # the least confidence of a pseudo-label, and the share that has it
@@ -35,6 +36,7 @@ THRESHOLD: dict[str, tuple[str, str]] = {  # the least confidence of a pseudo-la
     "cutout": ("pseudo.confidence_threshold", "confident"),
     "classmix": ("pseudo.confidence_threshold", "confident"),
     "fixmatch": ("pseudo.confidence_threshold", "confident"),
+    "unimatch": ("pseudo.confidence_threshold", "confident"),
 }
 NO_THRESHOLD = {"supervised", "joint_statistics", "mean_teacher", "memory_bank"}  # nothing is left out by confidence
 NUMBERED: dict[str, str] = {  # where renumbering the classes changes a step, and why

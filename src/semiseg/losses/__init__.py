@@ -1,6 +1,7 @@
 """The four terms of eq. 1: weighted cross-entropy (eqs. 3, 4, 6), entropy (eq. 7), contrastive (eqs. 8-11).
 
-And those of the compared methods: consistency (French et al., 2020).
+And those of the compared methods: consistency (French et al., 2020), cross-entropy with the sure ones of the
+pseudo-labels (Yang et al., 2023).
 """
 
 from semiseg.losses.consistency import consistency, valid_mean
@@ -13,6 +14,7 @@ from semiseg.losses.contrastive import (
 )
 from semiseg.losses.cross_entropy import weighted_cross_entropy
 from semiseg.losses.entropy import entropy
+from semiseg.losses.unlabelled import unlabelled_cross_entropy
 
 __all__ = [
     "class_means",
@@ -22,6 +24,7 @@ __all__ = [
     "entropy",
     "lost_share",
     "normalised_weights",
+    "unlabelled_cross_entropy",
     "valid_mean",
     "weighted_cross_entropy",
 ]
