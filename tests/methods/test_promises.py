@@ -29,6 +29,7 @@ OFF: dict[str, list[str]] = {  # settings with which the unlabelled images have 
     "classmix": ["weights.pseudo"],
     "fixmatch": ["weights.pseudo"],
     "unimatch": ["weights.pseudo"],
+    "augseg": ["weights.pseudo"],
     "memory_bank": ["weights.pseudo", "weights.entropy", "weights.contrastive"],
 }
 THRESHOLD: dict[str, tuple[str, str]] = {  # the least confidence of a pseudo-label, and the share that has it
@@ -38,7 +39,9 @@ THRESHOLD: dict[str, tuple[str, str]] = {  # the least confidence of a pseudo-la
     "fixmatch": ("pseudo.confidence_threshold", "confident"),
     "unimatch": ("pseudo.confidence_threshold", "confident"),
 }
-NO_THRESHOLD = {"supervised", "joint_statistics", "mean_teacher", "memory_bank"}  # nothing is left out by confidence
+NO_THRESHOLD = {  # nothing is left out by confidence; with augseg, labelled pixels among the unlabelled ones never are
+    "supervised", "joint_statistics", "mean_teacher", "memory_bank", "augseg"
+}  # fmt: skip
 NUMBERED: dict[str, str] = {  # where renumbering the classes changes a step, and why
     "classmix": "draws classes by their number",
     "memory_bank": "a class has an attention module of its own",
