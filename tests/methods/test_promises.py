@@ -30,6 +30,7 @@ OFF: dict[str, list[str]] = {  # settings with which the unlabelled images have 
     "fixmatch": ["weights.pseudo"],
     "unimatch": ["weights.pseudo"],
     "augseg": ["weights.pseudo"],
+    "prevmatch": ["weights.pseudo"],
     "memory_bank": ["weights.pseudo", "weights.entropy", "weights.contrastive"],
 }
 THRESHOLD: dict[str, tuple[str, str]] = {  # the least confidence of a pseudo-label, and the share that has it
@@ -38,6 +39,7 @@ THRESHOLD: dict[str, tuple[str, str]] = {  # the least confidence of a pseudo-la
     "classmix": ("pseudo.confidence_threshold", "confident"),
     "fixmatch": ("pseudo.confidence_threshold", "confident"),
     "unimatch": ("pseudo.confidence_threshold", "confident"),
+    "prevmatch": ("pseudo.confidence_threshold", "confident"),
 }
 NO_THRESHOLD = {  # nothing is left out by confidence; with augseg, labelled pixels among the unlabelled ones never are
     "supervised", "joint_statistics", "mean_teacher", "memory_bank", "augseg"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -60,8 +60,8 @@ class UniMatch(Averaged):
 
     settings = UniMatchSettings
     needs = Needs(labelled_too=True, context=True)
-    terms = ("supervised", "strong", "features")
-    watched = ("confident",)
+    terms: ClassVar[tuple[str, ...]] = ("supervised", "strong", "features")
+    watched: ClassVar[tuple[str, ...]] = ("confident",)
 
     @classmethod
     def unread(cls, config: Config) -> set[str]:
