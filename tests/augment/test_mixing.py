@@ -172,11 +172,39 @@ def test_cutmix_aspect_and_position() -> None:
     assert torch.equal(masks, cutmix_masks(2000, 100, 100, seeded()))
 
 
+def test_cutmix_of_a_range_of_areas_leaves_what_one_area_draws() -> None:
+    areas = cutmix_masks(2000, 50, 80, seeded(), area=(0.0, 1.0)).float().mean((1, 2))
+    assert areas.quantile(torch.tensor([0.1, 0.5, 0.9])).tolist() == pytest.approx([0.1, 0.5, 0.9], abs=0.04)
+    some = cutmix_masks(2000, 50, 80, seeded(), area=(0.02, 0.4)).float().mean((1, 2))
+    assert some.min() > 0.01 and some.max() < 0.41 and some.mean() == pytest.approx(0.21, abs=0.01)
+    assert torch.equal(cutmix_masks(9, 50, 80, seeded(), area=(0.3, 0.3)), cutmix_masks(9, 50, 80, seeded(), area=0.3))
+    each = torch.tensor([0.1, 0.5, 1.0])
+    areas = cutmix_masks(3, 50, 80, seeded(), area=each, aspect=(1.0, 1.0)).float().mean((1, 2))
+    torch.testing.assert_close(areas, each, rtol=0.05, atol=0.01)
+    tiny = cutmix_masks(300, 3, 4, seeded(), area=(0.0, 1e-9))
+    assert tiny.sum((1, 2)).min() == 1, "no rectangle is nothing"
+
+
+def test_cutmix_of_a_range_of_aspects() -> None:
+    """Height / width uniform where it fits: of an area of 0.04, sides lie between 0.11 and 0.37."""
+    masks = cutmix_masks(2000, 200, 200, seeded(), area=0.04, aspect=(0.3, 1 / 0.3))
+    height, width = (masks.any(axis).sum(1).double() for axis in (2, 1))
+    ratio = height / width
+    assert ratio.min() == pytest.approx(0.3, rel=0.05) and ratio.max() == pytest.approx(1 / 0.3, rel=0.05)
+    assert ratio.median() == pytest.approx((0.3 + 1 / 0.3) / 2, rel=0.06)
+    assert (height * width / 200**2).mean() == pytest.approx(0.04, rel=0.02)
+    large = cutmix_masks(300, 50, 80, seeded(), area=0.6, aspect=(0.1, 10.0))
+    assert large.float().mean((1, 2)).tolist() == pytest.approx([0.6] * 300, abs=0.02), "cut to what fits"
+
+
 def test_cutmix_probability_and_misuse() -> None:
     share = cutmix_masks(2000, 4, 4, seeded(), probability=0.8).flatten(1).any(1).float().mean()
     assert share == pytest.approx(0.8, abs=0.036)
     assert not cutmix_masks(5, 4, 4, seeded(), probability=0).any()
     assert cutmix_masks(3, 4, 4, seeded(), area=1.0).all()
-    for wrong in ({"area": 0.0}, {"area": 1.5}, {"probability": -0.1}):
+    for wrong in (
+        {"area": 0.0}, {"area": 1.5}, {"area": (0.5, 0.2)}, {"area": (-0.1, 0.5)}, {"area": (0.0, 0.0)},
+        {"area": torch.tensor([0.5, 1.5])}, {"aspect": (0.0, 1.0)}, {"aspect": (2.0, 1.0)}, {"probability": -0.1},
+    ):  # fmt: skip
         with pytest.raises(UsageError, match=next(iter(wrong))):
-            cutmix_masks(1, 4, 4, seeded(), **wrong)
+            cutmix_masks(2, 4, 4, seeded(), **wrong)

@@ -27,22 +27,30 @@ OFF: dict[str, list[str]] = {  # settings with which the unlabelled images have 
     "mean_teacher": ["weights.pseudo"],
     "cutmix": ["weights.pseudo"],
     "cbc": ["weights.pseudo"],
+    "cutout": ["weights.pseudo"],
     "classmix": ["weights.pseudo"],
     "dmt": ["weights.pseudo"],
     "error_correcting": ["weights.pseudo", "weights.auxiliary", "weights.corrector"],
     "fixmatch": ["weights.pseudo"],
+    "unimatch": ["weights.pseudo"],
+    "augseg": ["weights.pseudo"],
+    "prevmatch": ["weights.pseudo"],
     "memory_bank": ["weights.pseudo", "weights.entropy", "weights.contrastive"],
     "s4gan": ["weights.pseudo", "weights.matching", "weights.critic"],
 }
 THRESHOLD: dict[str, tuple[str, str]] = {  # the least confidence of a pseudo-label, and the share that has it
     "adversarial": ("pseudo.score_threshold", "trusted"),
     "cutmix": ("pseudo.confidence_threshold", "confident"),
+    "cutout": ("pseudo.confidence_threshold", "confident"),
     "classmix": ("pseudo.confidence_threshold", "confident"),
     "fixmatch": ("pseudo.confidence_threshold", "confident"),
     "s4gan": ("pseudo.score_threshold", "trusted"),
+    "unimatch": ("pseudo.confidence_threshold", "confident"),
+    "prevmatch": ("pseudo.confidence_threshold", "confident"),
 }
-# Nothing is left out by confidence.
-NO_THRESHOLD = {"cbc", "dmt", "error_correcting", "supervised", "joint_statistics", "mean_teacher", "memory_bank"}
+NO_THRESHOLD = {  # nothing is left out by confidence; with augseg, labelled pixels among the unlabelled ones never are
+    "supervised", "joint_statistics", "mean_teacher", "memory_bank", "augseg", "cbc", "dmt", "error_correcting"
+}  # fmt: skip
 NUMBERED: dict[str, str] = {  # where renumbering the classes changes a step, and why
     "adversarial": "every class is a channel of its own to the critic",
     "classmix": "draws classes by their number",

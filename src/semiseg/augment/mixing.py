@@ -5,7 +5,6 @@ A mask belongs to the image that *gives*: ``masks[b]`` says which pixels of imag
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import torch
@@ -73,10 +72,11 @@ def cutmix_masks(
     height: int,
     width: int,
     generator: torch.Generator,
-    area: float = 0.5,
+    area: float | tuple[float, float] | Tensor = 0.5,
     probability: float = 1.0,
+    aspect: tuple[float, float] | None = None,
 ) -> Tensor:
-    """One rectangle an image, of fixed area, random aspect ratio and random position (French et al., 2020).
+    """One rectangle an image, of given area, random aspect ratio and random position (French et al., 2020).
 
     The height is H·area^u, u uniform in [0, 1] (log-uniform between area·H and H); the width makes up the
     area, so that it is log-uniform between area·W and W and every rectangle fits. Sides are whole pixels: the
@@ -85,22 +85,38 @@ def cutmix_masks(
     Args:
         batch, height, width: B, H, W.
         generator: CPU generator.
-        area: share of the image in (0, 1].
+        area: share of the image in (0, 1]; or the ends of the range that each image's is drawn from, uniformly; or
+            (B,) floats on the CPU, one an image.
         probability: chance of each image to be drawn; the mask of the others is False throughout.
+        aspect: the ends of the range that height / width of a square image's rectangle is drawn from, uniformly,
+            instead (Yang et al., 2023); one that does not fit becomes the nearest that does.
 
     Returns:
         (B, H, W) bool on the CPU.
 
     Raises:
-        UsageError: for an area or probability out of range.
+        UsageError: for an area, aspect or probability out of range.
     """
     _check_probability("cutmix", probability)
-    if not 0 < area <= 1:
-        raise UsageError(f"cutmix: area is {area}; set it above 0 and at most 1")
-    aspect, top, left, drawn = torch.rand(4, batch, 1, 1, generator=generator, dtype=torch.float64)
-    shortest = math.ceil(area * height)  # any less, and the width would not fit
-    rows = (height * area**aspect).round().clamp(shortest, height)
-    columns = (area * height * width / rows).round().clamp(1, width)
+    if isinstance(area, Tensor):
+        low, high = float(area.min()), float(area.max())
+    else:
+        low, high = area if isinstance(area, tuple) else (area, area)
+    if not (0 < high <= 1 and 0 <= low <= high):
+        raise UsageError(f"cutmix: area is {area}; set it above 0 and at most 1, a range from its lower end")
+    if aspect is not None and not 0 < aspect[0] <= aspect[1]:
+        raise UsageError(f"cutmix: aspect is {aspect}; set 0 < low <= high")
+    shape, top, left, drawn = torch.rand(4, batch, 1, 1, generator=generator, dtype=torch.float64)
+    share = area.view(batch, 1, 1).to(shape) if isinstance(area, Tensor) else torch.full_like(shape, low)
+    if isinstance(area, tuple) and high > low:
+        share += (high - low) * torch.rand(batch, 1, 1, generator=generator, dtype=torch.float64)
+    if aspect is None:
+        rows = height * share**shape
+    else:
+        rows = height * (share * (aspect[0] + (aspect[1] - aspect[0]) * shape)).sqrt()
+    shortest = (share * height).ceil().clamp_min(1)  # any less, and the width would not fit
+    rows = rows.round().clamp(shortest, torch.full_like(shortest, height))
+    columns = (share * height * width / rows).round().clamp(1, width)
     top = (top * (height - rows + 1)).floor()
     left = (left * (width - columns + 1)).floor()
     y, x = torch.arange(height)[:, None], torch.arange(width)

@@ -1,7 +1,8 @@
 """The four terms of eq. 1: weighted cross-entropy (eqs. 3, 4, 6), entropy (eq. 7), contrastive (eqs. 8-11).
 
 And those of the compared methods: consistency (French et al., 2020), the verdict of a critic (Hung et al., 2018),
-feature matching (Mittal et al., 2021) and the dynamic weights of pseudo-labels (Feng et al., 2020 and 2022).
+feature matching (Mittal et al., 2021), the dynamic weights of pseudo-labels (Feng et al., 2020 and 2022), and
+cross-entropy with the sure ones of the pseudo-labels (Yang et al., 2023).
 """
 
 from semiseg.losses.consistency import consistency, valid_mean
@@ -16,6 +17,7 @@ from semiseg.losses.cross_entropy import weighted_cross_entropy
 from semiseg.losses.dynamic import dynamic_weights, mutual_weights
 from semiseg.losses.entropy import entropy
 from semiseg.losses.feature_matching import feature_matching
+from semiseg.losses.unlabelled import unlabelled_cross_entropy
 from semiseg.losses.verdict import verdict
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "lost_share",
     "mutual_weights",
     "normalised_weights",
+    "unlabelled_cross_entropy",
     "valid_mean",
     "verdict",
     "weighted_cross_entropy",

@@ -8,17 +8,20 @@ from semiseg.runtime.distributed import mean
 from semiseg.runtime.precision import at_least_single
 
 
-def consistency(student: Tensor, teacher: Tensor, valid: Tensor | None = None) -> Tensor:
+def consistency(student: Tensor, teacher: Tensor, valid: Tensor | None = None, seen: Tensor | None = None) -> Tensor:
     """Squared distance of two class distributions, summed over classes, mean over pixels.
 
     Args:
         student, teacher: (B, C, H, W) probabilities.
         valid: (B, H, W) bool: pixels that count, those of all processes together; None: all.
+        seen: (B, H, W) bool: those of them whose distance is more than 0, such as what was not cut out; None: all.
 
     Returns:
         Scalar tensor in [0, 2]; 0 where no pixel is valid.
     """
     distances = (student - teacher).square().sum(dim=1)
+    if seen is not None:
+        distances = distances * seen
     return distances.mean() if valid is None else valid_mean(distances, valid)
 
 

@@ -38,15 +38,23 @@ class CutMix(Method):
     def losses(self, step: Step) -> dict[str, Tensor]:
         x_l, y_l, _ = self.labelled_view(step)
         x_u, inside = self.views.geometry(step)
-        masks = cutmix_masks(len(x_u), x_u.shape[-2], x_u.shape[-1], step.draws).to(x_u.device)
-        x_a, target, inside = paste(masks, x_u, self.teacher_logits(x_u).softmax(dim=1), inside)
+        target = self.teacher_logits(x_u).softmax(dim=1)
+        x_a, target, inside, seen = self.perturbed(step, x_u, target, inside)
 
         logits_l, logits_u = self.pass_student(x_l, x_a).logits.tensor_split([len(x_l)])
         supervised = self.supervised(logits_l, y_l, step.iteration)
         confident = mean(valid_mean(target.amax(dim=1) > self.options.pseudo.confidence_threshold, inside))
-        pseudo = consistency(probabilities(logits_u, x_a.shape[-2:]), target, inside) * confident
+        pseudo = consistency(probabilities(logits_u, x_a.shape[-2:]), target, inside, seen) * confident
         loss = self.options.weights.supervised * supervised + self.pseudo_weight(step.iteration) * pseudo
         return {"loss": loss, "supervised": supervised, "pseudo": pseudo, "confident": confident}
+
+    def perturbed(
+        self, step: Step, images: Tensor, target: Tensor, inside: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """What the student sees of ``images``, the target and padding that belong to it, and where it sees an image."""
+        masks = cutmix_masks(len(images), images.shape[-2], images.shape[-1], step.draws).to(images.device)
+        images, target, inside = paste(masks, images, target, inside)
+        return images, target, inside, None
 
 
 METHOD = CutMix
