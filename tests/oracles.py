@@ -174,3 +174,12 @@ def quality_quantile(probabilities: Tensor, labels: Tensor, share: float) -> lis
         for k in competing:
             passes[k] = scores[k] >= last
     return passes.tolist()
+
+
+def info_nce(query: Tensor, positive: Tensor, negatives: Tensor, temperature: float) -> Tensor:
+    """-log of the share that the positive (D,) has among itself and the negatives (K, D) for one query (D,)."""
+
+    def power(key: Tensor) -> Tensor:
+        return ((query * key).sum() / ((query**2).sum().sqrt() * (key**2).sum().sqrt()) / temperature).exp()
+
+    return -(power(positive) / (power(positive) + sum(power(key) for key in negatives))).log()

@@ -25,7 +25,15 @@ def of_both(monkeypatch: pytest.MonkeyPatch, *each: Callable[[], T]) -> list[T]:
         meet.wait()
         return summed
 
+    def all_gather(parts: list[Tensor], values: Tensor) -> None:
+        given[threading.get_ident()] = values.clone()
+        meet.wait()
+        for part, one in zip(parts, [given[name] for name in sorted(given)], strict=True):
+            part.copy_(one)
+        meet.wait()
+
     with monkeypatch.context() as patch:
+        patch.setattr(distributed.dist, "all_gather", all_gather)
         patch.setattr(distributed, "world", lambda: 2)
         patch.setattr(distributed.dist, "all_reduce", lambda values: values.copy_(all_reduce(values)))
         patch.setattr(distributed, "differentiable_all_reduce", all_reduce)

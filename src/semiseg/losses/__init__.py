@@ -2,7 +2,7 @@
 
 And those of the compared methods: consistency (French et al., 2020), the verdict of a critic (Hung et al., 2018),
 feature matching (Mittal et al., 2021), the dynamic weights of pseudo-labels (Feng et al., 2020 and 2022), and
-cross-entropy with the sure ones of the pseudo-labels (Yang et al., 2023).
+cross-entropy with the sure ones of the pseudo-labels (Yang et al., 2023), InfoNCE by class and ReCo (Liu et al., 2022).
 """
 
 from semiseg.losses.consistency import consistency, valid_mean
@@ -17,6 +17,8 @@ from semiseg.losses.cross_entropy import weighted_cross_entropy
 from semiseg.losses.dynamic import dynamic_weights, mutual_weights
 from semiseg.losses.entropy import entropy
 from semiseg.losses.feature_matching import feature_matching
+from semiseg.losses.info_nce import drawn, info_nce
+from semiseg.losses.regional_contrast import regional_contrast
 from semiseg.losses.unlabelled import unlabelled_cross_entropy
 from semiseg.losses.verdict import verdict
 
@@ -24,13 +26,16 @@ __all__ = [
     "class_means",
     "consistency",
     "contrastive_loss",
+    "drawn",
     "dynamic_weights",
     "effective_share",
     "entropy",
     "feature_matching",
+    "info_nce",
     "lost_share",
     "mutual_weights",
     "normalised_weights",
+    "regional_contrast",
     "unlabelled_cross_entropy",
     "valid_mean",
     "verdict",

@@ -3,6 +3,7 @@
 from semiseg.methods.base.averaged import Averaged
 from semiseg.methods.base.cost import StepCost
 from semiseg.methods.base.method import Method
+from semiseg.methods.base.projected import Projected
 from semiseg.methods.base.settings import Pseudo, Weights
 from semiseg.methods.base.step import Batch, Needs, ParameterGroup, Round, Step, StoredVectors
 from semiseg.methods.base.survey import Survey
@@ -16,6 +17,7 @@ __all__ = [
     "Method",
     "Needs",
     "ParameterGroup",
+    "Projected",
     "Pseudo",
     "Round",
     "Step",
