@@ -35,6 +35,7 @@ BASE = [
     "training.learning_rate=0.05", "training.device=cpu", "data.crop=32", "data.workers=0",
 ]  # fmt: skip
 ALL_SURE = "method.fixmatch.pseudo.confidence_threshold=0"
+ALL_SURE_V2 = "method.unimatch_v2.pseudo.confidence_threshold=0"
 
 
 OPTIMISER = {
@@ -72,6 +73,9 @@ VALUES: dict[str, list[Any]] = {
     "method.memory_bank.contrastive.quality_quantile": [0.1], "method.memory_bank.contrastive.least_score": [0.5],
     "method.memory_bank.contrastive.effective_weight": [1], "method.memory_bank.contrastive.bank_start": [1],
     "method.memory_bank.contrastive.max_pixels_per_class": [1],
+    **{f"method.unimatch_v2.weights.{term}": [1, 0] for term in ("supervised", "pseudo")},
+    "method.unimatch_v2.pseudo.confidence_threshold": [0], "method.unimatch_v2.pseudo.mix_probability": [0, 1],
+    "method.unimatch_v2.pseudo.dropped": [0, 1],
     **{f"method.adversarial.weights.{term}": [0.5, 0] for term in ("supervised", "pseudo", "adversarial",
        "adversarial_unlabelled", "critic")},
     "method.adversarial.pseudo.score_threshold": [0.9], "method.adversarial.pseudo.start": [0.9],
@@ -90,7 +94,7 @@ VALUES: dict[str, list[Any]] = {
     "method.reco.contrastive.dim": [8], "method.reco.contrastive.least_confidence": [0],
     "method.reco.contrastive.queries": [1], "method.reco.contrastive.negatives": [2],
     "method.reco.contrastive.temperature": [0.1],
-    "network.architecture": ["deeplabv2"], "network.decoder_channels": [32],
+    "network.architecture": ["deeplabv2", "dpt"], "network.decoder_channels": [32],
     "training.iterations": [16], "training.learning_rate": [0.1], "training.momentum": [0],
     "training.weight_decay": [0.1], "training.poly_power": [2], "training.lr_warmup": [0.5],
     "training.gradient_clip": [0.01], "training.accumulation": [2], "training.seed": [1],
@@ -116,6 +120,8 @@ WITH: dict[str, list[str]] = {
     **{f"method.reco.{key}": ["method.reco.pseudo.confidence_threshold=0"] for key in ("weights.pseudo",
        "pseudo.warmup", "pseudo.mix")},
     "method.memory_bank.contrastive.quality_quantile": ["method.contrastive.quality_rule=quantile"],
+    **{f"method.unimatch_v2.{key}": [ALL_SURE_V2] for key in ("pseudo.mix_probability", "pseudo.dropped",
+       "pseudo.warmup", "weights.pseudo")},
     **{f"method.{name}.critic.kind": ["method.critic.weight_decay=0.1", "method.critic.learning_rate=0.1"]
        for name in ("adversarial", "s4gan")},
     "method.s4gan.weights.pseudo": ["method.s4gan.pseudo.score_threshold=0"],

@@ -106,10 +106,19 @@ def test_the_program_gives_pytorchs_logits_at_other_sizes(run: Path, program_fil
     assert json.loads(json.loads(extra["semiseg.json"])["classes"])[2] == "class_2"
 
 
-@pytest.mark.parametrize(("format", "name"), [("onnx", "net.onnx"), ("torch", "net.pt2")])
-def test_a_decoder_with_group_norm_gives_pytorchs_logits(run: Path, tmp_path: Path, format: str, name: str) -> None:
-    config = tiny(run.parent / "photos", tmp_path / "run", network__decoder_norm="group", method__name="supervised",
-                  training__iterations=1, network__decoder_channels=32)  # fmt: skip
+@pytest.mark.parametrize(
+    ("format", "name", "key", "value"),
+    [
+        ("onnx", "net.onnx", "decoder_norm", "group"),
+        ("torch", "net.pt2", "decoder_norm", "group"),
+        ("onnx", "net.onnx", "architecture", "dpt"),
+    ],
+)
+def test_other_decoders_give_pytorchs_logits(
+    run: Path, tmp_path: Path, format: str, name: str, key: str, value: str
+) -> None:
+    config = tiny(run.parent / "photos", tmp_path / "run", method__name="supervised", training__iterations=1,
+                  network__decoder_channels=32, **{f"network__{key}": value})  # fmt: skip
     semiseg.train(config, progress=False)
     images = torch.rand(SHAPES[0], generator=torch.Generator().manual_seed(1))
     if format == "onnx":

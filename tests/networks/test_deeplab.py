@@ -23,7 +23,9 @@ def images(batch=1, height=64, width=64):
 
 def test_every_backbone_has_a_width_here():
     optional = {name for name in BACKBONES if ":" in name}  # their libraries may be missing: test_dinov2.py
-    assert set(WIDTHS) == set(BACKBONES) - optional - {"small"} and optional == {"dinov2:small", "dinov2:base"}
+    assert set(WIDTHS) == set(BACKBONES) - optional - {"small"} and optional == {
+        f"dinov2:{size}" for size in ("small", "base", "large")
+    }
 
 
 @pytest.mark.parametrize("stride", [8, 16])
@@ -36,7 +38,8 @@ def test_one_training_image(architecture, kind, backbone, stride):
     network = network.to(memory_format=torch.channels_last).train()
     logits, features = network(images())  # a batch of one must train
 
-    dim, feature_stride = (WIDTHS[backbone], stride) if architecture == "deeplabv2" else (24, 4)
+    dim = WIDTHS[backbone] if architecture == "deeplabv2" else 24
+    feature_stride = {"deeplabv2": stride, "deeplabv3plus": 4, "dpt": 2}[architecture]
     assert (network.feature_dim, network.feature_stride, network.num_classes) == (dim, feature_stride, 5)
     assert features.shape == (1, dim, 64 // feature_stride, 64 // feature_stride)
     assert logits.shape == (1, 5, 64 // feature_stride, 64 // feature_stride)
@@ -74,7 +77,8 @@ def test_a_part_of_an_output_is_that_of_its_images():
 def test_sizes_that_no_stride_divides_round_up(architecture):
     network = build(architecture).eval()
     output = network(images(2, 50, 71))
-    expected = {"deeplabv2": (4, 5), "deeplabv3plus": (13, 18)}[architecture]  # ceil of 50 and 71 over 16, 4
+    # ceil of 50 and 71 over 16, 4, and twice that over 4
+    expected = {"deeplabv2": (4, 5), "deeplabv3plus": (13, 18), "dpt": (26, 36)}[architecture]
     assert output.logits.shape[-2:] == output.features.shape[-2:] == expected
     assert upsample(output.logits, (50, 71)).shape == (2, 5, 50, 71)
 

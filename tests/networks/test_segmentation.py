@@ -22,6 +22,7 @@ def test_forward_is_encode_and_decode(architecture):
     assert [tuple(found.shape) for found in maps] == {
         "deeplabv2": [(2, 512, 4, 6)],
         "deeplabv3plus": [(2, 64, 16, 24), (2, 512, 4, 6)],
+        "dpt": [(2, 64, 16, 24), (2, 128, 8, 12), (2, 256, 4, 6), (2, 512, 4, 6)],
     }[architecture]
     for ours, theirs in zip(network.decode(maps), network(images()), strict=True):
         assert torch.equal(ours, theirs)

@@ -21,6 +21,7 @@ from semiseg.networks.backbones.timm import TimmBackbone
 from semiseg.networks.batch_norm import Policy, apply_batch_norm_policy
 from semiseg.networks.decoders.deeplabv2 import DILATIONS, DILATIONS_REFERENCE, DilatedClassifier, LastMap
 from semiseg.networks.decoders.deeplabv3plus import LOW_STRIDE, DeepLabV3Plus
+from semiseg.networks.decoders.dpt import DPT
 from semiseg.networks.decoders.norm import Norm
 from semiseg.networks.segmentation import SegmentationNetwork
 from semiseg.networks.weights.pretrained import load_pretrained
@@ -58,9 +59,19 @@ def _deeplabv3plus(
     )
 
 
+def _dpt(body: Backbone, classes: int, *, decoder_channels: int, **_: object) -> SegmentationNetwork:
+    body.use_own_grid()
+    decoder = DPT(body.channels, body.strides, decoder_channels)
+    classifier = nn.Conv2d(decoder_channels, classes, 1)
+    return SegmentationNetwork(
+        body, decoder, classifier, num_classes=classes, feature_dim=decoder_channels, feature_stride=decoder.stride
+    )
+
+
 ARCHITECTURES: dict[str, Callable[..., SegmentationNetwork]] = {
     "deeplabv2": _deeplabv2,
     "deeplabv3plus": _deeplabv3plus,
+    "dpt": _dpt,
 }
 
 
@@ -84,12 +95,12 @@ def build_network(
         architecture: a key of ``ARCHITECTURES``.
         backbone: a key of ``BACKBONES``, ``timm:NAME``, or a name that an installed package brings.
         num_classes: C.
-        output_stride: of the backbone, 8 (the paper), 16 or 32 pixels.
+        output_stride: of the backbone, 8 (the paper), 16 or 32 pixels; a transformer keeps its patches under dpt.
         pretrained: ``"none"``, ``"imagenet"``, ``"coco"`` or a file of weights, see ``load_pretrained``.
         load: False where a checkpoint follows, or none is needed: nothing is read, but the variant of ``"coco"`` is
             built. That of a file is in the checkpoint.
         batch_norm: see ``apply_batch_norm_policy``.
-        decoder_channels: deeplabv3plus: width of pyramid and V.
+        decoder_channels: deeplabv3plus and dpt: width of pyramid and V.
         decoder_norm: deeplabv3plus: ``"batch"`` or ``"group"``, see ``networks.decoders.norm``.
         separable: deeplabv3plus: depthwise-separable convolutions, cheap on a CPU, or plain ones.
         aspp: deeplabv2: ``"paper"``, four dilated branches, or ``"reference"``, the authors' code, two.

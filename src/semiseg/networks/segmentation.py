@@ -23,7 +23,7 @@ class SegmentationNetwork(nn.Module):
         classifier: V → logits, at the same resolution.
         num_classes: C.
         feature_dim: width of V.
-        feature_stride: pixels of the image per pixel of V.
+        feature_stride: pixels of the image per pixel of V; no whole number where patches of 14 are divided by 8.
 
     Attributes:
         tap: what it gives as features beside the logits: V of the ``"decoder"``, or the last map of the ``"backbone"``.
@@ -45,7 +45,7 @@ class SegmentationNetwork(nn.Module):
         *,
         num_classes: int,
         feature_dim: int,
-        feature_stride: int,
+        feature_stride: float,
     ) -> None:
         super().__init__()
         self.backbone, self.decoder, self.classifier = backbone, decoder, classifier
@@ -62,15 +62,16 @@ class SegmentationNetwork(nn.Module):
         return self._of_decoder[0] if self.tap == "decoder" else self.backbone.channels[-1]
 
     @property
-    def feature_stride(self) -> int:
+    def feature_stride(self) -> float:
         """Pixels of the image per pixel of the features that it gives."""
         return self._of_decoder[1] if self.tap == "decoder" else self.backbone.strides[-1]
 
     def forward(self, images: Tensor) -> Output:
         """images (B, 3, H, W) float in [0, 1], RGB → logits (B, C, h, w) and features (B, D, h, w).
 
-        h = ⌈H / feature_stride⌉, w likewise; one more for some sizes in Caffe's variant (see ``ResNet.forward``). With
-        ``tap="backbone"`` that is the size of the features alone; the logits keep that of V.
+        h = ⌈H / feature_stride⌉, w likewise; one more for some sizes in Caffe's variant (see ``ResNet.forward``), and
+        under :class:`~semiseg.networks.decoders.dpt.DPT` twice its finest level. With ``tap="backbone"`` that is the
+        size of the features alone; the logits keep that of V.
         """
         return self.decode(self.encode(images))
 

@@ -74,6 +74,37 @@ def test_features_lie_on_the_grid_of_the_stride(library, stride):
     assert (backbone.channels, backbone.strides) == ((24,) * 4, (stride,) * 4)
 
 
+@pytest.mark.parametrize(
+    ("size", "grid"),
+    [((56, 56), (4, 4)), ((56, 84), (4, 6)), ((50, 71), (4, 5)), ((48, 34), (3, 2)), ((3, 35), (1, 3))],
+)
+def test_its_own_grid_is_that_of_the_nearest_multiples_of_14(library, size, grid):
+    backbone = Dinov2("tiny", 16).eval()
+    backbone.use_own_grid()
+    x = torch.rand(2, 3, *size)
+    maps = backbone(x)
+    assert [tuple(found.shape) for found in maps] == [(2, 24, *grid)] * 4 and backbone.strides == (14,) * 4
+    resized = F.interpolate(x, size=[14 * side for side in grid], mode="bilinear", align_corners=False)
+    assert size[0] % 14 or size[1] % 14 or torch.equal(resized, x), "a multiple is left as it is"
+    for found, expected in zip(maps, backbone.net(resized).feature_maps, strict=True):
+        assert torch.equal(found, expected)
+
+
+def test_maps_are_patches_after_the_final_norm_without_the_class_token():
+    transformers = pytest.importorskip("transformers")
+    backbone = Dinov2("tiny", 16).eval()
+    backbone.use_own_grid()
+    whole = transformers.Dinov2Model(backbone.config).eval()
+    whole.load_state_dict(backbone.net.state_dict())
+    for norm in (backbone.net.layernorm, whole.layernorm):
+        norm.weight.data, norm.bias.data = torch.linspace(0.5, 2, 24), torch.linspace(-1, 1, 24)
+    x = torch.rand(2, 3, 42, 70)
+    states = whole(x, output_hidden_states=True).hidden_states
+    for found, block in zip(backbone(x), (1, 2, 3, 4), strict=True):
+        patches = whole.layernorm(states[block])[:, 1:]
+        torch.testing.assert_close(found, patches.mT.reshape(2, 24, 3, 5))
+
+
 @pytest.mark.parametrize("stride", [8, 16])
 def test_deeplabv3plus_enlarges_the_first_map_to_stride_4(library, stride):
     network = build("deeplabv3plus", stride=stride).eval()
@@ -93,24 +124,28 @@ def test_the_stem_is_the_patch_embedding(library):
     assert len(names) == 2 and all("embeddings." in name and "projection." in name for name in names)
 
 
-def test_sizes_round_up_in_onnx_too(library, tmp_path):
+@pytest.mark.parametrize("architecture", ["deeplabv3plus", "dpt"])
+def test_sizes_are_rounded_in_onnx_too(library, tmp_path, architecture):
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    network, free = build("deeplabv3plus").eval(), torch.export.Dim.DYNAMIC
+    network, free = build(architecture).eval(), torch.export.Dim.DYNAMIC
     program = torch.onnx.export(
         network, (torch.rand(2, 3, 64, 96),), dynamo=True, dynamic_shapes=({0: free, 2: free, 3: free},),
         input_names=["x"], verbose=False,
     )  # fmt: skip
     program.save(str(tmp_path / "backbone.onnx"), external_data=False)
-    x = torch.rand(1, 3, 50, 71)
-    found = runtime.InferenceSession(str(tmp_path / "backbone.onnx")).run(None, {"x": x.numpy()})
-    for mine, theirs in zip(found, network(x), strict=True):
-        torch.testing.assert_close(torch.from_numpy(mine), theirs, atol=1e-4, rtol=0)
+    session = runtime.InferenceSession(str(tmp_path / "backbone.onnx"))
+    for size in ((50, 71), (77, 34), (112, 112)):
+        x = torch.rand(1, 3, *size)
+        for mine, theirs in zip(session.run(None, {"x": x.numpy()}), network(x), strict=True):
+            torch.testing.assert_close(torch.from_numpy(mine), theirs, atol=1e-4, rtol=0)
 
 
 def test_maps_come_after_each_quarter_of_the_blocks(library, monkeypatch):
     monkeypatch.setitem(dinov2.SIZES, "deep", TINY._replace(depth=12))
+    monkeypatch.setitem(dinov2.SIZES, "deeper", TINY._replace(depth=24))
     assert list(Dinov2("deep", 16).config.out_indices) == [3, 6, 9, 12]
+    assert list(Dinov2("deeper", 16).config.out_indices) == [5, 12, 18, 24]
     backbone = Dinov2("tiny", 16).eval()
     assert list(backbone.config.out_indices) == [1, 2, 3, 4]
     x = torch.rand(1, 3, 32, 32)
@@ -123,7 +158,7 @@ def test_maps_come_after_each_quarter_of_the_blocks(library, monkeypatch):
     assert all(map(torch.equal, after[:3], before[:3])) and not torch.allclose(after[3], before[3])
 
 
-@pytest.mark.parametrize("architecture", ["deeplabv2", "deeplabv3plus"])
+@pytest.mark.parametrize("architecture", ["deeplabv2", "deeplabv3plus", "dpt"])
 def test_a_network_trains_on_it(library, architecture):
     network = build(architecture).train()
     network(torch.rand(2, 3, 32, 48)).logits.square().mean().backward()
@@ -183,10 +218,12 @@ def test_without_the_library_the_extra_is_named(monkeypatch):
 def test_sizes_are_the_published_ones():
     pytest.importorskip("transformers")
     with torch.device("meta"):
-        counts = {size: sum(p.numel() for p in Dinov2(size, 16).parameters()) for size in ("small", "base")}
-    assert counts == {"small": 22_056_576, "base": 86_580_480}
+        counts = {
+            size: sum(p.numel() for p in Dinov2(size, 16).parameters()) for size in dinov2.SIZES if size != "tiny"
+        }
+    assert counts == {"small": 22_056_576, "base": 86_580_480, "large": 304_368_640}
 
 
 def test_a_size_that_is_not_offered_names_those_that_are():
-    with pytest.raises(UsageError, match=r"dinov2:huge is not known.*dinov2:small, dinov2:base, .*timm:NAME"):
+    with pytest.raises(UsageError, match=r"dinov2:huge is not known.*dinov2:small, .*dinov2:large, .*timm:NAME"):
         build_network("deeplabv2", "dinov2:huge", 3, 16, "none")

@@ -47,6 +47,10 @@ class Backbone(nn.Module):
         """Parameters of the first convolution and its norm, frozen ones included."""
         raise NotImplementedError
 
+    def use_own_grid(self) -> None:
+        """Gives its maps where its weights have them, not resampled to an output stride, from now on: ``strides`` may
+        change. Convolutions are dilated to the stride and resample nothing; only transformers differ."""
+
     # Activation checkpointing.
 
     def maps(self, x: Tensor, recompute: bool) -> list[Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -14,7 +15,8 @@ from semiseg.runtime.extras import first_line, require
 
 PREFIX = "dinov2:"
 PATCH = 14
-TAPS = 4  # maps, after as many equal parts of the blocks
+TAPS = 4  # maps, after as many equal parts of the blocks but where DEEP says otherwise
+DEEP = {24: (5, 12, 18, 24)}  # by blocks: DPT-Large (Ranftl et al. 2021, section 3.3), and UniMatch V2 after it
 TRAINED_SIZE = 518  # pixels, the size that the published position embeddings are for
 
 
@@ -26,10 +28,16 @@ class Size(NamedTuple):
     heads: int
     repository: str
 
+    @property
+    def taps(self) -> tuple[int, ...]:
+        """The blocks after which there is a map, counted from 1."""
+        return DEEP.get(self.depth) or tuple(self.depth * part // TAPS for part in range(1, TAPS + 1))
+
 
 SIZES = {
     "small": Size(384, 12, 6, "facebook/dinov2-small"),
     "base": Size(768, 12, 12, "facebook/dinov2-base"),
+    "large": Size(1024, 24, 16, "facebook/dinov2-large"),
 }
 
 
@@ -37,9 +45,10 @@ class Dinov2(Backbone):
     """Patch features of a vision transformer, behind the interface of the convolutional backbones.
 
     The image is resized so that its patches of 14 pixels lie on the grid of ``output_stride``: no feature is resampled
-    and a smaller stride truly sees more, at a cost that grows with the square of the number of patches. The maps are
-    those after each quarter of the blocks (of 12: after the 3rd, 6th, 9th and 12th), all at ``output_stride``: a
-    transformer has no finer ones.
+    and a smaller stride truly sees more, at a cost that grows with the square of the number of patches. Or it keeps its
+    own grid (:meth:`use_own_grid`): each side is resized to the nearest multiple of 14. The maps are those after each
+    quarter of the blocks (of 12: after the 3rd, 6th, 9th and 12th), through the final norm and without the class token,
+    all at one stride: a transformer has no finer ones.
 
     Args:
         size: a key of ``SIZES``.
@@ -53,7 +62,7 @@ class Dinov2(Backbone):
 
     def __init__(self, size: str, output_stride: int) -> None:
         super().__init__()
-        self.size, self.name, self.output_stride = size, PREFIX + size, output_stride
+        self.size, self.name, self.own_grid = size, PREFIX + size, False
         transformers = require("transformers", "dinov2", f"network.backbone={PREFIX}{size}")
         row = SIZES[size]
         self.config: Any = transformers.Dinov2Config(
@@ -62,19 +71,27 @@ class Dinov2(Backbone):
             num_attention_heads=row.heads,
             image_size=TRAINED_SIZE,
             patch_size=PATCH,
-            out_indices=[row.depth * part // TAPS for part in range(1, TAPS + 1)],
+            out_indices=list(row.taps),
         )
         self.net: nn.Module = transformers.Dinov2Backbone(self.config)
         # It stands for hidden patches when DINOv2 is trained; no image here has any, so it would get no gradient.
         self.net.get_parameter("embeddings.mask_token").requires_grad_(False)
         self.channels, self.strides = (row.width,) * TAPS, (output_stride,) * TAPS
 
+    def use_own_grid(self) -> None:
+        """Maps at the stride of the patches, which published position embeddings and heads are for."""
+        self.own_grid, self.strides = True, (PATCH,) * TAPS
+
     def forward(self, x: Tensor) -> list[Tensor]:
-        """x (B, 3, H, W), normalised → four maps (B, width, ⌈H/s⌉, ⌈W/s⌉), s the output stride."""
-        height, width = x.shape[-2:]
+        """x (B, 3, H, W), normalised → four maps (B, width, ⌈H/s⌉, ⌈W/s⌉), s the output stride.
+
+        On its own grid s is 14 and sides are rounded, halves up, to one patch at least.
+        """
+        stride = self.strides[0]
         # Not -(-a // b): in ONNX division cuts towards zero, which would round down.
-        stride = self.output_stride
-        grid = [PATCH * ((side + stride - 1) // stride) for side in (height, width)]
+        rounding = stride // 2 if self.own_grid else stride - 1
+        patches = [(side + rounding) // stride for side in x.shape[-2:]]
+        grid = [PATCH * torch.sym_max(count, 1) for count in patches]  # type: ignore[no-untyped-call]
         x = F.interpolate(x, size=grid, mode="bilinear", align_corners=False)
         return list(self.net(x).feature_maps)
 

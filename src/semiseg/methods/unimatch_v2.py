@@ -1,0 +1,107 @@
+"""UniMatch V2 (Yang et al. 2024, arXiv 2410.10777): two strong views that share no channel of the encoder."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from semiseg.augment.mixing import cutmix_masks
+from semiseg.config.section import NotNegative, Probability, Section
+from semiseg.data.base import IGNORE
+from semiseg.losses import valid_mean, weighted_cross_entropy
+from semiseg.methods.base import Method, Needs, Pseudo, Step, StepCost, Weights
+from semiseg.networks import Output, upsample
+from semiseg.networks.activation_checkpointing import recomputed
+from semiseg.networks.complementary_dropout import Dropped, complementary_masks
+from semiseg.pseudo_labels import pseudo_labels
+from semiseg.runtime.distributed import mean
+
+AREA, ASPECT = (0.02, 0.4), (0.3, 1 / 0.3)  # of CutMix's rectangle (UniMatch and UniMatch V2, public code)
+
+
+class UniMatchV2Weights(Weights):
+    supervised: NotNegative = 0.5
+    """λ_sup (public code: half of the sum of both terms)."""
+    pseudo: NotNegative = 0.5
+    """λ_pseudo, of the mean over both views (public code: half of the sum of both terms)."""
+
+
+class UniMatchV2Pseudo(Pseudo):
+    confidence_threshold: Probability = 0.95
+    """τ, the least confidence of a pseudo-label (public code: 0.95 on every data set)."""
+    mix_probability: Probability = 0.5
+    """Share of the crops that a rectangle of another is pasted into (public code: 0.5)."""
+    dropped: Probability = 0.5
+    """Share of the images that lose half of their channels in one view and the other half in the other (public code:
+    0.5)."""
+
+
+class UniMatchV2Settings(Section):
+    weights: UniMatchV2Weights = UniMatchV2Weights()
+    pseudo: UniMatchV2Pseudo = UniMatchV2Pseudo()
+
+
+class UniMatchV2(Method):
+    """L = λ_sup L_sup + λ_pseudo · ½ Σ_{a=1,2} 1/N_a Σ_n β_n · H(d(m_a ∘ e(strong_a(x_u))), ŷ_u)_n.
+
+    The encoder e gives maps whose channels m_a multiplies before the decoder d: m_1 + m_2 = 2, and half of the images
+    lose nothing (``networks/complementary_dropout.py``). The teacher, in evaluation mode, labels the clean crop,
+    flipped and resized only; β is 1 where its confidence is at least τ. The student sees strong colours, and on them a
+    rectangle of the batch in reverse order. N_a counts a view's pixels that are no padding. Both views take one pass,
+    labelled crops another.
+
+    Its figures were made with ``network.architecture=dpt network.backbone=dinov2:base network.decoder_channels=128``;
+    ``training.optimizer=adamw training.learning_rate=2e-4 training.weight_decay=0.01`` with a fortieth of that rate for
+    the encoder, ``training.lr_multipliers.backbone=0.025 training.lr_multipliers.stem=0.025``; ``method.warmup=0``; and
+    the teacher of ``method.teacher.ramp=true method.teacher.momentum_start=0.996 method.teacher.momentum_end=0.996
+    method.teacher.buffers=ema`` (public code). There, strong colours are a wider jitter with grey pictures among them,
+    pictures are resized by 0.5 to 2, and on Cityscapes the hardest labelled pixels count alone: none of that is here.
+    """
+
+    settings = UniMatchV2Settings
+    needs = Needs(labelled_too=True, context=True)
+    terms = ("supervised", "pseudo")
+    watched = ("confident",)
+
+    def losses(self, step: Step) -> dict[str, Tensor]:
+        x_l, y_l, _ = self.labelled_view(step)
+        x_u, inside = self.views.geometry(step)
+        y_u, confidence = pseudo_labels(self.teacher_logits(x_u))
+        y_u = y_u.where(inside, IGNORE)
+        beta = (confidence >= self.options.pseudo.confidence_threshold).to(confidence.dtype)
+
+        supervised = self.supervised(self.pass_student(x_l).logits, y_l, step.iteration)
+        views = [self.strong_view(step, x_u, y_u, beta) for _ in range(2)]
+        logits = self.pass_views(step, torch.cat([view[0] for view in views])).logits.chunk(2)
+        pseudo = torch.stack([of_view(logits[a], *views[a][1:]) for a in range(2)]).mean()
+        loss = self.options.weights.supervised * supervised + self.pseudo_weight(step.iteration) * pseudo
+        return {"loss": loss, "supervised": supervised, "pseudo": pseudo, "confident": mean(valid_mean(beta, inside))}
+
+    def strong_view(self, step: Step, images: Tensor, labels: Tensor, beta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Strong colours, then a rectangle of the reversed batch, of image, pseudo-label and weight together."""
+        images, (height, width) = self.views.colour(step, images), images.shape[-2:]
+        masks = cutmix_masks(
+            len(images), height, width, step.draws, AREA, self.options.pseudo.mix_probability, ASPECT
+        ).to(images.device, non_blocking=True)
+        mixed = (torch.where(masks[:, None] if t.ndim == 4 else masks, t.flip(0), t) for t in (images, labels, beta))
+        return next(mixed), next(mixed), next(mixed)
+
+    def pass_views(self, step: Step, images: Tensor) -> Output:
+        """f_θ on both views (2·B, 3, H, W), first ones before second ones, without the channels that each loses."""
+        widths, dropped = self.student.backbone.channels, self.options.pseudo.dropped
+        network = Dropped(self.student, complementary_masks(len(images) // 2, widths, step.draws, dropped))
+        again = self.training and self.training_config.passes == "in_turn"
+        output: Output = recomputed(network, images, again)
+        return output
+
+    def cost(self, labelled: int, unlabelled: int) -> StepCost:
+        return StepCost((labelled, 2 * unlabelled), unlabelled)
+
+
+def of_view(logits: Tensor, labels: Tensor, beta: Tensor) -> Tensor:
+    """1/N Σ_n β_n · H_n of one view, N its pixels that are no padding; logits (B, C, h, w), the others (B, H, W)."""
+    seen = mean((labels != IGNORE).float().mean()).clamp_min(1e-12)  # share of pixels that are no padding
+    return weighted_cross_entropy(upsample(logits, labels.shape[-2:]), labels, None, beta, IGNORE) / seen
+
+
+METHOD = UniMatchV2
