@@ -64,6 +64,6 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     names = [name for name in COMMANDS if name not in OUTSIDE]
     assert names[0] == "train"
     for name in names:
-        words = example(name) + (TINY if name == "train" else [])
+        words = example(name) + {"train": TINY, "compare": [*TINY, "--seeds", "1", "--labelled", "3"]}.get(name, [])
         done = CliRunner().invoke(app, words)
         assert done.exit_code == 0, (words, done.stderr, done.exception)

@@ -173,7 +173,7 @@ def compare(
     jobs: Annotated[int, typer.Option(min=1, help="Runs side by side, which share the cores.")] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Methods under equal conditions. Example: semiseg compare toy_streets --methods fixmatch --labelled 12,24"""
+    """Methods under equal conditions. Example: semiseg compare toy_streets --methods fixmatch --labelled 12,46"""
     from semiseg.experiments.comparison.compare import compare as run_comparison
 
     try:
