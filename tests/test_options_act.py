@@ -53,8 +53,9 @@ VALUES: dict[str, list[Any]] = {
     "method.name": [name for name in method_names() if name != "memory_bank"],
     "method.warmup": [0.5], "method.stages": [0.5], "method.teacher.momentum_start": [0.5],
     "method.teacher.momentum_end": [0.95], "method.teacher.half_life": [0.1], "method.augment.classmix_exclude": [0],
-    **{f"method.{name}.weights.{term}": [0.5, 0] for name in ("augseg", "classmix", "cutmix", "cutout", "fixmatch",
-       "mean_teacher", "memory_bank", "prevmatch", "reco", "unimatch") for term in ("supervised", "pseudo")},
+    **{f"method.{name}.weights.{term}": [0.5, 0] for term in ("supervised", "pseudo") for name in (
+       "augseg", "classmix", "corrmatch", "cutmix", "cutout", "fixmatch", "mean_teacher", "memory_bank", "prevmatch",
+       "reco", "unimatch")},
     "method.memory_bank.weights.entropy": [0.5, 0], "method.memory_bank.weights.contrastive": [0.5, 0],
     "method.classmix.pseudo.confidence_threshold": [0], "method.cutmix.pseudo.confidence_threshold": [0],
     "method.cutout.pseudo.confidence_threshold": [0],
@@ -62,9 +63,12 @@ VALUES: dict[str, list[Any]] = {
     "method.fixmatch.pseudo.sharpness": [1], "method.fixmatch.pseudo.mix_probability": [0, 1],
     "method.augseg.pseudo.confidence_threshold": [0], "method.augseg.pseudo.operations": [1],
     "method.augseg.pseudo.mix_probability": [0],
-    **{f"method.{name}.pseudo.{key}": values for name in ("unimatch", "prevmatch") for key, values in (
+    **{f"method.{name}.pseudo.{key}": values for name in ("unimatch", "prevmatch", "corrmatch") for key, values in (
        ("confidence_threshold", [0]), ("strong", [1, 0]), ("features", [1, 0]), ("dropout", [0, 0.9]),
        ("mix_probability", [0, 1]))},
+    "method.corrmatch.pseudo.threshold_momentum": [0.5], "method.corrmatch.pseudo.regions": [1],
+    "method.corrmatch.pseudo.soft": [1, 0], "method.corrmatch.pseudo.correlation": [1, 0],
+    "method.corrmatch.weights.correlation": [0.5, 0],
     "method.prevmatch.previous.snapshots": [1], "method.prevmatch.previous.every": [0.5],
     "method.prevmatch.previous.confidence_threshold": [0],
     "method.memory_bank.pseudo.views": [1], "method.memory_bank.pseudo.sharpness": [1],
@@ -111,9 +115,11 @@ WITH: dict[str, list[str]] = {
     "method.fixmatch.pseudo.sharpness": ["method.fixmatch.pseudo.weighting=confidence"],
     **{f"method.fixmatch.{key}": [ALL_SURE] for key in ("pseudo.views", "pseudo.mix", "pseudo.mix_probability",
        "weights.pseudo", "pseudo.warmup")},
-    **{f"method.{name}.{key}": [f"method.{name}.pseudo.confidence_threshold=0"] for name in ("unimatch", "prevmatch")
-       for key in ("pseudo.strong", "pseudo.features", "pseudo.dropout", "pseudo.mix_probability", "weights.pseudo",
-       "pseudo.warmup")},
+    **{f"method.{name}.{key}": [f"method.{name}.pseudo.confidence_threshold=0"] for name in ("unimatch", "prevmatch",
+       "corrmatch") for key in ("pseudo.strong", "pseudo.features", "pseudo.dropout", "pseudo.mix_probability",
+       "weights.pseudo", "pseudo.warmup")},
+    **{f"method.corrmatch.{key}": ["method.corrmatch.pseudo.confidence_threshold=0"] for key in ("pseudo.soft",
+       "pseudo.correlation", "pseudo.regions")},
     **{f"method.{name}.{key}": [f"method.{name}.pseudo.confidence_threshold=0"]
        for name in ("classmix", "cutmix", "cutout") for key in ("weights.pseudo", "pseudo.warmup")},
     "method.cutout.pseudo.warmup": ["method.cutout.pseudo.confidence_threshold=0", "method.cutout.weights.pseudo=99"],

@@ -37,7 +37,7 @@ def step(method: Method, statistics_of_batch: bool) -> tuple[dict[str, Tensor], 
 
 
 @pytest.mark.parametrize(
-    "name", ["cutmix", "classmix", "mean_teacher", "unimatch", "augseg", "prevmatch", "memory_bank"]
+    "name", ["cutmix", "classmix", "mean_teacher", "unimatch", "augseg", "prevmatch", "corrmatch", "memory_bank"]
 )
 def test_in_turn_gives_the_same_losses_and_gradients_where_statistics_are_fixed(name: str) -> None:
     (plain, gradients), (saving, same) = (step(made(name, passes), False) for passes in ("joint", "in_turn"))

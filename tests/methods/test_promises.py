@@ -35,6 +35,7 @@ OFF: dict[str, list[str]] = {  # settings with which the unlabelled images have 
     "unimatch": ["weights.pseudo"],
     "augseg": ["weights.pseudo"],
     "prevmatch": ["weights.pseudo"],
+    "corrmatch": ["weights.pseudo", "weights.correlation"],
     "memory_bank": ["weights.pseudo", "weights.entropy", "weights.contrastive"],
     "unimatch_v2": ["weights.pseudo"],
     "reco": ["weights.pseudo", "weights.contrastive"],
@@ -52,8 +53,10 @@ THRESHOLD: dict[str, tuple[str, str]] = {  # the least confidence of a pseudo-la
     "unimatch": ("pseudo.confidence_threshold", "confident"),
     "prevmatch": ("pseudo.confidence_threshold", "confident"),
 }
-NO_THRESHOLD = {  # nothing is left out by confidence; with augseg, labelled pixels among the unlabelled ones never are
-    "supervised", "joint_statistics", "mean_teacher", "memory_bank", "augseg", "cbc", "dmt", "error_correcting"
+NO_THRESHOLD = {  # nothing is left out by confidence, or not by that of the settings alone
+    "supervised", "joint_statistics", "mean_teacher", "memory_bank", "cbc", "dmt", "error_correcting",
+    "augseg",  # labelled pixels among the unlabelled ones are always sure
+    "corrmatch",  # it moves by itself
 }  # fmt: skip
 NUMBERED: dict[str, str] = {  # where renumbering the classes changes a step, and why
     "adversarial": "every class is a channel of its own to the critic",

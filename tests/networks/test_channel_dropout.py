@@ -28,15 +28,15 @@ def test_both_decodings_of_one_encoding() -> None:
     torch.manual_seed(0)
     network, images, given = pixelwise(5), torch.rand(2, 3, 8, 12, generator=seeded()), []
     network.decoder.register_forward_pre_hook(lambda _, maps: given.append(maps[0]))
-    plain, dropped = DecodedTwice(network, 0.5, seed=3)(images)
+    plain, dropped = (output.logits for output in DecodedTwice(network, 0.5, seed=3)(images))
     (maps,) = given
     for features in maps:
         ratio = (features[2:] / features[:2])[:, :, 0, 0]
         assert len(features) == 4 and set(ratio.unique().tolist()) == {0.0, 2.0}
     torch.testing.assert_close(plain, network(images).logits)
     assert not torch.allclose(plain, dropped)
-    again, _ = DecodedTwice(network, 0.5, seed=3)(images), None
-    assert torch.equal(again[1], dropped) and not torch.equal(DecodedTwice(network, 0.5, seed=4)(images)[1], dropped)
+    again, other = (DecodedTwice(network, 0.5, seed=seed)(images)[1].logits for seed in (3, 4))
+    assert torch.equal(again, dropped) and not torch.equal(other, dropped)
 
 
 def test_activations_computed_again_have_the_same_gaps() -> None:
@@ -45,6 +45,7 @@ def test_activations_computed_again_have_the_same_gaps() -> None:
     gradients = []
     for active in (False, True):
         network.zero_grad()
-        sum(logits.square().sum() for logits in recomputed(DecodedTwice(network, 0.5, 3), images, active)).backward()
+        both = recomputed(DecodedTwice(network, 0.5, 3), images, active)
+        sum(output.logits.square().sum() for output in both).backward()
         gradients.append(network.backbone.layers[0].weight.grad.clone())
     torch.testing.assert_close(gradients[0], gradients[1])

@@ -2,7 +2,8 @@
 
 And those of the compared methods: consistency (French et al., 2020), the verdict of a critic (Hung et al., 2018),
 feature matching (Mittal et al., 2021), the dynamic weights of pseudo-labels (Feng et al., 2020 and 2022), and
-cross-entropy with the sure ones of the pseudo-labels (Yang et al., 2023), InfoNCE by class and ReCo (Liu et al., 2022).
+cross-entropy with the sure ones of the pseudo-labels (Yang et al., 2023), InfoNCE by class and ReCo (Liu et al., 2022),
+and divergence (Sun et al., 2024).
 """
 
 from semiseg.losses.consistency import consistency, valid_mean
@@ -14,6 +15,7 @@ from semiseg.losses.contrastive import (
     normalised_weights,
 )
 from semiseg.losses.cross_entropy import weighted_cross_entropy
+from semiseg.losses.divergence import kl_divergence
 from semiseg.losses.dynamic import dynamic_weights, mutual_weights
 from semiseg.losses.entropy import entropy
 from semiseg.losses.feature_matching import feature_matching
@@ -32,6 +34,7 @@ __all__ = [
     "entropy",
     "feature_matching",
     "info_nce",
+    "kl_divergence",
     "lost_share",
     "mutual_weights",
     "normalised_weights",

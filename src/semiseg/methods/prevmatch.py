@@ -66,11 +66,12 @@ class PrevMatch(UniMatch):
         x_l, y_l, _ = self.labelled_view(step)
         x_u, inside = self.views.geometry(step)
         weak, perturbed = self.decoded_twice(step, x_u)
-        y_u, beta = labelled(weak, inside, pseudo.confidence_threshold)
+        y_u, beta = labelled(weak.logits, inside, pseudo.confidence_threshold)
         y_p, sure = self.earlier_labels(step, x_u, inside)
-        logits_l, logits_s, y_s, beta_s, y_ps, sure_s = self.on_views(step, x_l, x_u, y_u, beta, y_p, sure)
+        output_l, logits_s, mixed = self.on_views(step, x_l, x_u, y_u, beta, y_p, sure)
+        y_s, beta_s, y_ps, sure_s = mixed
 
-        supervised = self.supervised(logits_l, y_l, step.iteration)
+        supervised = self.supervised(output_l.logits, y_l, step.iteration)
         strong = unlabelled_cross_entropy(logits_s, y_s, beta_s)
         features = unlabelled_cross_entropy(perturbed, y_u, beta)
         beta_p = self.earlier_weights(y_p, sure)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from semiseg.augment.mixing import cutmix_masks, paste
 from semiseg.config.read import Config
-from semiseg.config.section import NotNegative, Probability
+from semiseg.config.section import NotNegative, Probability, Section
 from semiseg.data.base import IGNORE
 from semiseg.losses import unlabelled_cross_entropy, valid_mean
 from semiseg.methods.base import Averaged, Needs, Pseudo, Step, StepCost, Weights
@@ -58,10 +58,11 @@ class UniMatch(Averaged):
     all methods share (``method.augment.*``); the paper's resizes by 0.5 to 2 and has stronger colours, and grey.
     """
 
-    settings = UniMatchSettings
+    settings: ClassVar[type[Section]] = UniMatchSettings
     needs = Needs(labelled_too=True, context=True)
     terms: ClassVar[tuple[str, ...]] = ("supervised", "strong", "features")
     watched: ClassVar[tuple[str, ...]] = ("confident",)
+    strong_views: ClassVar[int] = 2
 
     @classmethod
     def unread(cls, config: Config) -> set[str]:
@@ -72,10 +73,10 @@ class UniMatch(Averaged):
         x_l, y_l, _ = self.labelled_view(step)
         x_u, inside = self.views.geometry(step)
         weak, perturbed = self.decoded_twice(step, x_u)
-        y_u, beta = labelled(weak, inside, pseudo.confidence_threshold)
-        logits_l, logits_s, y_s, beta_s = self.on_views(step, x_l, x_u, y_u, beta)
+        y_u, beta = labelled(weak.logits, inside, pseudo.confidence_threshold)
+        output_l, logits_s, (y_s, beta_s) = self.on_views(step, x_l, x_u, y_u, beta)
 
-        supervised = self.supervised(logits_l, y_l, step.iteration)
+        supervised = self.supervised(output_l.logits, y_l, step.iteration)
         strong = unlabelled_cross_entropy(logits_s, y_s, beta_s)
         features = unlabelled_cross_entropy(perturbed, y_u, beta)
         shares = self.options.weights.supervised, self.pseudo_weight(step.iteration)
@@ -86,26 +87,26 @@ class UniMatch(Averaged):
             "loss": loss, "supervised": supervised, "strong": strong, "features": features, "confident": confident
         }  # fmt: skip
 
-    def decoded_twice(self, step: Step, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Full-size logits of the student: of the images, without gradients, and of their features with gaps."""
+    def decoded_twice(self, step: Step, images: Tensor) -> tuple[Output, Tensor]:
+        """What the student gives for the weak view, and full-size logits of its features with gaps."""
         seed = int(torch.randint(2**62, (), generator=step.draws))
         network = DecodedTwice(self.student, self.options.pseudo.dropout, seed)
         in_turn = self.training and self.training_config.passes == "in_turn"
         plain, dropped = recomputed(network, images, in_turn)
-        size = images.shape[-2:]
-        return at_least_single(upsample(plain.detach(), size)), upsample(dropped, size)
+        return plain, upsample(dropped.logits, images.shape[-2:])
 
-    def on_views(self, step: Step, x_l: Tensor, x_u: Tensor, *maps: Tensor) -> tuple[Tensor, ...]:
-        """The student on labelled crops and two strong views, mixed as ``maps`` (B, H, W) of the weak view are.
+    def on_views(self, step: Step, x_l: Tensor, x_u: Tensor, *maps: Tensor) -> tuple[Output, Tensor, list[Tensor]]:
+        """The student on labelled crops and on strong views, mixed as ``maps`` (B, H, W) of the weak view are.
 
         Returns:
-            logits of the labelled crops; full-size logits of the views, all first ones, then all second ones; their
-            maps, likewise.
+            the output for the labelled crops; full-size logits of the views, all first ones, then all second ones;
+            their maps, likewise.
         """
-        views = [self.strong_view(step, x_u, *maps) for _ in range(2)]
-        logits_l, logits_s = self.pass_student(x_l, *(view[0] for view in views)).logits.tensor_split([len(x_l)])
-        mixed = (torch.cat(values) for values in list(zip(*views, strict=True))[1:])
-        return logits_l, upsample(logits_s, x_u.shape[-2:]), *mixed
+        views = [self.strong_view(step, x_u, *maps) for _ in range(self.strong_views)]
+        output = self.pass_student(x_l, *(view[0] for view in views))
+        mixed = [torch.cat(values) for values in list(zip(*views, strict=True))[1:]]
+        labelled, of_views = output.part(slice(len(x_l))), output.logits[len(x_l) :]
+        return labelled, upsample(of_views, x_u.shape[-2:]), mixed
 
     def strong_view(self, step: Step, images: Tensor, *maps: Tensor) -> tuple[Tensor, ...]:
         """Strong colours, then the neighbour's rectangle, of images and maps together."""
@@ -115,19 +116,19 @@ class UniMatch(Averaged):
         return paste(masks, images, *maps)
 
     def cost(self, labelled: int, unlabelled: int) -> StepCost:
-        """Two strong views and the weak one; of the second decoding, the activations but not the FLOPs."""
+        """The strong views and the weak one; of the second decoding, the activations but not the FLOPs."""
 
         def losses(output: Output, size: tuple[int, int]) -> Tensor:
             with torch.no_grad():
                 maps = self.student.encode(output.logits.new_empty(unlabelled, 3, *size))
             return plain_losses(output, size) + self.student.decode(maps).logits.sum()
 
-        return StepCost((labelled, *[unlabelled] * 3), teacher=0, losses=losses)
+        return StepCost((labelled, *[unlabelled] * (1 + self.strong_views)), teacher=0, losses=losses)
 
 
 def labelled(logits: Tensor, inside: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
     """Pseudo-labels (B, H, W), 255 on padding, and β: 1 where their confidence is at least the threshold, else 0."""
-    labels, confidence = pseudo_labels(logits)
+    labels, confidence = pseudo_labels(at_least_single(upsample(logits.detach(), inside.shape[-2:])))
     return labels.where(inside, IGNORE), (confidence >= threshold).to(confidence.dtype)
 
 

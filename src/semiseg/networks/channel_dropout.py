@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from semiseg.networks.output import Output
 from semiseg.networks.segmentation import SegmentationNetwork
 
 
@@ -33,10 +34,10 @@ class DecodedTwice(nn.Module):
         super().__init__()
         self.network, self.rate, self.seed = network, rate, seed
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """images (B, 3, H, W) → logits (B, C, h, w) of the features as they are, and of the dropped ones."""
+    def forward(self, images: Tensor) -> tuple[Output, Output]:
+        """images (B, 3, H, W) → what the network gives for the features as they are, and for the dropped ones."""
         draws = torch.Generator().manual_seed(self.seed)
         maps = self.network.encode(images)
         both = [torch.cat([features, drop_channels(features, self.rate, draws)]) for features in maps]
-        plain, dropped = self.network.decode(both).logits.chunk(2)
-        return plain, dropped
+        output, batch = self.network.decode(both), len(images)
+        return output.part(slice(batch)), output.part(slice(batch, None))
