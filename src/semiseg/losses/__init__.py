@@ -14,7 +14,9 @@ from semiseg.losses.contrastive import (
 from semiseg.losses.cross_entropy import weighted_cross_entropy
 from semiseg.losses.entropy import entropy
 from semiseg.losses.info_nce import drawn, info_nce
+from semiseg.losses.quantile import valid_quantile
 from semiseg.losses.regional_contrast import regional_contrast
+from semiseg.losses.unlikely import unlikely
 
 __all__ = [
     "class_means",
@@ -27,6 +29,8 @@ __all__ = [
     "lost_share",
     "normalised_weights",
     "regional_contrast",
+    "unlikely",
     "valid_mean",
+    "valid_quantile",
     "weighted_cross_entropy",
 ]
