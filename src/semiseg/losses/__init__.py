@@ -20,8 +20,10 @@ from semiseg.losses.dynamic import dynamic_weights, mutual_weights
 from semiseg.losses.entropy import entropy
 from semiseg.losses.feature_matching import feature_matching
 from semiseg.losses.info_nce import drawn, info_nce
+from semiseg.losses.quantile import valid_quantile
 from semiseg.losses.regional_contrast import regional_contrast
 from semiseg.losses.unlabelled import unlabelled_cross_entropy
+from semiseg.losses.unlikely import unlikely
 from semiseg.losses.verdict import verdict
 
 __all__ = [
@@ -40,7 +42,9 @@ __all__ = [
     "normalised_weights",
     "regional_contrast",
     "unlabelled_cross_entropy",
+    "unlikely",
     "valid_mean",
+    "valid_quantile",
     "verdict",
     "weighted_cross_entropy",
 ]

@@ -8,20 +8,16 @@ import torch
 from torch import Tensor
 
 from semiseg.augment.mixing import cutmix_masks, paste
-from semiseg.config.section import Count, NotNegative, Positive, Probability, Section
+from semiseg.config.section import Count, Positive, Probability, Section
 from semiseg.contrastive.maps import downsample_labels, rows
 from semiseg.data.base import IGNORE
 from semiseg.losses import regional_contrast, weighted_cross_entropy
-from semiseg.methods.base import Needs, Projected, Pseudo, Step, Weights
+from semiseg.methods.base import Needs, Projected, Pseudo, Step
+from semiseg.methods.base.settings import ContrastWeights
 from semiseg.networks import Output, upsample
 from semiseg.pseudo_labels import pseudo_labels
 from semiseg.runtime.distributed import mean
 from semiseg.runtime.precision import at_least_single
-
-
-class ReCoWeights(Weights):
-    contrastive: NotNegative = 1.0
-    """Weight of L_reco (public code: the three terms are added)."""
 
 
 class ReCoPseudo(Pseudo):
@@ -46,7 +42,7 @@ class ReCoContrast(Section):
 
 
 class ReCoSettings(Section):
-    weights: ReCoWeights = ReCoWeights()
+    weights: ContrastWeights = ContrastWeights()
     pseudo: ReCoPseudo = ReCoPseudo()
     contrastive: ReCoContrast = ReCoContrast()
 
@@ -108,7 +104,7 @@ class ReCo(Projected):
     def contrastive(self, student: Output, labels: Tensor, step: Step) -> Tensor:
         """L_reco of labelled and unlabelled views by their labels (B, H, W), 255 where a pixel takes no part."""
         options = self.options.contrastive
-        if step.iteration < self.warmup or self.options.weights.contrastive == 0:
+        if not self.contrasts(step.iteration):
             return student.logits.new_zeros(())
         flat = downsample_labels(labels, student.features.shape[-2:]).flatten()
         valid = flat != IGNORE
