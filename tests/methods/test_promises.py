@@ -40,6 +40,7 @@ OFF: dict[str, list[str]] = {  # settings with which the unlabelled images have 
     "unimatch_v2": ["weights.pseudo"],
     "reco": ["weights.pseudo", "weights.contrastive"],
     "s4gan": ["weights.pseudo", "weights.matching", "weights.critic"],
+    "semantic_shift": ["weights.adversarial", "weights.semantic", "weights.critic"],
 }
 THRESHOLD: dict[str, tuple[str, str]] = {  # the least confidence of a pseudo-label, and the share that has it
     "adversarial": ("pseudo.score_threshold", "trusted"),
@@ -55,6 +56,7 @@ THRESHOLD: dict[str, tuple[str, str]] = {  # the least confidence of a pseudo-la
 }
 NO_THRESHOLD = {  # nothing is left out by confidence, or not by that of the settings alone
     "supervised", "joint_statistics", "mean_teacher", "memory_bank", "cbc", "dmt", "error_correcting",
+    "semantic_shift",
     "augseg",  # labelled pixels among the unlabelled ones are always sure
     "corrmatch",  # it moves by itself
 }  # fmt: skip
@@ -64,6 +66,7 @@ NUMBERED: dict[str, str] = {  # where renumbering the classes changes a step, an
     "error_correcting": "every class is an input and an output of its own to the corrector",
     "memory_bank": "a class has an attention module of its own",
     "s4gan": "every class is a channel of its own to the critic",
+    "semantic_shift": "every class is a channel of its own to a critic",
 }
 UNLABELLED = [name for name in method_names() if method_class(name).needs.unlabelled]
 
@@ -73,9 +76,8 @@ def build(name: str, *words: str, classes: int = CLASSES) -> Method:
     changes = dict(word.split("=", 1) for word in words)
     usual = {"method.augment.weak": "none", "method.class_balance.enabled": "false", "training.passes": "in_turn",
              "method.warmup": "0"}  # fmt: skip
-    config = tiny(
-        Path("."), Path("."), method__name=name, **{k.replace(".", "__"): v for k, v in (usual | changes).items()}
-    )
+    given = {k.replace(".", "__"): v for k, v in (usual | changes).items()}
+    config = tiny(Path("."), Path("."), method__name=name, **given)
     torch.manual_seed(0)
     method: Method = method_class(name)(config, pixelwise(classes), 4)
     method.views.strong_set = NOTHING
