@@ -39,6 +39,7 @@ OFF: dict[str, list[str]] = {  # settings with which the unlabelled images have 
     "memory_bank": ["weights.pseudo", "weights.entropy", "weights.contrastive"],
     "unimatch_v2": ["weights.pseudo"],
     "reco": ["weights.pseudo", "weights.contrastive"],
+    "u2pl": ["weights.pseudo", "weights.contrastive"],
     "s4gan": ["weights.pseudo", "weights.matching", "weights.critic"],
     "semantic_shift": ["weights.adversarial", "weights.semantic", "weights.critic"],
 }
@@ -57,6 +58,7 @@ THRESHOLD: dict[str, tuple[str, str]] = {  # the least confidence of a pseudo-la
 NO_THRESHOLD = {  # nothing is left out by confidence, or not by that of the settings alone
     "supervised", "joint_statistics", "mean_teacher", "memory_bank", "cbc", "dmt", "error_correcting",
     "semantic_shift",
+    "u2pl",  # it is by entropy, and its line moves
     "augseg",  # labelled pixels among the unlabelled ones are always sure
     "corrmatch",  # it moves by itself
 }  # fmt: skip
@@ -67,6 +69,7 @@ NUMBERED: dict[str, str] = {  # where renumbering the classes changes a step, an
     "memory_bank": "a class has an attention module of its own",
     "s4gan": "every class is a channel of its own to the critic",
     "semantic_shift": "every class is a channel of its own to a critic",
+    "u2pl": "draws queries and negatives class by class",
 }
 UNLABELLED = [name for name in method_names() if method_class(name).needs.unlabelled]
 
