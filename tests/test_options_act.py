@@ -35,6 +35,9 @@ BASE = [
     "training.learning_rate=0.05", "training.device=cpu", "data.crop=32", "data.workers=0",
 ]  # fmt: skip
 ALL_SURE = "method.fixmatch.pseudo.confidence_threshold=0"
+PATCHES = [
+    f"method.patch_contrast.contrastive.{word}" for word in ("patch=8", "alike=0.7", "confidence_threshold=0")
+]  # fmt: skip
 ALL_SURE_V2 = "method.unimatch_v2.pseudo.confidence_threshold=0"
 
 
@@ -77,6 +80,9 @@ VALUES: dict[str, list[Any]] = {
     "method.memory_bank.contrastive.quality_quantile": [0.1], "method.memory_bank.contrastive.least_score": [0.5],
     "method.memory_bank.contrastive.effective_weight": [1], "method.memory_bank.contrastive.bank_start": [1],
     "method.memory_bank.contrastive.max_pixels_per_class": [1],
+    **{f"method.patch_contrast.weights.{term}": [0.5, 0] for term in ("supervised", "contrastive")},
+    **{f"method.patch_contrast.contrastive.{key}": [value] for key, value in {"patch": 16, "levels": 1, "alike": 0.5,
+       "confidence_threshold": 0.5, "temperature": 1, "dim": 8}.items()},
     **{f"method.semantic_shift.weights.{term}": [0.5, 0] for term in ("supervised", "adversarial", "critic")},
     **{f"method.unimatch_v2.weights.{term}": [1, 0] for term in ("supervised", "pseudo")},
     "method.unimatch_v2.pseudo.confidence_threshold": [0], "method.unimatch_v2.pseudo.mix_probability": [0, 1],
@@ -135,6 +141,9 @@ WITH: dict[str, list[str]] = {
     **{f"method.u2pl.{key}": ["method.u2pl.contrastive.least_probability=0"] for key in ("weights.contrastive",
        "contrastive.queries", "contrastive.negatives", "contrastive.temperature")},
     "method.memory_bank.contrastive.quality_quantile": ["method.contrastive.quality_rule=quantile"],
+    "method.patch_contrast.weights.contrastive": PATCHES,
+    **{f"method.patch_contrast.contrastive.{key}": PATCHES for key in ("patch", "levels", "alike", "temperature",
+       "confidence_threshold")},
     **{f"method.unimatch_v2.{key}": [ALL_SURE_V2] for key in ("pseudo.mix_probability", "pseudo.dropped",
        "pseudo.warmup", "weights.pseudo")},
     **{f"method.{name}.critic.kind": ["method.critic.weight_decay=0.1", "method.critic.learning_rate=0.1"]

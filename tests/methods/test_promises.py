@@ -41,6 +41,7 @@ OFF: dict[str, list[str]] = {  # settings with which the unlabelled images have 
     "reco": ["weights.pseudo", "weights.contrastive"],
     "u2pl": ["weights.pseudo", "weights.contrastive"],
     "s4gan": ["weights.pseudo", "weights.matching", "weights.critic"],
+    "patch_contrast": ["weights.contrastive"],
     "semantic_shift": ["weights.adversarial", "weights.semantic", "weights.critic"],
 }
 THRESHOLD: dict[str, tuple[str, str]] = {  # the least confidence of a pseudo-label, and the share that has it
@@ -50,6 +51,7 @@ THRESHOLD: dict[str, tuple[str, str]] = {  # the least confidence of a pseudo-la
     "classmix": ("pseudo.confidence_threshold", "confident"),
     "fixmatch": ("pseudo.confidence_threshold", "confident"),
     "unimatch_v2": ("pseudo.confidence_threshold", "confident"),
+    "patch_contrast": ("contrastive.confidence_threshold", "confident"),
     "reco": ("pseudo.confidence_threshold", "confident"),
     "s4gan": ("pseudo.score_threshold", "trusted"),
     "unimatch": ("pseudo.confidence_threshold", "confident"),
@@ -62,6 +64,12 @@ NO_THRESHOLD = {  # nothing is left out by confidence, or not by that of the set
     "augseg",  # labelled pixels among the unlabelled ones are always sure
     "corrmatch",  # it moves by itself
 }  # fmt: skip
+MEETS: dict[str, dict[str, str]] = {  # without which its terms are at rest in crops as small and random as these
+    "patch_contrast": {
+        "method.patch_contrast.contrastive.patch": "8",
+        "method.patch_contrast.contrastive.alike": "0.8",
+    },
+}
 NUMBERED: dict[str, str] = {  # where renumbering the classes changes a step, and why
     "adversarial": "every class is a channel of its own to the critic",
     "classmix": "draws classes by their number",
@@ -79,7 +87,7 @@ def build(name: str, *words: str, classes: int = CLASSES) -> Method:
     changes = dict(word.split("=", 1) for word in words)
     usual = {"method.augment.weak": "none", "method.class_balance.enabled": "false", "training.passes": "in_turn",
              "method.warmup": "0"}  # fmt: skip
-    given = {k.replace(".", "__"): v for k, v in (usual | changes).items()}
+    given = {k.replace(".", "__"): v for k, v in (usual | MEETS.get(name, {}) | changes).items()}
     config = tiny(Path("."), Path("."), method__name=name, **given)
     torch.manual_seed(0)
     method: Method = method_class(name)(config, pixelwise(classes), 4)
