@@ -77,6 +77,7 @@ NUMBERED: dict[str, str] = {  # where renumbering the classes changes a step, an
     "memory_bank": "a class has an attention module of its own",
     "s4gan": "every class is a channel of its own to the critic",
     "semantic_shift": "every class is a channel of its own to a critic",
+    "reco": "draws queries and negatives class by class",
     "u2pl": "draws queries and negatives class by class",
 }
 UNLABELLED = [name for name in method_names() if method_class(name).needs.unlabelled]
@@ -267,13 +268,9 @@ def test_overwriting_padding_changes_nothing(name: str) -> None:
 def test_renumbering_the_classes_renumbers_the_result(name: str) -> None:
     order = torch.tensor([3, 0, 4, 1, 2])  # class c becomes order[c]
     plain, renumbered = build(name), build(name)
-    for network in {
-        id(n): n for n in (*renumbered.learners().values(), *(t for t, _ in renumbered.averages()))
-    }.values():
-        if hasattr(network, "classifier"):
-            with torch.no_grad():
-                for p in network.classifier.parameters():
-                    p.copy_(p.clone()[order.argsort()])
+    with torch.no_grad():
+        for p in (p for network in networks(renumbered) for p in network.classifier.parameters()):
+            p.copy_(p.clone()[order.argsort()])
     now = step()
     labels = order[now.labelled.labels]
     expected, one = gradients(plain, now)
