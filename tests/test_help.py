@@ -20,7 +20,7 @@ OUTSIDE = {"push", "pull", "app", "data get", "torchrun"}
 """A hub, a page that stays open, a download, other processes: their own tests run them."""
 TINY = [
     "training.iterations=2", "training.batch_size=2", "data.crop=32", "data.options.train=14", "data.options.val=2",
-    "network.pretrained=none", "network.backbone=resnet18", "network.decoder_channels=8", "training.tensorboard=false",
+    "network.pretrained=none", "network.backbone=small", "network.decoder_channels=8", "training.tensorboard=false",
 ]  # fmt: skip
 
 
