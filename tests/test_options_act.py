@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 import numpy as np
 import pytest
 import torch
-from conftest import write_picture
+from conftest import as_needed, write_picture
 from fake_networks import Images
 from torch import Tensor
 
@@ -56,6 +56,7 @@ VALUES: dict[str, list[Any]] = {
     "method.name": [name for name in method_names() if name != "memory_bank"],
     "method.warmup": [0.5], "method.stages": [0.5], "method.teacher.momentum_start": [0.5],
     "method.teacher.momentum_end": [0.95], "method.teacher.half_life": [0.1], "method.augment.classmix_exclude": [0],
+    "method.context_aware.weights.supervised": [0.5, 0],
     **{f"method.{name}.weights.{term}": [0.5, 0] for term in ("supervised", "pseudo") for name in (
        "augseg", "classmix", "corrmatch", "cutmix", "cutout", "fixmatch", "mean_teacher", "memory_bank", "prevmatch",
        "reco", "u2pl", "unimatch")},
@@ -101,6 +102,10 @@ VALUES: dict[str, list[Any]] = {
     "method.dmt.rounds.count": [2], "method.dmt.rounds.first": [0.5],
     "method.dmt.pseudo.gamma_agree": [0], "method.dmt.pseudo.gamma_disagree": [0],
     **{f"method.{name}.weights.{term}": [0.5, 0] for name in ("cbc", "dmt") for term in ("supervised", "pseudo")},
+    "method.context_aware.weights.contrastive": [0.5, 0], "method.context_aware.contrastive.dim": [8],
+    "method.context_aware.contrastive.temperature": [0.5],
+    "method.context_aware.contrastive.least_confidence": [0], "method.context_aware.contrastive.stored": [4],
+    "method.context_aware.contrastive.steps": [1],
     "method.reco.weights.contrastive": [0.5, 0], "method.reco.pseudo.confidence_threshold": [0],
     "method.reco.contrastive.dim": [8], "method.reco.contrastive.least_confidence": [0],
     "method.reco.contrastive.queries": [1], "method.reco.contrastive.negatives": [2],
@@ -138,6 +143,8 @@ WITH: dict[str, list[str]] = {
     "method.cutout.pseudo.warmup": ["method.cutout.pseudo.confidence_threshold=0", "method.cutout.weights.pseudo=99"],
     **{f"method.reco.{key}": ["method.reco.pseudo.confidence_threshold=0"] for key in ("weights.pseudo",
        "pseudo.warmup", "pseudo.mix")},
+    **{f"method.context_aware.{key}": ["method.context_aware.contrastive.least_confidence=0"] for key in
+       ("weights.contrastive", "contrastive.temperature", "contrastive.stored", "contrastive.steps")},
     **{f"method.u2pl.{key}": ["method.u2pl.contrastive.least_probability=0"] for key in ("weights.contrastive",
        "contrastive.queries", "contrastive.negatives", "contrastive.temperature")},
     "method.memory_bank.contrastive.quality_quantile": ["method.contrastive.quality_rule=quantile"],
@@ -257,6 +264,7 @@ def two_steps(words: tuple[str, ...]) -> list[Tensor]:
         count_over(method, now.stop - now.start)
         parts = [batches(2 * iteration + part) for part in range(config.training.accumulation)]
         given = iter([with_stored_labels(part) if stores and iteration else part for part in parts])
+        given = iter([(labelled, as_needed(unlabelled, method.needs)) for labelled, unlabelled in parts])
         losses = stepper(lambda given=given: next(given), iteration, now)  # type: ignore[misc]
         seen += [losses[name] for name in sorted(losses)]
     return [value.double() for value in [*seen, *method.state_dict().values()]]

@@ -27,6 +27,7 @@ OFF: dict[str, list[str]] = {  # settings with which the unlabelled images have 
     "mean_teacher": ["weights.pseudo"],
     "cutmix": ["weights.pseudo"],
     "cbc": ["weights.pseudo"],
+    "context_aware": ["weights.contrastive"],
     "cutout": ["weights.pseudo"],
     "classmix": ["weights.pseudo"],
     "dmt": ["weights.pseudo"],
@@ -60,11 +61,13 @@ THRESHOLD: dict[str, tuple[str, str]] = {  # the least confidence of a pseudo-la
 NO_THRESHOLD = {  # nothing is left out by confidence, or not by that of the settings alone
     "supervised", "joint_statistics", "mean_teacher", "memory_bank", "cbc", "dmt", "error_correcting",
     "semantic_shift",
+    "context_aware",  # a view is measured against the other first
     "u2pl",  # it is by entropy, and its line moves
     "augseg",  # labelled pixels among the unlabelled ones are always sure
     "corrmatch",  # it moves by itself
 }  # fmt: skip
 MEETS: dict[str, dict[str, str]] = {  # without which its terms are at rest in crops as small and random as these
+    "context_aware": {"method.context_aware.contrastive.least_confidence": "0"},
     "patch_contrast": {
         "method.patch_contrast.contrastive.patch": "8",
         "method.patch_contrast.contrastive.alike": "0.8",
@@ -125,6 +128,9 @@ def for_method(method: Method, now: Step, order: Tensor | None = None) -> Step:
         u = u._replace(labels=labels, confidence=torch.rand(labels.shape, generator=g))
     if method.needs.crops == 1:
         u = u._replace(**{k: v[:3] for k, v in u._asdict().items() if v is not None} | {"corner": None})
+    else:  # places are compared at stride 8, where noise would be grey everywhere
+        blocks = u.images[..., ::8, ::8]
+        u = u._replace(images=blocks.repeat_interleave(8, -1).repeat_interleave(8, -2))
     return now._replace(unlabelled=u)
 
 

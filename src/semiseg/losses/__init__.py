@@ -15,6 +15,7 @@ from semiseg.losses.contrastive import (
     normalised_weights,
 )
 from semiseg.losses.cross_entropy import weighted_cross_entropy
+from semiseg.losses.directional import directional_contrast
 from semiseg.losses.divergence import kl_divergence
 from semiseg.losses.dynamic import dynamic_weights, mutual_weights
 from semiseg.losses.entropy import entropy
@@ -22,6 +23,7 @@ from semiseg.losses.feature_matching import feature_matching
 from semiseg.losses.info_nce import drawn, info_nce
 from semiseg.losses.quantile import valid_quantile
 from semiseg.losses.regional_contrast import regional_contrast
+from semiseg.losses.similar_keys import similar_keys
 from semiseg.losses.unlabelled import unlabelled_cross_entropy
 from semiseg.losses.unlikely import unlikely
 from semiseg.losses.verdict import verdict
@@ -30,6 +32,7 @@ __all__ = [
     "class_means",
     "consistency",
     "contrastive_loss",
+    "directional_contrast",
     "drawn",
     "dynamic_weights",
     "effective_share",
@@ -41,6 +44,7 @@ __all__ = [
     "mutual_weights",
     "normalised_weights",
     "regional_contrast",
+    "similar_keys",
     "unlabelled_cross_entropy",
     "unlikely",
     "valid_mean",
