@@ -29,9 +29,9 @@ def unread_remark(config: Config, source: str | Path, words: Sequence[str]) -> s
     if Path(source).suffix in (".yaml", ".yml"):
         usual = _usual(config)
         for key in leaves(read_plain(Path(source))):
-            complete = short_keys().get(key, [key])
-            changed = any(value_of(config, k) != value_of(usual, k) for k in complete)
-            if is_unread(config, key) and changed and not _is_shared(config, key):
+            if not is_unread(config, key) or _is_shared(config, key):
+                continue
+            if any(value_of(config, k) != value_of(usual, k) for k in short_keys().get(key, [key])):
                 given[key] = None
     found = [key for key in given if is_unread(config, key)]
     if not found:
