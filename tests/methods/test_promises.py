@@ -21,6 +21,7 @@ from semiseg.networks.segmentation import SegmentationNetwork
 CLASSES, HEIGHT, WIDTH = 5, 16, 24
 
 OFF: dict[str, list[str]] = {  # settings with which the unlabelled images have no weight
+    "ael": ["weights.pseudo", "pseudo.paste_probability"],
     "adversarial": [f"weights.{term}" for term in ("pseudo", "adversarial", "adversarial_unlabelled", "critic")],
     "supervised": [],
     "joint_statistics": [],
@@ -61,6 +62,7 @@ THRESHOLD: dict[str, tuple[str, str]] = {  # the least confidence of a pseudo-la
 NO_THRESHOLD = {  # nothing is left out by confidence, or not by that of the settings alone
     "supervised", "joint_statistics", "mean_teacher", "memory_bank", "cbc", "dmt", "error_correcting",
     "semantic_shift",
+    "ael",  # it is drawn by class
     "context_aware",  # a view is measured against the other first
     "u2pl",  # it is by entropy, and its line moves
     "augseg",  # labelled pixels among the unlabelled ones are always sure
@@ -74,6 +76,7 @@ MEETS: dict[str, dict[str, str]] = {  # without which its terms are at rest in c
     },
 }
 NUMBERED: dict[str, str] = {  # where renumbering the classes changes a step, and why
+    "ael": "draws classes by their number",
     "adversarial": "every class is a channel of its own to the critic",
     "classmix": "draws classes by their number",
     "error_correcting": "every class is an input and an output of its own to the corrector",
