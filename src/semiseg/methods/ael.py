@@ -112,7 +112,7 @@ class AEL(Method):
         """(C,) with which probability a pixel of each class counts."""
         doubt = (1 - self.confidence).clamp_min(0)
         most = doubt.where(self.seen, 0.0).amax().clamp_min(1e-12)
-        return (doubt / most).clamp_max(1.0).where(self.seen, 1.0) ** self.options.pseudo.sampling
+        return (doubt / most).clamp_max(1.0) ** self.options.pseudo.sampling  # 1 where nothing is known
 
     def classes(self, step: Step, power: float, *shape: int) -> Tensor:
         """Random classes of a shape, by softmax((1 - conf)^power) over those seen, or over all at first."""
