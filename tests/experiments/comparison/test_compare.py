@@ -1,10 +1,16 @@
 """``semiseg compare``: which runs there are, that they are equal, what is resumed, and what is written."""
 
 import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import HANGS
 from typer.testing import CliRunner
 
 from semiseg.cli import app
@@ -29,7 +35,7 @@ def key(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def test_a_method_stands_beside_supervised_at_every_budget_and_nothing_runs_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     compared = tiny(tmp_path)
     expected = {
@@ -53,6 +59,7 @@ def test_a_method_stands_beside_supervised_at_every_budget_and_nothing_runs_twic
     assert compared.table == (tmp_path / "compare.md").read_text(encoding="utf-8").rstrip("\n")
     assert "| mean_teacher | crops | 2 |" in compared.table
 
+    assert not capsys.readouterr().out  # which --json fills with one document
     monkeypatch.setattr("semiseg.experiments.results._run", lambda *words: pytest.fail("trained again"))
     assert tiny(tmp_path).rows == compared.rows
     command = next(row["command"] for row in runs if row["equal"] == "crops" and row["split_seed"] == 2)
@@ -94,6 +101,7 @@ def test_a_run_that_fails_is_told_and_the_others_still_run(tmp_path: Path, monke
         ({"methods": ["supervised"]}, "nothing to compare with supervised; give --methods"),
         ({"equal": ["time"]}, "equal 'time': choose from steps, crops, seconds"),
         ({"labelled": ["few"]}, "labelled 'few': give numbers of images, or all"),
+        ({"labelled": ["²"]}, "labelled '²': give numbers of images, or all"),
         ({"seeds": []}, "at least one seed"),
         ({"overrides": ["training.iterations=0"]}, "training.iterations"),
     ],
@@ -113,6 +121,52 @@ def test_other_settings_in_the_same_folder_are_refused(tmp_path: Path, monkeypat
         tiny(tmp_path, overrides=(*TINY, "training.learning_rate=0.5"))
     with pytest.raises(UsageError, match=r"other settings \(method\.cutmix\.weights\.pseudo\)"):  # of any method
         tiny(tmp_path, overrides=(*TINY, "method.cutmix.weights.pseudo=2"))
+
+
+def test_a_folder_is_the_same_however_it_is_written_and_whichever_method_comes_first(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(module.Request, "run", lambda self: seen.append(self.comparison().name) or [])
+    words = ["training.device=cpu", "network.backbone=small", "network.pretrained=none"]
+    for source, method in ((folder, "supervised"), (folder / ".." / folder.name, "unimatch"), (f"{folder}/", "cutmix")):
+        compare(source, [method, "mean_teacher"], overrides=words, output=tmp_path / "c")
+    assert seen == [str(folder)] * 3
+    other = shutil.copytree(folder, tmp_path / "other")
+    with pytest.raises(UsageError, match=r"other settings \(data\.root\)"):
+        compare(other, ["mean_teacher"], overrides=words, output=tmp_path / "c")
+
+
+def test_parts_of_a_step_are_counted_once(tmp_path: Path) -> None:
+    compared = tiny(tmp_path, labelled=[3], seeds=[1], overrides=(*TINY, "training.accumulation=2"))
+    runs = [row for row in compared.rows if row["equal"] != "step_time"]
+    crops = {(row["method"], row["equal"]): (row["labelled_crops"], row["unlabelled_crops"]) for row in runs}
+    assert crops == {
+        ("mean_teacher", "steps"): (8, 8), ("supervised", "steps"): (8, 0), ("supervised", "crops"): (16, 0)
+    }  # fmt: skip
+    assert "| mean_teacher | crops | 1 |" in compared.table
+
+
+def test_a_damaged_result_file_is_told_in_a_line(tmp_path: Path) -> None:
+    for text in ('[{"method": "fixm', "{}", "[1]"):
+        (tmp_path / "compare.json").write_text(text)
+        with pytest.raises(SemisegError, match=r"compare\.json is damaged .*; restore it, or move it away"):
+            tiny(tmp_path)
+        assert (tmp_path / "compare.json").read_text() == text
+
+
+def test_a_signal_ends_the_runs_side_by_side_as_well(tmp_path: Path) -> None:
+    command = ["compare", "toy_streets", *TINY, "network.backbone=resnet18", "training.iterations=100000"]
+    command += ["--methods", "mean_teacher", "--labelled", "3", "--jobs", "2", "--output", str(tmp_path)]
+    started = subprocess.Popen([sys.executable, "-m", "semiseg", *command], stderr=subprocess.PIPE, text=True)
+    logs = tmp_path / "runs"
+    ends = time.monotonic() + HANGS
+    while len(holders := list(logs.glob("*/lock.json"))) < 2 and time.monotonic() < ends:
+        time.sleep(0.1)
+    others = [json.loads(holder.read_text())["pid"] for holder in holders]
+    started.send_signal(signal.SIGTERM)
+    assert "SIGTERM" in started.communicate(timeout=HANGS)[1] and started.returncode == 128 + signal.SIGTERM
+    assert len(others) == 2 and not any(Path(f"/proc/{other}").exists() for other in others)
 
 
 def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,4 +52,17 @@ def test_the_interval_is_students() -> None:
     assert table.confidence(values) == pytest.approx((10.8667 - reach, 10.8667 + reach), abs=1e-3)
     assert table.interval(values) == "-10.1 to +31.9" and table.interval([1.0]) == "–"
     many = [0.0, 2.0] * 50
-    assert table.confidence(many) == pytest.approx((1 - 0.197, 1 + 0.197), abs=1e-3)
+    assert table.confidence(many) == pytest.approx((1 - 0.1994, 1 + 0.1994), abs=1e-3)  # 1.984 of 99
+    assert table.confidence([0.0, 2.0] * 9) == pytest.approx((1 - 0.512, 1 + 0.512), abs=5e-3)  # t of 17 is 2.110
+
+
+def test_all_masks_are_the_bound_of_fewer_and_not_of_themselves() -> None:
+    own = [gain_row(method, equal, 0, 50.0, labelled="all") for method, equal in
+           (("bank", "steps"), ("supervised", "steps"), ("supervised", "crops"))]  # fmt: skip
+    assert "supervised, all masks" not in table.report(own)
+
+
+def test_the_bound_is_shown_where_nothing_was_run_at_equal_crops() -> None:
+    rows = [gain_row("bank", "steps", 0, 54.0), gain_row("supervised", "steps", 0, 50.0),
+            gain_row("supervised", "crops", 0, 62.9, labelled="all")]  # fmt: skip
+    assert table.report(rows).splitlines()[5].startswith("| supervised, all masks | – | 1 | 50.0 | 62.9 | +12.9 ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shlex
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,10 +25,12 @@ from semiseg.experiments.results import read_results
 from semiseg.runtime import distributed
 from semiseg.runtime.files import write_text
 from semiseg.runtime.plugins import method_names
+from semiseg.runtime.signals import Signals, Stopped
 
 SEEDS = (1, 2, 3)
 SETTINGS = "settings.yaml"
 RESULTS = "compare.json"
+ROOTS = ("data.root", "data.source.root")
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def compare(
     failed = _run(request, jobs)
     rows = read_results(request.output / RESULTS)
     table = report(rows)
-    write_text(request.output / "compare.md", table + "\n")
+    write_text(request.output / "compare.md", table + "\n", errors="replace")
     return Compared(rows, table, write_page(rows, request.source, request.output / "compare.html"), failed)
 
 
@@ -134,27 +137,29 @@ def _checked(
         if kind not in EQUAL:
             raise UsageError(f"equal {kind!r}: choose from {', '.join(EQUAL)}")
     for count in labelled:
-        if str(count) != "all" and not str(count).isdigit():
+        if str(count) != "all" and not (str(count).isascii() and str(count).isdigit()):
             raise UsageError(f"labelled {count!r}: give numbers of images, or all")
     if not seeds or not equal or jobs < 1:
         raise UsageError("give at least one seed, one kind of equality and one job")
-    counts = tuple(dict.fromkeys(str(count) for count in labelled))
+    counts = tuple(dict.fromkeys("all" if str(count) == "all" else str(int(count)) for count in labelled))
     return Request(source, chosen, counts, tuple(dict.fromkeys(seeds)), tuple(dict.fromkeys(equal)), output)
 
 
 def _with_settings(request: Request, words: list[str], counted: bool) -> Request:
     """The settings of all runs in a file beside the results, derived where ``source`` is a folder."""
-    first = [f"method.name={request.methods[0]}", *words]
+    path = request.output / SETTINGS
+    stored = Config.load(path) if path.exists() else None
+    first = [f"method.name={request.methods[0] if stored is None else stored.method.name}", *words]
     config = Config.load(request.source, first)
     if is_folder(request.source):
         config = as_trained(request.source, first, open_run_data(config.data))
     if config.training.iterations < 1:
         raise UsageError("training.iterations=0 trains nothing")
-    path = request.output / SETTINGS
-    if path.exists():
-        stored = Config.load(path)
+    source = request.source
+    if stored is not None:
         free = {"method.name", "run_dir", *FREE_ON_RESUME}
         differ = [key for key in fields() if key not in free and value_of(stored, key) != value_of(config, key)]
+        differ += [key for key in ROOTS if _place(stored, key) != _place(config, key)]
         if differ:
             raise UsageError(
                 f"the runs in {request.output} were made with other settings ({', '.join(differ[:5])}); give them "
@@ -163,8 +168,16 @@ def _with_settings(request: Request, words: list[str], counted: bool) -> Request
     else:
         request.output.mkdir(parents=True, exist_ok=True)
         config.save(path)
+    if is_folder(source):
+        source = str((stored or config).data.root)  # its rows name it alike, however it is written
     labelled = request.labelled if counted else (str(config.data.labelled),)
-    return Request(request.source, request.methods, labelled, request.seeds, request.equal, request.output)
+    return Request(source, request.methods, labelled, request.seeds, request.equal, request.output)
+
+
+def _place(config: Config, key: str) -> Path | None:
+    """The folder that a setting names, however it is written."""
+    root = value_of(config, key)
+    return None if root is None else Path(root).resolve()
 
 
 def _run(request: Request, jobs: int) -> list[tuple[str, str]]:
@@ -173,15 +186,27 @@ def _run(request: Request, jobs: int) -> list[tuple[str, str]]:
         context = multiprocessing.get_context("spawn")
         threads = max(1, (os.cpu_count() or 1) // jobs)
         others = [context.Process(target=_beside, args=(request, threads)) for _ in range(jobs)]
-        for process in others:
-            process.start()
-        for process in others:
-            process.join()
+        try:
+            with Signals():
+                for process in others:
+                    process.start()
+                for process in others:
+                    process.join()
+        except Stopped as stop:
+            name = signal.Signals(stop.signal).name
+            raise Stopped(stop.signal, f"{name}: what the runs had reached is saved") from None
+        finally:  # nothing trains on that nobody waits for
+            begun = [process for process in others if process.pid is not None]
+            for process in begun:
+                process.terminate()
+            for process in begun:
+                process.join()
     return request.run()
 
 
 def _beside(request: Request, threads: int) -> None:
     """One of several processes; what fails here is tried and told once more by the one that waits."""
+    os.setpgrp()  # the terminal asks the process that waits alone, which passes it on: a second signal saves nothing
     torch.set_num_threads(threads)
     try:
         request.run()

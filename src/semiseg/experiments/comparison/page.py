@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,9 @@ def time_chart(runs: list[Row]) -> Chart:
         points = {seconds: miou for seconds, _, miou in row["curve"]}
         curves.add(f"{_name(row)}, split {split}", points, names.index(_name(row)), split, markers=True)
     note = "Runs side by side disturb each other's clocks: equal seconds follow from the ratio of step times."
-    return curves.chart(note=note)
+    cells: list[list[Cell]] = [[_name(row), row["split_seed"], *point] for row in runs for point in row["curve"]]
+    table = Table(["runs of", "split", "seconds", "step", "mIoU %"], cells)  # no two runs share their seconds
+    return replace(curves.chart(note=note), table=table)
 
 
 def costs(runs: list[Row]) -> Table:
@@ -112,5 +114,7 @@ def costs(runs: list[Row]) -> Table:
 
 def _name(row: Row) -> str:
     """A kind of run, as the legend and the table call it."""
-    beside = "" if row["equal"] == "steps" else f" at equal {row['equal']}"
-    return f"{row['method']} {row.get('words') or ''}".strip() + f"{beside}, {row['labelled']} masks"
+    steps = row["iterations"]
+    beside = {"steps": "", "crops": f" at equal crops ({row['crops'] // steps} a step)"}
+    told = beside.get(row["equal"], f" at equal {row['equal']} ({steps} steps)")
+    return f"{row['method']} {row.get('words') or ''}".strip() + f"{told}, {row['labelled']} masks"

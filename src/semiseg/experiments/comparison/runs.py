@@ -116,6 +116,11 @@ class Comparison:
         """Crops that a step of the method trains on, labelled and unlabelled in all views."""
         return self.count(method, labelled).crops
 
+    def beside(self, methods: list[str], labelled: str) -> list[int]:
+        """``training.batch_size`` of the supervised runs at equal crops: those of a joint batch, part by part of it."""
+        parts = {m: self.config(m, labelled, 0).training.accumulation for m in methods}
+        return sorted({self.joint_batch(m, labelled) // parts[m] for m in methods})
+
     def has_rounds(self, method: str, labelled: str) -> bool:
         """Whether its steps change from round to round, so that no one of them says how long a run takes."""
         return self.count(method, labelled).rounds > 1
@@ -131,7 +136,7 @@ class Comparison:
         """One training, unless its row is there or another process is at it."""
         words = self.words(method, labelled, split, iterations, batch)
         config = Config.load(self.data.preset, [*words, *self.root])
-        supervised = RunCount(config.training.batch_size)
+        supervised = RunCount(config.training.batch_size * config.training.accumulation)
         count = supervised if method == "supervised" else self.count(method, labelled)
         key: dict[str, Any] = {
             "data": self.name, "method": method, "labelled": int(labelled) if labelled.isdigit() else labelled,
@@ -224,10 +229,10 @@ class Comparison:
                 self.measure_step(method, count)
             if "steps" in equal:
                 self.run("steps", "supervised", count, split, self.iterations, None)
-            for batch in {self.joint_batch(m, count) for m in methods} if "crops" in equal else ():
+            for batch in self.beside(methods, count) if "crops" in equal else ():
                 self.run("crops", "supervised", count, split, self.iterations, batch)
         for split in splits if "all" in labelled and "all" not in few else ():
-            for batch in {self.joint_batch(m, "all") for m in methods}:
+            for batch in self.beside(methods, "all"):
                 self.run("crops", "supervised", "all", split, self.iterations, batch)
         for count, split in jobs if "seconds" in equal else ():
             for method in methods:

@@ -56,12 +56,12 @@ def sections(rows: list[Row]) -> list[Section]:
     return [section(rows, *which) for which in found]
 
 
-def section(rows: list[Row], data: str, labelled: int, iterations: int) -> Section:
+def section(rows: list[Row], data: str, labelled: int | str, iterations: int) -> Section:
     """Whether supervised has converged, then one line a method and kind of equality."""
     some = [row for row in rows if row["data"] == data]
     runs = [r for r in some if is_method(r) and (r["labelled"], r["iterations"]) == (labelled, iterations)]
     supervised = [r for r in some if r["method"] == "supervised" and r["labelled"] == labelled]
-    bound = [r for r in some if r["method"] == "supervised" and r["labelled"] == "all"]
+    bound = [r for r in some if r["method"] == "supervised" and r["labelled"] == "all" != labelled]
     times = {(r["method"], r.get("words") or "", r["crops_a_step"]): r for r in some if r["equal"] == "step_time"}
 
     kinds: dict[tuple[str, int, int], list[Row]] = {("steps", iterations, 0): of(supervised, "steps", iterations)}
@@ -79,8 +79,9 @@ def section(rows: list[Row], data: str, labelled: int, iterations: int) -> Secti
         if time is not None:
             remarks.append(step_remark(method, time, of_method, kinds["steps", iterations, 0], first))
     for crops in dict.fromkeys(crops for kind, _, crops in kinds if kind == "crops"):
-        every = of(bound, "crops", iterations, crops)
-        lines += line("supervised, all masks", "crops", every, kinds["crops", iterations, crops])
+        every, name = of(bound, "crops", iterations, crops), "supervised, all masks"
+        others = next((rows for rows in kinds.values() if rows), [])  # where nothing was run at equal crops
+        lines += line(name, "crops", every, kinds["crops", iterations, crops]) or line(name, "–", every, others)
     return Section(f"{data}, {labelled} masks, {iterations} steps: {convergence(kinds)}.", lines, remarks)
 
 
@@ -135,7 +136,7 @@ def confidence(differences: Sequence[float]) -> tuple[float, float] | None:
     count = len(differences)
     if count < 2:
         return None
-    t = T[count - 2] if count - 2 < len(T) else NORMAL
+    t = T[count - 2] if count - 2 < len(T) else NORMAL + (NORMAL**3 + NORMAL) / (4 * (count - 1))  # to about 0.01
     middle, reach = statistics.fmean(differences), t * statistics.stdev(differences) / math.sqrt(count)
     return middle - reach, middle + reach
 
