@@ -265,7 +265,7 @@ def two_steps(words: tuple[str, ...]) -> list[Tensor]:
         now = steps[rounds.number_at(steps, iteration)]
         count_over(method, now.stop - now.start)
         parts = [batches(2 * iteration + part) for part in range(config.training.accumulation)]
-        given = iter([with_stored_labels(part) if stores and iteration else part for part in parts])
+        parts = [with_stored_labels(part) if stores and iteration else part for part in parts]
         given = iter([(labelled, as_needed(unlabelled, method.needs)) for labelled, unlabelled in parts])
         losses = stepper(lambda given=given: next(given), iteration, now)  # type: ignore[misc]
         seen += [losses[name] for name in sorted(losses)]
