@@ -110,7 +110,7 @@ def test_padding_is_neither_reliable_nor_unreliable(monkeypatch: pytest.MonkeyPa
 
 def test_an_anchor_meets_the_queue_of_its_own_class_whichever_are_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     """The published pairing gives anchors of class 2 the queue of class 0 or 1 where those are absent."""
-    method = build(method__u2pl__contrastive__dim=CLASSES, method__u2pl__contrastive__negatives=3)
+    method = build(method__u2pl__contrastive__dim=CLASSES, method__u2pl__contrastive__keys=3)
     monkeypatch.setattr(module.U2PL, "push", lambda *words: None)
     own = torch.randn(CLASSES, CLASSES, generator=torch.Generator().manual_seed(9))
     own = torch.nn.functional.normalize(own, dim=1)

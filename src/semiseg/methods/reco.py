@@ -35,7 +35,7 @@ class ReCoContrast(Section):
     """δ_w: pixels whose pseudo-label is less sure take no part (public code: 0.7)."""
     queries: Count = 256
     """Hard pixels of each class and step, in each process (public code: 256)."""
-    negatives: Count = 512
+    keys: Count = 512
     """Keys of other classes that each of them is told from (public code: 512)."""
     temperature: Positive = 0.5
     """T of the loss and of the likeness of classes (public code: 0.5)."""
@@ -112,7 +112,7 @@ class ReCo(Projected):
         hard = p.gather(1, flat.where(valid, 0)[:, None])[:, 0] < self.options.pseudo.confidence_threshold
         return regional_contrast(
             self.vectors(student.features, valid), flat, hard, self.num_classes, step.draws,
-            options.queries, options.negatives, options.temperature,
+            options.queries, options.keys, options.temperature,
         )  # fmt: skip
 
 

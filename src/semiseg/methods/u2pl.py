@@ -37,7 +37,7 @@ class U2PLContrast(Section):
     """At most so many enter a queue at a step, drawn at random in each process (public code: all)."""
     queries: Count = 256
     """Anchors of each class and step, in each process (public code: 256)."""
-    negatives: Count = 50
+    keys: Count = 50
     """Vectors of its class's queue that each anchor is told from (public code: 50)."""
     temperature: Positive = 0.5
     """τ (public code: 0.5)."""
@@ -126,7 +126,7 @@ class U2PL(Projected):
             means, present = class_means(z, own, z.norm(dim=1), len(p), across_processes=True)
         index, filled = drawn(anchors, options.queries, step.draws)
         filled = filled & (self.bank.counts > 0)[:, None]
-        uniform = torch.rand(*index.shape, options.negatives, generator=step.draws).to(z)
+        uniform = torch.rand(*index.shape, options.keys, generator=step.draws).to(z)
         slots = (uniform * self.bank.counts[:, None, None]).long()
         queries = self.vectors(student.features, flat != IGNORE)[index]
         of_classes = info_nce(queries, filled, means, self.bank.slots.unbind(), slots, options.temperature)
