@@ -33,6 +33,7 @@ VARIANTS = {
                   "method.loss.entropy_valid_only=true", "method.contrastive.separate=true"],
     # Two steps that fill the bank before the heads learn, one that trains them.
     "warmup": ["method.warmup=0.375", "method.contrastive.effective_weight=0.5"],
+    "negatives": ["method.memory_bank.contrastive.negatives=true"],
     "mean_teacher": ["method.name=mean_teacher"],
 }  # fmt: skip
 

@@ -6,6 +6,7 @@ cross-entropy with the sure ones of the pseudo-labels (Yang et al., 2023), InfoN
 and divergence (Sun et al., 2024).
 """
 
+from semiseg.losses.against_bank import contrast_against_bank
 from semiseg.losses.consistency import consistency, valid_mean
 from semiseg.losses.contrastive import (
     class_means,
@@ -31,6 +32,7 @@ from semiseg.losses.verdict import verdict
 __all__ = [
     "class_means",
     "consistency",
+    "contrast_against_bank",
     "contrastive_loss",
     "directional_contrast",
     "drawn",
