@@ -12,7 +12,7 @@ A method is run once, and three supervised runs on the same masks stand beside i
 - equal ``crops``: as many steps, each on as many labelled crops as the student of the method sees crops in all, so that
   BatchNorm averages over as many.
 - equal ``seconds``: its own labelled batch for as many steps as fit into the method's training time. The ratio of the
-  two step times is measured once, alone (``step_ratio.py``), and is a row of its own with ``equal`` = ``step_time``.
+  two step times is measured once, alone, and is a row of its own with ``equal`` = ``step_time``.
   With ``--stages`` the supervised steps of the first stage count as what they are.
 
 Supervised and ``joint_statistics`` keep the average of their weights, so that a teacher is compared with an average.
@@ -28,13 +28,13 @@ Split 0 of toy streets is left out unless asked for: settings were chosen on it.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
-
-from gain_runs import EQUAL, Comparison, Data
-from gain_table import report
 
 from semiseg import Config
 from semiseg.errors import SemisegError
+from semiseg.experiments.comparison.runs import EQUAL, Comparison, Data
+from semiseg.experiments.comparison.table import report
 from semiseg.experiments.results import read_results
 
 RESULTS = Path(__file__).parent / "results" / "gain.json"
@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", type=words_of, default=["toy_streets"], help=", ".join(DATA))
     parser.add_argument("--root", help="folder of the data set, where it is not toy streets")
     parser.add_argument("--methods", type=words_of, default=default_methods(), help="supervised is always there")
-    parser.add_argument("--labelled", type=words_of, help="numbers of masks, or all for the upper bound: 12,all")
+    parser.add_argument("--labelled", type=words_of, help="numbers of masks; all beside them: the upper bound")
     parser.add_argument("--splits", type=numbers, default=[1, 2, 3], help="split 0 chose settings")
     parser.add_argument("--equal", type=words_of, default=list(EQUAL), help=", ".join(EQUAL))
     parser.add_argument("--iterations", type=int, help="steps of a semi-supervised run")
@@ -93,9 +93,12 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         for name in [] if given.table else given.data:
             comparison = Comparison(
-                name, DATA[name], given.results, given.work, given.root, given.iterations, given.stages, given.words
-            )
+                name, DATA[name], given.results, given.work, given.root, given.iterations, given.stages, given.words,
+                f"python benchmarks/gain.py --data {name}",
+            )  # fmt: skip
             comparison.run_all(methods, given.labelled or list(DATA[name].labelled), given.splits, given.equal)
+            for run, reason in comparison.failed:
+                print(f"{name}: {run} failed: {reason}", file=sys.stderr)
     except SemisegError as error:
         parser.exit(1, f"{error}\n")
     print(report([row for row in read_results(given.results) if row["data"] in given.data]))

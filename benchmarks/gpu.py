@@ -18,10 +18,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from gain import DATA, numbers, words_of
-from gain_runs import EQUAL, Comparison, Data
-from gain_table import report
 
 from semiseg.errors import SemisegError
+from semiseg.experiments.comparison.runs import EQUAL, Comparison, Data
+from semiseg.experiments.comparison.table import report
 from semiseg.experiments.results import read_results
 
 RESULTS = Path(__file__).parent / "results" / "gpu.json"

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import plain_loop
-from curves import columns, seconds_a_step
 from gain import DATA, default_methods, numbers, words_of
-from gain_runs import Comparison
 
 from semiseg import Config
 from semiseg.errors import SemisegError
+from semiseg.experiments.comparison.curve import columns, seconds_a_step
+from semiseg.experiments.comparison.runs import Comparison
 from semiseg.experiments.results import append, read_results, run_once
 from semiseg.runtime.version import machine, versions
 

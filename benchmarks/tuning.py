@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from curves import columns
 from gain import DATA
-from gain_runs import Comparison
-from step_ratio import training
 
+from semiseg.experiments.comparison.curve import columns
+from semiseg.experiments.comparison.runs import Comparison
+from semiseg.experiments.comparison.step_ratio import training
 from semiseg.experiments.results import read_results, run_once
 
 HERE = Path(__file__).parent

@@ -12,6 +12,7 @@ from fake_networks import Small
 from PIL import Image
 
 from semiseg import Config
+from semiseg.methods import Batch, Needs
 from semiseg.networks.build import BACKBONES
 
 torchvision_operators.complete()
@@ -64,6 +65,15 @@ def folder(tmp_path: Path) -> Path:
     for i in range(12):
         write_picture(root, f"photo{i:02d}", i, mask=i < 5)
     return root
+
+
+def as_needed(unlabelled: Batch, needs: Needs) -> Batch:
+    """Unlabelled crops as a method asks for them: two of each image, at a distance, where it wants pairs."""
+    if needs.crops == 1:
+        return unlabelled
+    images, labels = (torch.cat([part, part.flip(-1)]) for part in unlabelled[:2])
+    corner = torch.tensor([[4, 0]] * len(unlabelled.images) + [[0, 8]] * len(unlabelled.images))
+    return Batch(images, labels, corner=corner)
 
 
 def tiny(root: Path, run_dir: Path, **changes: Any) -> Config:

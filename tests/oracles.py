@@ -183,3 +183,25 @@ def info_nce(query: Tensor, positive: Tensor, negatives: Tensor, temperature: fl
         return ((query * key).sum() / ((query**2).sum().sqrt() * (key**2).sum().sqrt()) / temperature).exp()
 
     return -(power(positive) / (power(positive) + sum(power(key) for key in negatives))).log()
+
+
+def against_bank(
+    p: Tensor, p_labels: Tensor, p_scores: Tensor, z: Tensor, z_labels: Tensor, num_classes: int, temperature: float
+) -> Tensor:
+    """The supervised InfoNCE of each p with all z, weighted by eq. 8, mean over p of a class, then over the classes."""
+
+    def power(one: Tensor, other: Tensor) -> Tensor:
+        return ((one * other).sum() / ((one**2).sum().sqrt() * (other**2).sum().sqrt()) / temperature).exp()
+
+    loss = torch.zeros((), dtype=torch.float64)
+    stored = [j for j, label in enumerate(z_labels.tolist()) if 0 <= label < num_classes]
+    for c in range(num_classes):
+        rows = [i for i, label in enumerate(p_labels.tolist()) if label == c]
+        own = [j for j in stored if z_labels[j] == c]
+        if not rows or not own:
+            continue
+        for i in rows:
+            weight = len(rows) * p_scores[i] / sum(p_scores[k] for k in rows)  # eq. 8
+            share = sum(power(p[i], z[j]) for j in own) / sum(power(p[i], z[j]) for j in stored)
+            loss = loss - weight * share.log() / (len(rows) * num_classes)
+    return loss

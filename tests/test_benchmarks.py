@@ -10,26 +10,23 @@ from itertools import pairwise
 from pathlib import Path
 
 import camvid
-import curves
 import gain
-import gain_runs
-import gain_table
 import gpu
 import numpy as np
 import options
 import plots
 import pytest
-import step_ratio
 import switches
 import time_to_quality
 import tuning
 import validation_noise
 import yaml
-from conftest import HANGS, tiny
+from conftest import tiny
 
 from semiseg import Config
 from semiseg.cost.run import RunCount
 from semiseg.experiments import results as experiment
+from semiseg.experiments.comparison import curve, step_ratio
 
 TINY = (
     "data.options.train=14", "data.options.val=2", "data.options.size=[32, 48]", "data.crop=32",
@@ -152,7 +149,7 @@ def tiny_streets(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_method_stands_beside_three_supervised_runs_and_the_bound(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gain_runs, "step_times", partial(step_ratio.step_times, pairs=2))
+    monkeypatch.setattr("semiseg.experiments.comparison.runs.step_times", partial(step_ratio.step_times, pairs=2))
     words = ["--methods", "memory_bank", "--splits", "1", "--work", str(tmp_path / "work")]
     words += ["--results", str(tmp_path / "gain.json")]
     gain.main([*words, "--equal", "steps", "--labelled", "3"])
@@ -186,44 +183,6 @@ def test_a_method_stands_beside_three_supervised_runs_and_the_bound(
     assert json.loads((tmp_path / "gain.json").read_text()) == rows
 
 
-def gain_row(method: str, equal: str, split: int, miou: float, **changes: object) -> dict[str, object]:
-    curve = [[80.0, 80, miou - 0.4], [100.0, 100, miou]]
-    return {
-        "data": "streets", "method": method, "labelled": 12, "split_seed": split, "equal": equal, "iterations": 100,
-        "crops": 1200 if method == "bank" or equal == "crops" else 400, "miou_last": miou, "miou_best": miou + 1,
-        "teacher_last": miou - 3 if method == "bank" else miou - 0.5, "curve": curve,
-    } | changes  # fmt: skip
-
-
-def test_gains_are_taken_split_by_split_and_a_small_one_is_a_tie() -> None:
-    time = {"data": "streets", "method": "bank", "labelled": None, "split_seed": None, "equal": "step_time",
-            "crops_a_step": 12, "ratio": 3.0}  # fmt: skip
-    longer = {"iterations": 300, "crops": 1200, "curve": [[80.0, 240, 48.0], [100.0, 300, 50.0]]}
-    rows = [
-        gain_row("bank", "steps", 1, 58.0), gain_row("bank", "steps", 0, 54.0), gain_row("bank", "steps", 2, 70.0),
-        gain_row("supervised", "steps", 0, 50.0), gain_row("supervised", "steps", 1, 51.0),
-        gain_row("supervised", "crops", 1, 57.5), gain_row("supervised", "crops", 0, 52.9), time,
-        gain_row("supervised", "seconds", 0, 50.0, **longer), gain_row("supervised", "seconds", 0, 0.0, iterations=200),
-        gain_row("supervised", "crops", 0, 62.9, labelled="all"),
-    ]  # fmt: skip
-    lines = gain_table.report(rows).splitlines()
-    assert lines[0] == (
-        "streets, 12 masks, 100 steps: at equal steps `supervised` has converged (+0.4 points over its last fifth); "
-        "at equal crops (12 a step) `supervised` has converged (+0.4 points over its last fifth); "
-        "at equal seconds (300 steps) `supervised` is still rising (+2.0 points over its last fifth)."
-    )
-    assert lines[4:] == [
-        "| bank | steps | 2 | 50.5 | 56.0 | +5.5 (+4.0 · +7.0) | +5.5 (+4.0 · +7.0) | +3.0 (+1.5 · +4.5) |",
-        "| bank | crops | 2 | 55.2 | 56.0 | tie, +0.8 (+1.1 · +0.5) | tie, +0.8 (+1.1 · +0.5) | -1.7 (-1.4 · -2.0) |",
-        "| bank | seconds | 1 | 50.0 | 54.0 | +4.0 (+4.0) | +4.0 (+4.0) | +1.5 (+1.5) |",
-        "| supervised, all masks | crops | 1 | 52.9 | 62.9 | +10.0 (+10.0) | +10.0 (+10.0) | +10.0 (+10.0) |",
-        "",
-        "A step of bank takes 3.00 times as long as a supervised one, measured alone; in the runs 1.00 times.",
-    ]
-    assert gain_table.report([]) == "no runs yet"
-    assert gain_table.gain([0.96]) == "+1.0 (+1.0)" and gain_table.gain([-0.9, 0.1]).startswith("tie, -0.4")
-
-
 def test_the_noise_of_a_validation_is_read_from_subsets_of_the_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -242,33 +201,6 @@ def test_noise_is_what_a_steady_rise_leaves() -> None:
     rng = np.random.default_rng(0)
     assert validation_noise.noise(list(range(40))) == 0
     assert validation_noise.noise((np.arange(4000) + rng.normal(0, 2, 4000)).tolist()) == pytest.approx(4, rel=0.1)
-
-
-def test_the_training_clock_leaves_validations_out_and_goes_on_after_a_resume() -> None:
-    def train(iteration: int, speed: float) -> dict[str, object]:
-        return {"kind": "train", "iteration": iteration, "images_per_second": speed}
-
-    def validation(iteration: int, miou: float) -> dict[str, object]:
-        return {"kind": "validation", "iteration": iteration, "miou": miou}
-
-    metrics = [train(10, 4.0), train(15, 2.0), validation(15, 30.0), {"kind": "pseudo_labels", "iteration": 15}]
-    metrics += [train(20, 4.0), validation(20, 40.0)]
-    assert curves.curve(metrics, 4) == [[20.0, 15, 30.0], [25.0, 20, 40.0]]
-    assert curves.schedule(1927)[1] == "training.validate_every=193" and curves.schedule(2)[2].endswith("=1")
-    assert gain_table.last_fifth([[1, 193, 9.0], [8, 1544, 40.0], [9, 1737, 41.0], [10, 1927, 43.0]]) == 3.0
-    assert gain_table.last_fifth([[10, 100, 43.0]]) is None
-
-
-def test_a_step_is_timed_only_while_nothing_trains(tmp_path: Path) -> None:
-    measure = (
-        f"import sys, pathlib; sys.path.insert(0, {str(Path(gain.__file__).parent)!r}); import step_ratio\n"
-        f"with step_ratio.alone(pathlib.Path({str(tmp_path)!r})): print('measuring', flush=True)"
-    )
-    with step_ratio.training(tmp_path), step_ratio.training(tmp_path):  # two trainings do not wait for each other
-        other = subprocess.Popen([sys.executable, "-c", measure], stdout=subprocess.PIPE, text=True)
-        with pytest.raises(subprocess.TimeoutExpired):
-            other.wait(5)
-    assert other.communicate(timeout=HANGS)[0] == "measuring\n"
 
 
 def test_every_data_set_of_the_comparison_is_configured(tmp_path: Path) -> None:
@@ -310,7 +242,7 @@ def test_each_budget_of_minutes_is_a_run_of_its_own_beside_a_plain_loop(
     ]
     for before, row in pairwise(rows):
         if row["minutes"]:
-            assert row["iterations"] == max(1, round(60 * row["minutes"] / curves.seconds_a_step(before)))
+            assert row["iterations"] == max(1, round(60 * row["minutes"] / curve.seconds_a_step(before)))
     assert "| data | method | 0.003 min | 0.006 min |" in capsys.readouterr().out
     time_to_quality.main(words)
     assert json.loads((tmp_path / "time.json").read_text()) == rows
@@ -344,7 +276,7 @@ def test_the_gpu_script_stops_where_the_minutes_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(gain.DATA, "toy_streets", gain.Data("toy_streets", 2, ("3",), TINY))
-    monkeypatch.setattr(gain_runs, "step_times", partial(step_ratio.step_times, pairs=1))
+    monkeypatch.setattr("semiseg.experiments.comparison.runs.step_times", partial(step_ratio.step_times, pairs=1))
     words = [
         "--data",
         "toy_streets",

@@ -3,17 +3,17 @@
 from pathlib import Path
 
 import gain
-import gain_runs
-import gain_table
 import pytest
-import step_ratio
-from test_benchmarks import TINY, gain_row
+from comparison_rows import gain_row
+from test_benchmarks import TINY
+
+from semiseg.experiments.comparison import step_ratio, table
 
 
 def test_supervised_steps_of_a_first_stage_count_as_what_they_are() -> None:
     time = {"data": "streets", "method": "bank", "labelled": None, "split_seed": None, "equal": "step_time",
             "crops_a_step": 12, "ratio": 3.0}  # fmt: skip
-    assert gain_table.supervised_steps(time, 100) == 300 and gain_table.supervised_steps(time, 100, 40) == 220
+    assert table.supervised_steps(time, 100) == 300 and table.supervised_steps(time, 100, 40) == 220
     stage = {"first_stage": 40, "crops_a_step": 12, "crops": 40 * 4 + 60 * 12}
     slow = [[110.0, 50, 50.0], [220.0, 100, 57.0]]  # 40 steps of a second, 60 of three
     rows = [
@@ -22,7 +22,7 @@ def test_supervised_steps_of_a_first_stage_count_as_what_they_are() -> None:
         gain_row("supervised", "seconds", 0, 53.0, iterations=220),
         gain_row("supervised", "seconds", 0, 51.0, iterations=300),
     ]  # fmt: skip
-    lines = gain_table.report(rows).splitlines()
+    lines = table.report(rows).splitlines()
     named = "bank, 40 supervised steps first"
     assert [line[: line.index("(") - 1] for line in lines if "| 1 |" in line] == [
         f"| {named} | steps | 1 | 50.0 | 57.0 | +7.0", f"| {named} | crops | 1 | 52.0 | 57.0 | +5.0",
@@ -38,7 +38,9 @@ def test_a_run_in_stages_is_a_row_of_its_own_and_the_methods_step_is_timed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys: list[dict[str, object]] = []
-    monkeypatch.setattr(gain_runs, "run_once", lambda results, key, *words, **more: keys.append(key))
+    monkeypatch.setattr(
+        "semiseg.experiments.comparison.runs.run_once", lambda results, key, *words, **more: keys.append(key)
+    )
     data = gain.Data("toy_streets", 10, ("3",), TINY)
     runs = gain.Comparison("toy_streets", data, tmp_path / "gain.json", tmp_path, None, None, stages=0.4)
     assert "method.stages=0.4" in runs.command(runs.words("memory_bank", "3", 1, 10))

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import gain
-import gain_runs
-import gain_table
 import pytest
-from test_benchmarks import TINY, gain_row
+from comparison_rows import gain_row
+from test_benchmarks import TINY
+
+from semiseg.experiments.comparison import table
 
 OFF = "method.memory_bank.weights.contrastive=0"
 
@@ -15,7 +16,9 @@ def test_only_the_method_gets_the_words_and_its_rows_are_told_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys: list[dict[str, object]] = []
-    monkeypatch.setattr(gain_runs, "run_once", lambda results, key, *words, **more: keys.append(key))
+    monkeypatch.setattr(
+        "semiseg.experiments.comparison.runs.run_once", lambda results, key, *words, **more: keys.append(key)
+    )
     data = gain.Data("toy_streets", 10, ("3",), TINY)
     plain, off = (
         gain.Comparison("toy_streets", data, tmp_path / "gain.json", tmp_path, None, None, extra=extra)
@@ -43,7 +46,7 @@ def test_a_variant_is_a_line_of_its_own_with_its_own_step_time() -> None:
         gain_row("supervised", "seconds", 0, 53.0, iterations=300),
         gain_row("supervised", "seconds", 0, 51.0, iterations=200),
     ]  # fmt: skip
-    lines = [line[: line.index("(") - 1] for line in gain_table.report(rows).splitlines() if "| 1 |" in line]
+    lines = [line[: line.index("(") - 1] for line in table.report(rows).splitlines() if "| 1 |" in line]
     assert lines == [
         "| bank | steps | 1 | 50.0 | 57.0 | +7.0", "| bank | seconds | 1 | 53.0 | 57.0 | +4.0",
         "| bank a.b=0 | steps | 1 | 50.0 | 54.0 | +4.0", "| bank a.b=0 | seconds | 1 | 51.0 | 54.0 | +3.0",

@@ -45,3 +45,14 @@ def test_equations_page_names_files_and_keys_that_exist() -> None:
     keys = fields()
     for key in re.findall(r"`((?:method|network|training|data|evaluation)\.[a-z_.]+[a-z_])(?:\.\*)?`", text):
         assert any(k == key or k.startswith(key + ".") for k in keys), key
+
+
+def test_every_method_stands_on_its_page() -> None:
+    from semiseg.methods import method_class, method_names
+
+    text = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"`(\w+)`", "\n".join(re.findall(r"^\| (`[^|]+) \|", text, re.MULTILINE))))
+    assert set(method_names()) <= listed
+    described = re.findall(r"autoclass:: (semiseg\.methods\.\w+)\.(\w+)", text)
+    classes = {(method_class(name).__module__, method_class(name).__name__) for name in method_names()}
+    assert classes == set(described)

@@ -20,7 +20,7 @@ OUTSIDE = {"push", "pull", "app", "data get", "torchrun"}
 """A hub, a page that stays open, a download, other processes: their own tests run them."""
 TINY = [
     "training.iterations=2", "training.batch_size=2", "data.crop=32", "data.options.train=14", "data.options.val=2",
-    "network.pretrained=none", "network.backbone=resnet18", "network.decoder_channels=8", "training.tensorboard=false",
+    "network.pretrained=none", "network.backbone=small", "network.decoder_channels=8", "training.tensorboard=false",
 ]  # fmt: skip
 
 
@@ -64,6 +64,6 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     names = [name for name in COMMANDS if name not in OUTSIDE]
     assert names[0] == "train"
     for name in names:
-        words = example(name) + (TINY if name == "train" else [])
+        words = example(name) + {"train": TINY, "compare": [*TINY, "--seeds", "1", "--labelled", "3"]}.get(name, [])
         done = CliRunner().invoke(app, words)
         assert done.exit_code == 0, (words, done.stderr, done.exception)

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 import numpy as np
 import pytest
 import torch
-from conftest import write_picture
+from conftest import as_needed, write_picture
 from fake_networks import Images
 from torch import Tensor
 
@@ -56,19 +56,31 @@ VALUES: dict[str, list[Any]] = {
     "method.name": [name for name in method_names() if name != "memory_bank"],
     "method.warmup": [0.5], "method.stages": [0.5], "method.teacher.momentum_start": [0.5],
     "method.teacher.momentum_end": [0.95], "method.teacher.half_life": [0.1], "method.augment.classmix_exclude": [0],
-    **{f"method.{name}.weights.{term}": [0.5, 0] for name in ("classmix", "cutmix", "cutout", "fixmatch",
-       "mean_teacher", "memory_bank", "reco") for term in ("supervised", "pseudo")},
+    "method.context_aware.weights.supervised": [0.5, 0],
+    **{f"method.{name}.weights.{term}": [0.5, 0] for term in ("supervised", "pseudo") for name in (
+       "ael", "augseg", "classmix", "corrmatch", "cutmix", "cutout", "fixmatch", "mean_teacher", "memory_bank",
+       "prevmatch", "reco", "u2pl", "unimatch")},
     "method.memory_bank.weights.entropy": [0.5, 0], "method.memory_bank.weights.contrastive": [0.5, 0],
     "method.classmix.pseudo.confidence_threshold": [0], "method.cutmix.pseudo.confidence_threshold": [0],
     "method.cutout.pseudo.confidence_threshold": [0],
     "method.fixmatch.pseudo.confidence_threshold": [0], "method.fixmatch.pseudo.views": [2],
     "method.fixmatch.pseudo.sharpness": [1], "method.fixmatch.pseudo.mix_probability": [0, 1],
+    "method.augseg.pseudo.confidence_threshold": [0], "method.augseg.pseudo.operations": [1],
+    "method.augseg.pseudo.mix_probability": [0],
+    **{f"method.{name}.pseudo.{key}": values for name in ("unimatch", "prevmatch", "corrmatch") for key, values in (
+       ("confidence_threshold", [0]), ("strong", [1, 0]), ("features", [1, 0]), ("dropout", [0, 0.9]),
+       ("mix_probability", [0, 1]))},
+    "method.corrmatch.pseudo.threshold_momentum": [0.5], "method.corrmatch.pseudo.regions": [1],
+    "method.corrmatch.pseudo.soft": [1, 0], "method.corrmatch.pseudo.correlation": [1, 0],
+    "method.corrmatch.weights.correlation": [0.5, 0],
+    "method.prevmatch.previous.snapshots": [1], "method.prevmatch.previous.every": [0.5],
+    "method.prevmatch.previous.confidence_threshold": [0],
     "method.memory_bank.pseudo.views": [1], "method.memory_bank.pseudo.sharpness": [1],
     "method.memory_bank.contrastive.bank_size": [4], "method.memory_bank.contrastive.dim": [8],
     "method.memory_bank.contrastive.quality_threshold": [0.99],
     "method.memory_bank.contrastive.quality_quantile": [0.1], "method.memory_bank.contrastive.least_score": [0.5],
     "method.memory_bank.contrastive.effective_weight": [1], "method.memory_bank.contrastive.bank_start": [1],
-    "method.memory_bank.contrastive.max_pixels_per_class": [1],
+    "method.memory_bank.contrastive.max_pixels_per_class": [1], "method.memory_bank.contrastive.temperature": [1],
     **{f"method.patch_contrast.weights.{term}": [0.5, 0] for term in ("supervised", "contrastive")},
     **{f"method.patch_contrast.contrastive.{key}": [value] for key, value in {"patch": 16, "levels": 1, "alike": 0.5,
        "confidence_threshold": 0.5, "temperature": 1, "dim": 8}.items()},
@@ -76,7 +88,6 @@ VALUES: dict[str, list[Any]] = {
     **{f"method.unimatch_v2.weights.{term}": [1, 0] for term in ("supervised", "pseudo")},
     "method.unimatch_v2.pseudo.confidence_threshold": [0], "method.unimatch_v2.pseudo.mix_probability": [0, 1],
     "method.unimatch_v2.pseudo.dropped": [0, 1],
-    "network.architecture": ["deeplabv2", "dpt"], "network.decoder_channels": [32],
     **{f"method.adversarial.weights.{term}": [0.5, 0] for term in ("supervised", "pseudo", "adversarial",
        "adversarial_unlabelled", "critic")},
     "method.adversarial.pseudo.score_threshold": [0.9], "method.adversarial.pseudo.start": [0.9],
@@ -91,10 +102,23 @@ VALUES: dict[str, list[Any]] = {
     "method.dmt.rounds.count": [2], "method.dmt.rounds.first": [0.5],
     "method.dmt.pseudo.gamma_agree": [0], "method.dmt.pseudo.gamma_disagree": [0],
     **{f"method.{name}.weights.{term}": [0.5, 0] for name in ("cbc", "dmt") for term in ("supervised", "pseudo")},
+    **{f"method.ael.pseudo.{key}": values for key, values in {"momentum": [0.5], "classes": [1], "sharpness": [0],
+       "paste_probability": [0, 1], "least_share": [0.9], "least_part": [0.9], "sampling": [0]}.items()},
+    "method.context_aware.weights.contrastive": [0.5, 0], "method.context_aware.contrastive.dim": [8],
+    "method.context_aware.contrastive.temperature": [0.5],
+    "method.context_aware.contrastive.least_confidence": [0], "method.context_aware.contrastive.stored": [4],
+    "method.context_aware.contrastive.steps": [1],
     "method.reco.weights.contrastive": [0.5, 0], "method.reco.pseudo.confidence_threshold": [0],
     "method.reco.contrastive.dim": [8], "method.reco.contrastive.least_confidence": [0],
-    "method.reco.contrastive.queries": [1], "method.reco.contrastive.negatives": [2],
+    "method.reco.contrastive.queries": [1], "method.reco.contrastive.keys": [2],
     "method.reco.contrastive.temperature": [0.1],
+    "network.architecture": ["deeplabv2", "dpt"], "network.decoder_channels": [32],
+    "method.u2pl.weights.contrastive": [0.5, 0], "method.u2pl.pseudo.unreliable": [0, 1],
+    "method.u2pl.pseudo.mix_probability": [0, 1], "method.u2pl.contrastive.dim": [8],
+    "method.u2pl.contrastive.bank_size": [4], "method.u2pl.contrastive.pushed": [2],
+    "method.u2pl.contrastive.queries": [1], "method.u2pl.contrastive.keys": [2],
+    "method.u2pl.contrastive.temperature": [0.1], "method.u2pl.contrastive.least_probability": [0],
+    "method.u2pl.contrastive.low_rank": [1], "method.u2pl.contrastive.high_rank": [3],
     "training.iterations": [16], "training.learning_rate": [0.1], "training.momentum": [0],
     "training.weight_decay": [0.1], "training.poly_power": [2], "training.lr_warmup": [0.5],
     "training.gradient_clip": [0.01], "training.accumulation": [2], "training.seed": [1],
@@ -111,11 +135,23 @@ WITH: dict[str, list[str]] = {
     "method.fixmatch.pseudo.sharpness": ["method.fixmatch.pseudo.weighting=confidence"],
     **{f"method.fixmatch.{key}": [ALL_SURE] for key in ("pseudo.views", "pseudo.mix", "pseudo.mix_probability",
        "weights.pseudo", "pseudo.warmup")},
+    **{f"method.{name}.{key}": [f"method.{name}.pseudo.confidence_threshold=0"] for name in ("unimatch", "prevmatch",
+       "corrmatch") for key in ("pseudo.strong", "pseudo.features", "pseudo.dropout", "pseudo.mix_probability",
+       "weights.pseudo", "pseudo.warmup")},
+    **{f"method.corrmatch.{key}": ["method.corrmatch.pseudo.confidence_threshold=0"] for key in ("pseudo.soft",
+       "pseudo.correlation", "pseudo.regions")},
     **{f"method.{name}.{key}": [f"method.{name}.pseudo.confidence_threshold=0"]
        for name in ("classmix", "cutmix", "cutout") for key in ("weights.pseudo", "pseudo.warmup")},
     "method.cutout.pseudo.warmup": ["method.cutout.pseudo.confidence_threshold=0", "method.cutout.weights.pseudo=99"],
     **{f"method.reco.{key}": ["method.reco.pseudo.confidence_threshold=0"] for key in ("weights.pseudo",
        "pseudo.warmup", "pseudo.mix")},
+    **{f"method.context_aware.{key}": ["method.context_aware.contrastive.least_confidence=0"] for key in
+       ("weights.contrastive", "contrastive.temperature", "contrastive.stored", "contrastive.steps")},
+    **{f"method.u2pl.{key}": ["method.u2pl.contrastive.least_probability=0"] for key in ("weights.contrastive",
+       "contrastive.queries", "contrastive.keys", "contrastive.temperature")},
+    "method.memory_bank.contrastive.temperature": ["method.memory_bank.contrastive.negatives=true",
+       "method.contrastive.quality_filter=false"],
+    "method.memory_bank.contrastive.quality_rule": ["method.contrastive.quality_threshold=0.275"],
     "method.memory_bank.contrastive.quality_quantile": ["method.contrastive.quality_rule=quantile"],
     "method.patch_contrast.weights.contrastive": PATCHES,
     **{f"method.patch_contrast.contrastive.{key}": PATCHES for key in ("patch", "levels", "alike", "temperature",
@@ -146,6 +182,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "data.source.options": ("needs a second data set", "data/test_run_data.py"),
     "method.semantic_shift.weights.semantic": ("needs labelled crops of two domains", "methods/test_semantic_shift.py"),
     "data.source.sampling": ("needs a second data set", "data/test_domains.py"),
+    "method.prevmatch.previous.most": ("needs several kept students", "networks/test_snapshots.py"),
     "network.backbone": ("what is built", "networks/test_build.py"),
     "network.pretrained": ("needs a file of weights", "networks/test_build.py"),
     "training.device": ("needs a device", "training/test_loop.py"),
@@ -231,7 +268,8 @@ def two_steps(words: tuple[str, ...]) -> list[Tensor]:
         now = steps[rounds.number_at(steps, iteration)]
         count_over(method, now.stop - now.start)
         parts = [batches(2 * iteration + part) for part in range(config.training.accumulation)]
-        given = iter([with_stored_labels(part) if stores and iteration else part for part in parts])
+        parts = [with_stored_labels(part) if stores and iteration else part for part in parts]
+        given = iter([(labelled, as_needed(unlabelled, method.needs)) for labelled, unlabelled in parts])
         losses = stepper(lambda given=given: next(given), iteration, now)  # type: ignore[misc]
         seen += [losses[name] for name in sorted(losses)]
     return [value.double() for value in [*seen, *method.state_dict().values()]]

@@ -55,7 +55,7 @@ def test_every_preset_trains(name: str, folder: Path, tmp_path: Path) -> None:
     if "table8" not in name:  # an untrained teacher is right and sure of nothing: the bank would stay empty
         words.append("method.contrastive.quality_filter=false")
     if Config.load(name).network.backbone != "efficientnet_lite0":  # hundreds of megabytes a checkpoint
-        words += ["network.backbone=resnet18", "network.output_stride=16"]
+        words += ["network.backbone=small", "network.output_stride=16"]
     result = semiseg.train(name, words, progress=False)
     assert 0 <= result.last_miou <= result.best_miou <= 100
     method = Config.load(name, words).method

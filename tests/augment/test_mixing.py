@@ -178,6 +178,9 @@ def test_cutmix_of_a_range_of_areas_leaves_what_one_area_draws() -> None:
     some = cutmix_masks(2000, 50, 80, seeded(), area=(0.02, 0.4)).float().mean((1, 2))
     assert some.min() > 0.01 and some.max() < 0.41 and some.mean() == pytest.approx(0.21, abs=0.01)
     assert torch.equal(cutmix_masks(9, 50, 80, seeded(), area=(0.3, 0.3)), cutmix_masks(9, 50, 80, seeded(), area=0.3))
+    each = torch.tensor([0.1, 0.5, 1.0])
+    areas = cutmix_masks(3, 50, 80, seeded(), area=each, aspect=(1.0, 1.0)).float().mean((1, 2))
+    torch.testing.assert_close(areas, each, rtol=0.05, atol=0.01)
     tiny = cutmix_masks(300, 3, 4, seeded(), area=(0.0, 1e-9))
     assert tiny.sum((1, 2)).min() == 1, "no rectangle is nothing"
 
@@ -201,7 +204,7 @@ def test_cutmix_probability_and_misuse() -> None:
     assert cutmix_masks(3, 4, 4, seeded(), area=1.0).all()
     for wrong in (
         {"area": 0.0}, {"area": 1.5}, {"area": (0.5, 0.2)}, {"area": (-0.1, 0.5)}, {"area": (0.0, 0.0)},
-        {"aspect": (0.0, 1.0)}, {"aspect": (2.0, 1.0)}, {"probability": -0.1},
+        {"area": torch.tensor([0.5, 1.5])}, {"aspect": (0.0, 1.0)}, {"aspect": (2.0, 1.0)}, {"probability": -0.1},
     ):  # fmt: skip
         with pytest.raises(UsageError, match=next(iter(wrong))):
-            cutmix_masks(1, 4, 4, seeded(), **wrong)
+            cutmix_masks(2, 4, 4, seeded(), **wrong)

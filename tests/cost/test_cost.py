@@ -51,6 +51,8 @@ def test_parameters_are_those_of_the_network() -> None:
         (["method.name=fixmatch"], 2 + 2),
         (["method.name=fixmatch", "training.unlabelled_ratio=2"], 2 + 4),
         (["method.name=fixmatch", "method.fixmatch.pseudo.views=2"], 2 + 2 * 2),
+        (["method.name=unimatch"], 2 + 3 * 2),
+        (["method.name=corrmatch"], 2 + 2 * 2),
         (["method.name=memory_bank"], 2 + 2 * 2),
     ],
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import tiny
+from conftest import as_needed, tiny
 
 from semiseg.losses import weighted_cross_entropy
 from semiseg.methods import Batch, Method, Step, method_class, method_names
@@ -35,9 +35,11 @@ def generator() -> torch.Generator:
 def test_two_steps_move_the_student_by_gradient_and_the_teacher_by_eq_2(name: str) -> None:
     method = build(name, method__teacher__momentum_start=0.9)
     optimiser = torch.optim.SGD([p for g in method.groups() for p in g.parameters], lr=0.05)
+    labelled, unlabelled = batches()
     for iteration in (2, 3):
+        step = Step(labelled, as_needed(unlabelled, method.needs), iteration, generator())
         before = [] if method.teacher is None else [p.clone() for p in method.teacher.parameters()]
-        losses = method.losses(Step(*batches(), iteration, generator()))
+        losses = method.losses(step)
         assert all(torch.isfinite(v) for v in losses.values())
         losses["loss"].backward()
         if method.teacher is not None:
@@ -46,7 +48,7 @@ def test_two_steps_move_the_student_by_gradient_and_the_teacher_by_eq_2(name: st
         assert missing == []
         optimiser.step()
         optimiser.zero_grad()
-        method.after_step(Step(*batches(), iteration, generator()))
+        method.after_step(step)
         tau = method.tau(iteration)
         if method.teacher is not None:
             networks = method.teacher.parameters(), method.student.parameters()
@@ -57,8 +59,9 @@ def test_two_steps_move_the_student_by_gradient_and_the_teacher_by_eq_2(name: st
 @pytest.mark.parametrize("name", [name for name in method_names() if name != "supervised"])
 def test_labels_of_unlabelled_crops_are_never_read(name: str) -> None:
     labelled, unlabelled = batches()
+    unlabelled = as_needed(unlabelled, method_class(name).needs)
     first = build(name).losses(Step(labelled, unlabelled, 3, generator()))
-    hidden = Batch(unlabelled.images, torch.full_like(unlabelled.labels, 255))
+    hidden = unlabelled._replace(labels=torch.full_like(unlabelled.labels, 255))
     second = build(name).losses(Step(labelled, hidden, 3, generator()))
     assert {k: v.item() for k, v in first.items()} == {k: v.item() for k, v in second.items()}
 

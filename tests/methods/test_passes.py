@@ -36,7 +36,9 @@ def step(method: Method, statistics_of_batch: bool) -> tuple[dict[str, Tensor], 
     return losses, {n: p.grad for n, p in method.named_parameters() if p.grad is not None}
 
 
-@pytest.mark.parametrize("name", ["cutmix", "classmix", "mean_teacher", "memory_bank"])
+@pytest.mark.parametrize(
+    "name", ["cutmix", "classmix", "mean_teacher", "unimatch", "augseg", "prevmatch", "corrmatch", "memory_bank"]
+)
 def test_in_turn_gives_the_same_losses_and_gradients_where_statistics_are_fixed(name: str) -> None:
     (plain, gradients), (saving, same) = (step(made(name, passes), False) for passes in ("joint", "in_turn"))
     for key, value in plain.items():

@@ -21,20 +21,27 @@ from semiseg.networks.segmentation import SegmentationNetwork
 CLASSES, HEIGHT, WIDTH = 5, 16, 24
 
 OFF: dict[str, list[str]] = {  # settings with which the unlabelled images have no weight
+    "ael": ["weights.pseudo", "pseudo.paste_probability"],
     "adversarial": [f"weights.{term}" for term in ("pseudo", "adversarial", "adversarial_unlabelled", "critic")],
     "supervised": [],
     "joint_statistics": [],
     "mean_teacher": ["weights.pseudo"],
     "cutmix": ["weights.pseudo"],
-    "cutout": ["weights.pseudo"],
     "cbc": ["weights.pseudo"],
+    "context_aware": ["weights.contrastive"],
+    "cutout": ["weights.pseudo"],
     "classmix": ["weights.pseudo"],
     "dmt": ["weights.pseudo"],
     "error_correcting": ["weights.pseudo", "weights.auxiliary", "weights.corrector"],
     "fixmatch": ["weights.pseudo"],
+    "unimatch": ["weights.pseudo"],
+    "augseg": ["weights.pseudo"],
+    "prevmatch": ["weights.pseudo"],
+    "corrmatch": ["weights.pseudo", "weights.correlation"],
     "memory_bank": ["weights.pseudo", "weights.entropy", "weights.contrastive"],
     "unimatch_v2": ["weights.pseudo"],
     "reco": ["weights.pseudo", "weights.contrastive"],
+    "u2pl": ["weights.pseudo", "weights.contrastive"],
     "s4gan": ["weights.pseudo", "weights.matching", "weights.critic"],
     "patch_contrast": ["weights.contrastive"],
     "semantic_shift": ["weights.adversarial", "weights.semantic", "weights.critic"],
@@ -49,23 +56,35 @@ THRESHOLD: dict[str, tuple[str, str]] = {  # the least confidence of a pseudo-la
     "patch_contrast": ("contrastive.confidence_threshold", "confident"),
     "reco": ("pseudo.confidence_threshold", "confident"),
     "s4gan": ("pseudo.score_threshold", "trusted"),
+    "unimatch": ("pseudo.confidence_threshold", "confident"),
+    "prevmatch": ("pseudo.confidence_threshold", "confident"),
 }
-# Nothing is left out by confidence.
-NO_THRESHOLD = {"cbc", "dmt", "error_correcting", "supervised", "joint_statistics", "mean_teacher", "memory_bank",
-                "semantic_shift"}  # fmt: skip
+NO_THRESHOLD = {  # nothing is left out by confidence, or not by that of the settings alone
+    "supervised", "joint_statistics", "mean_teacher", "memory_bank", "cbc", "dmt", "error_correcting",
+    "semantic_shift",
+    "ael",  # it is drawn by class
+    "context_aware",  # a view is measured against the other first
+    "u2pl",  # it is by entropy, and its line moves
+    "augseg",  # labelled pixels among the unlabelled ones are always sure
+    "corrmatch",  # it moves by itself
+}  # fmt: skip
 MEETS: dict[str, dict[str, str]] = {  # without which its terms are at rest in crops as small and random as these
+    "context_aware": {"method.context_aware.contrastive.least_confidence": "0"},
     "patch_contrast": {
         "method.patch_contrast.contrastive.patch": "8",
         "method.patch_contrast.contrastive.alike": "0.8",
     },
 }
 NUMBERED: dict[str, str] = {  # where renumbering the classes changes a step, and why
+    "ael": "draws classes by their number",
     "adversarial": "every class is a channel of its own to the critic",
     "classmix": "draws classes by their number",
     "error_correcting": "every class is an input and an output of its own to the corrector",
     "memory_bank": "a class has an attention module of its own",
     "s4gan": "every class is a channel of its own to the critic",
     "semantic_shift": "every class is a channel of its own to a critic",
+    "reco": "draws queries and negatives class by class",
+    "u2pl": "draws queries and negatives class by class",
 }
 UNLABELLED = [name for name in method_names() if method_class(name).needs.unlabelled]
 
@@ -112,6 +131,9 @@ def for_method(method: Method, now: Step, order: Tensor | None = None) -> Step:
         u = u._replace(labels=labels, confidence=torch.rand(labels.shape, generator=g))
     if method.needs.crops == 1:
         u = u._replace(**{k: v[:3] for k, v in u._asdict().items() if v is not None} | {"corner": None})
+    else:  # places are compared at stride 8, where noise would be grey everywhere
+        blocks = u.images[..., ::8, ::8]
+        u = u._replace(images=blocks.repeat_interleave(8, -1).repeat_interleave(8, -2))
     return now._replace(unlabelled=u)
 
 
@@ -255,13 +277,9 @@ def test_overwriting_padding_changes_nothing(name: str) -> None:
 def test_renumbering_the_classes_renumbers_the_result(name: str) -> None:
     order = torch.tensor([3, 0, 4, 1, 2])  # class c becomes order[c]
     plain, renumbered = build(name), build(name)
-    for network in {
-        id(n): n for n in (*renumbered.learners().values(), *(t for t, _ in renumbered.averages()))
-    }.values():
-        if hasattr(network, "classifier"):
-            with torch.no_grad():
-                for p in network.classifier.parameters():
-                    p.copy_(p.clone()[order.argsort()])
+    with torch.no_grad():
+        for p in (p for network in networks(renumbered) for p in network.classifier.parameters()):
+            p.copy_(p.clone()[order.argsort()])
     now = step()
     labels = order[now.labelled.labels]
     expected, one = gradients(plain, now)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import tiny
+from conftest import as_needed, tiny
 
 from semiseg.methods import Batch, Method, Step, method_class, method_names
 from semiseg.methods.base.stages import count_over, start_teachers, supervised_losses
@@ -32,7 +32,7 @@ def test_its_losses_are_those_of_supervised_under_the_names_of_the_method(name: 
     labelled, unlabelled = batches()
     method = build(name)
     found = supervised_losses(method, Step(labelled, None, 3, generator()))
-    whole = build(name).losses(Step(labelled, unlabelled, 3, generator()))
+    whole = build(name).losses(Step(labelled, as_needed(unlabelled, method.needs), 3, generator()))
     expected = []
     for network in build(name).learners().values():
         alone = build("supervised")

@@ -49,6 +49,7 @@ def test_what_is_ignored_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
 SCRIPT = """
 import os, signal
 from semiseg.runtime.signals import Signals
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # what a shell starts in the background ignores it
 with Signals() as signals, signals.deferred():
     os.kill(os.getpid(), signal.SIGTERM)
     os.kill(os.getpid(), signal.SIGINT)

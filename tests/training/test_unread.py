@@ -59,6 +59,13 @@ def test_what_a_file_says_was_given_but_not_what_it_extends(tmp_path: Path) -> N
     assert said([], path) == "method.pseudo.views has no effect with method.name=cutmix"
 
 
+def test_a_short_key_that_a_run_wrote_out_for_every_method_is_no_remark(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    Config.load("toy_streets", ["method.name=memory_bank", "method.contrastive.dim=16"]).save(path)
+    assert "dim: 16" in path.read_text() and said([], path) is None
+    assert said(["method.reco.contrastive.dim=16"], path) is not None, "which is given by hand"
+
+
 def test_a_training_says_it_once_at_the_start(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny(folder, tmp_path / "run", method__name="supervised", training__iterations=1).save(tmp_path / "mine.yaml")
     train(tmp_path / "mine.yaml", ["method.augment.strong=weak"], progress=False)

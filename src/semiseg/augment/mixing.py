@@ -72,7 +72,7 @@ def cutmix_masks(
     height: int,
     width: int,
     generator: torch.Generator,
-    area: float | tuple[float, float] = 0.5,
+    area: float | tuple[float, float] | Tensor = 0.5,
     probability: float = 1.0,
     aspect: tuple[float, float] | None = None,
 ) -> Tensor:
@@ -85,7 +85,8 @@ def cutmix_masks(
     Args:
         batch, height, width: B, H, W.
         generator: CPU generator.
-        area: share of the image in (0, 1], or the ends of the range that each image's is drawn from, uniformly.
+        area: share of the image in (0, 1]; or the ends of the range that each image's is drawn from, uniformly; or
+            (B,) floats on the CPU, one an image.
         probability: chance of each image to be drawn; the mask of the others is False throughout.
         aspect: the ends of the range that height / width of a square image's rectangle is drawn from, uniformly,
             instead (Yang et al., 2023); one that does not fit becomes the nearest that does.
@@ -97,14 +98,17 @@ def cutmix_masks(
         UsageError: for an area, aspect or probability out of range.
     """
     _check_probability("cutmix", probability)
-    low, high = area if isinstance(area, tuple) else (area, area)
-    if not (0 < high <= 1 and (0 <= low < high or low == high)):
+    if isinstance(area, Tensor):
+        low, high = float(area.min()), float(area.max())
+    else:
+        low, high = area if isinstance(area, tuple) else (area, area)
+    if not (0 < high <= 1 and 0 <= low <= high):
         raise UsageError(f"cutmix: area is {area}; set it above 0 and at most 1, a range from its lower end")
     if aspect is not None and not 0 < aspect[0] <= aspect[1]:
         raise UsageError(f"cutmix: aspect is {aspect}; set 0 < low <= high")
     shape, top, left, drawn = torch.rand(4, batch, 1, 1, generator=generator, dtype=torch.float64)
-    share = torch.full_like(shape, low)
-    if high > low:
+    share = area.view(batch, 1, 1).to(shape) if isinstance(area, Tensor) else torch.full_like(shape, low)
+    if isinstance(area, tuple) and high > low:
         share += (high - low) * torch.rand(batch, 1, 1, generator=generator, dtype=torch.float64)
     if aspect is None:
         rows = height * share**shape

@@ -1,4 +1,4 @@
-"""``semiseg presets``, ``semiseg settings``, ``semiseg cost`` and ``semiseg reproduce``."""
+"""``semiseg presets``, ``semiseg settings``, ``semiseg cost``, ``semiseg reproduce`` and ``semiseg compare``."""
 
 from __future__ import annotations
 
@@ -155,3 +155,45 @@ def reproduce(
         print(f"semiseg: {preset}, seed {seed}: {reason}", file=sys.stderr)
     if outcome.failed:
         raise SemisegError(f"{len(outcome.failed)} runs failed; correct the cause and give the same command again")
+
+
+@command(app, "compare")
+def compare(
+    source: Source,
+    overrides: Overrides = None,
+    methods: Annotated[str, typer.Option(help="Methods, by commas; supervised always stands beside them.")] = "",
+    labelled: Annotated[
+        str, typer.Option(help="Numbers of labelled images, by commas, or all; default: as configured.")
+    ] = "",
+    seeds: Annotated[str, typer.Option(help="Seeds of the runs and of their labelled images.")] = "1,2,3",
+    equal: Annotated[
+        str, typer.Option(help="What is equal to supervised: steps, crops, seconds, or several by commas.")
+    ] = "steps,crops",
+    output: Annotated[Path, typer.Option(help="Folder for results, settings and runs in progress.")] = Path("compare"),
+    jobs: Annotated[int, typer.Option(min=1, help="Runs side by side, which share the cores.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Methods under equal conditions. Example: semiseg compare toy_streets --methods fixmatch --labelled 12,46"""
+    from semiseg.experiments.comparison.compare import compare as run_comparison
+
+    try:
+        numbers = [int(number) for number in words_of(seeds)]
+    except ValueError:
+        raise UsageError(f"--seeds {seeds!r} is no list of whole numbers; write e.g. --seeds 1,2,3") from None
+    compared = run_comparison(
+        source, words_of(methods), labelled=words_of(labelled), seeds=numbers, equal=words_of(equal),
+        overrides=overrides or [], output=output, jobs=jobs,
+    )  # fmt: skip
+    if as_json:
+        print(json.dumps({"rows": compared.rows, "failed": compared.failed}, indent=1))
+    else:
+        print(f"{compared.table}\n\nAlso as a page: {compared.page}")
+    for run, reason in compared.failed:
+        print(f"semiseg: {run} failed: {reason}", file=sys.stderr)
+    if compared.failed:
+        raise typer.Exit(1)
+
+
+def words_of(text: str) -> list[str]:
+    """``a, b`` → ``[a, b]``."""
+    return [word.strip() for word in text.split(",") if word.strip()]

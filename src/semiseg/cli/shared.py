@@ -35,6 +35,7 @@ Overrides = Annotated[list[str] | None, typer.Argument(help="Changes, e.g. train
 
 TO_CONTINUE = {
     "reproduce": "; the same command continues from the last checkpoint",
+    "compare": "; the same command continues from the last checkpoint",
 }
 
 

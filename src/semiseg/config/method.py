@@ -75,8 +75,8 @@ class MethodConfig(Section):
     """What all methods share. A complete one, see :func:`complete`, has a section for every installed method."""
 
     name: str = "memory_bank"
-    """The method: supervised, joint_statistics, mean_teacher, cutmix, classmix, fixmatch, memory_bank (the paper's), or
-    one that an installed package brings."""
+    """The method: memory_bank is the paper's, supervised the baseline; docs/methods.md has all that are shipped, and an
+    installed package may bring others."""
     profile: Literal["paper", "reference"] = "paper"
     """The paper's text, or every known deviation of the authors' code."""
     warmup: Probability = 2000 / 150000

@@ -3,6 +3,13 @@
 from semiseg.contrastive.config import ContrastiveConfig
 from semiseg.contrastive.maps import downsample_labels, rows
 from semiseg.contrastive.module import ContrastiveModule
-from semiseg.contrastive.quality import quality_quantile_filter
+from semiseg.contrastive.quality import admitted_labels, quality_quantile_filter
 
-__all__ = ["ContrastiveConfig", "ContrastiveModule", "downsample_labels", "quality_quantile_filter", "rows"]
+__all__ = [
+    "ContrastiveConfig",
+    "ContrastiveModule",
+    "admitted_labels",
+    "downsample_labels",
+    "quality_quantile_filter",
+    "rows",
+]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from semiseg.config.section import Count, NotNegative, Probability, Section
+from semiseg.config.section import Count, NotNegative, Positive, Probability, Section
 
 
 class ContrastiveConfig(Section):
@@ -18,9 +18,11 @@ class ContrastiveConfig(Section):
     """φ of the feature quality filter (section 4.2)."""
     quality_filter: bool = True
     """Feature quality filter before the bank (Table 8: FQF)."""
-    quality_rule: Literal["threshold", "quantile"] = "threshold"
+    quality_rule: Literal["threshold", "quantile", "right", "labelled", "confident"] = "threshold"
     """What passes the filter: right pixels above φ (section 4.2), or of each class the best ``quality_quantile`` of the
-    right pixels, and of all its pixels where none is right: so a labelled class gets into the bank of a short run."""
+    right pixels, and of all its pixels where none is right: so a labelled class gets into the bank of a short run. The
+    three rules that PixCon (Tarubinga, 2026) compares: ``right`` pixels, however sure; all ``labelled`` ones; those
+    ``confident`` above φ under the class that is predicted, right or not."""
     quality_quantile: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Share of a class's pixels in the batch that pass by the rule ``quantile`` (our choice, not measured)."""
     attention: bool = True
@@ -48,6 +50,12 @@ class ContrastiveConfig(Section):
     """One loss over labelled and one over unlabelled vectors, each with λ_contr (authors' code)."""
     bank_start: Probability = 0.0
     """Share of the warm-up after which the bank starts to fill (authors' code: 0.5)."""
+    negatives: bool = False
+    """Vectors of other classes repel: -log(Σ_same e^(s/T) / Σ_all e^(s/T)) of the cosines s with the bank (PixCon) in
+    the place of eq. 10, which only attracts (the paper). The bank's vectors have no weights then, and S of the
+    projection, which ranks them, does not learn: ``ranking=prediction`` ranks by one that does."""
+    temperature: Positive = 0.1
+    """T of ``negatives`` (PixCon, public code: 0.1)."""
     max_pixels_per_class: Count | None = None
     """At most so many pixels of each class, drawn at random among the labelled and among the unlabelled ones, go
     through the heads at a step; None: all (the paper)."""

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from semiseg.contrastive.config import ContrastiveConfig
 from semiseg.contrastive.maps import coarsened, downsample_labels, resized, rows
-from semiseg.contrastive.quality import quality_quantile_filter
-from semiseg.losses import contrastive_loss, effective_share, lost_share
+from semiseg.contrastive.quality import admitted_labels, quality_quantile_filter
+from semiseg.losses import contrast_against_bank, contrastive_loss, effective_share, lost_share
 from semiseg.memory_bank import MemoryBank, bank_similarity, feature_quality_filter, shortlist, vectors_per_image
 from semiseg.networks import Output
 from semiseg.networks.class_attention import ClassAttention
@@ -111,7 +111,7 @@ class ContrastiveModule(nn.Module):
         labelled = self._inside(small.flatten())
         if self.config.quality_filter:
             logits = resized(at_least_single(self.at_stride(output.logits, labels.shape[-2])), small.shape[-2:])
-            small = small.where(self._good(logits.softmax(dim=1), small), -1)
+            small = self._admitted(logits.softmax(dim=1), small)
         flat, v = small.flatten(), at_least_single(rows(features))
         if self.config.teacher_features:
             # On batch statistics (authors' code) the teacher's head sees what passed the filter.
@@ -138,11 +138,20 @@ class ContrastiveModule(nn.Module):
     def _inside(self, labels: Tensor) -> Tensor:
         return (labels >= 0) & (labels < self.num_classes)
 
-    def _good(self, probabilities: Tensor, labels: Tensor) -> Tensor:
-        """(B, h, w) bool: the pixels that the feature quality filter lets through."""
-        if self.config.quality_rule == "quantile":
-            return quality_quantile_filter(probabilities, labels, self.config.quality_quantile)
-        return feature_quality_filter(probabilities, labels, self.config.quality_threshold)
+    def _admitted(self, probabilities: Tensor, labels: Tensor) -> Tensor:
+        """(B, h, w) int64: the class under which the feature quality filter lets a pixel through, -1 where it does
+        not."""
+        rule, threshold = self.config.quality_rule, self.config.quality_threshold
+        if rule == "threshold":
+            return labels.where(feature_quality_filter(probabilities, labels, threshold), -1)
+        if rule == "quantile":
+            return labels.where(quality_quantile_filter(probabilities, labels, self.config.quality_quantile), -1)
+        return admitted_labels(probabilities, labels, rule, threshold)
+
+    @property
+    def _weighs_z(self) -> bool:
+        """Whether the bank's vectors have weights by eq. 8."""
+        return self.config.attention and self.config.bank_weights == "attention" and not self.config.negatives
 
     def loss(self, features: Tensor, labels: Tensor, labelled: int) -> Tensor:
         """L_contr (eqs. 8-11) of the student's features against the bank, and the penalty of ``effective_weight``.
@@ -186,7 +195,7 @@ class ContrastiveModule(nn.Module):
     def effective_share(self) -> Tensor:
         """Share of the bank's vectors that count after the weights of eq. 8, (C,), NaN where a class has none."""
         z, labels = self.bank.vectors, self.bank.labels
-        if self.config.attention and self.config.bank_weights == "attention":
+        if self._weighs_z:
             scores = self._bounded(_without_updates(self.attention_z, z, labels))
         else:
             scores = torch.ones_like(z[:, 0])
@@ -218,15 +227,18 @@ class ContrastiveModule(nn.Module):
         p = self.prediction(self.projection(v, valid), valid)
         z, z_labels = self.bank.slots.flatten(0, 1), self.bank.slot_labels
         weighs_p = self.config.attention
-        weighs_z = self.config.attention and self.config.bank_weights == "attention"
+        weighs_z = self._weighs_z
         p_scores = self._bounded(self.attention_p(p, flat)) if weighs_p else torch.ones_like(p[:, 0])
         z_scores = self._bounded(self.attention_z(z, z_labels)) if weighs_z else torch.ones_like(z[:, 0])
         if self.training:
             self._begin_teachers()
 
         def against_bank(some: slice) -> Tensor:
-            sides = p[some], flat[some], p_scores[some], z, z_labels, z_scores
-            loss = contrastive_loss(*sides, self.num_classes, across_processes=True)
+            sides, classes = (p[some], flat[some], p_scores[some], z, z_labels), self.num_classes
+            if self.config.negatives:
+                loss = contrast_against_bank(*sides, classes, self.config.temperature, across_processes=True)
+            else:
+                loss = contrastive_loss(*sides, z_scores, classes, across_processes=True)
             if (weight := self.config.effective_weight) > 0:
                 if weighs_p:
                     loss = loss + weight * lost_share(p_scores[some], flat[some], self.num_classes, True)

@@ -1,10 +1,12 @@
-"""Which pixels of labelled images are good enough for the memory bank, without a threshold of confidence.
+"""Which pixels of labelled images are good enough for the memory bank, by other rules than the paper's.
 
 The paper's rule, right and above φ, is :func:`semiseg.memory_bank.feature_quality_filter`. It was made for a teacher of
 many thousand steps: in a short run hardly any pixel of a rare class gets above φ, and the class stays without a vector.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -45,6 +47,28 @@ def quality_quantile_filter(probabilities: Tensor, labels: Tensor, share: float 
     last = (n.cumsum(0) - n + quota - 1).clamp(0, len(flat) - 1)  # of a class without pixels: any, nothing asks for it
     passes = competes & (of_label >= of_label[order[last]][group])
     return passes.view_as(labels)
+
+
+def admitted_labels(
+    probabilities: Tensor, labels: Tensor, rule: Literal["right", "labelled", "confident"], threshold: float = 0.95
+) -> Tensor:
+    """Under which class a pixel enters the bank by one half of the paper's rule, or by none (PixCon; Tarubinga, 2026).
+
+    Args:
+        probabilities: (B, C, h, w) softmax at the features' resolution.
+        labels: (B, h, w) int64, down-sampled to it; labels outside 0…C-1 never pass.
+        rule: ``"right"`` pixels, ``"labelled"`` ones, or those whose prediction is ``"confident"``, as what they are
+            predicted to be: the only rule by which a vector may stand under a wrong class.
+        threshold: φ, of the last rule; the confidence must be above it.
+
+    Returns:
+        (B, h, w) int64, -1 where a pixel does not pass.
+    """
+    confidence, predicted = probabilities.max(dim=1)
+    inside = (labels >= 0) & (labels < probabilities.shape[1])
+    if rule == "confident":
+        return predicted.where(inside & (confidence > threshold), -1)
+    return labels.where(inside & (predicted == labels) if rule == "right" else inside, -1)
 
 
 def _counts(bins: Tensor, counted: Tensor, num_classes: int) -> Tensor:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.config.read import Config
+from semiseg.errors import SemisegError, one_line
 from semiseg.runs.kept import Kept
 from semiseg.runs.metrics import read_metrics
 from semiseg.runtime.files import write_text
@@ -24,8 +25,20 @@ from semiseg.runtime.version import machine, versions
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:
-    """Runs already in a result file."""
-    return json.loads(path.read_text()) if path.exists() else []
+    """Runs already in a result file.
+
+    Raises:
+        SemisegError: it is damaged.
+    """
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise ValueError("no list of runs")
+    except ValueError as error:
+        raise SemisegError(
+            f"{path} is damaged ({one_line(error)}); restore it, or move it away to begin anew"
+        ) from None
+    return rows
 
 
 def run_once(
@@ -120,7 +133,11 @@ def _run(
     append(path, row)
     if not keep:
         shutil.rmtree(run_dir)
-    print(json.dumps({k: row[k] for k in (*key, "miou_last", "miou_best", "miou_last_teacher", "seconds")}), flush=True)
+    print(
+        json.dumps({k: row[k] for k in (*key, "miou_last", "miou_best", "miou_last_teacher", "seconds")}),
+        file=sys.stderr,
+        flush=True,
+    )
     return row
 
 

@@ -21,20 +21,20 @@ from semiseg.runtime.precision import at_least_single
 
 class AdversarialWeights(Weights):
     pseudo: NotNegative = 0.1
-    """λ_semi, of the cross-entropy with the student's own labels where they are trusted (section 4: 0.1)."""
+    """λ_semi, of the cross-entropy with the student's own labels where they are trusted (public code: 0.1)."""
     adversarial: NotNegative = 0.01
-    """λ_adv on labelled crops: what the student gains by deceiving the critic (section 4: 0.01)."""
+    """λ_adv on labelled crops: what the student gains by deceiving the critic (Hung et al.: 0.01)."""
     adversarial_unlabelled: NotNegative = 0.001
-    """λ_adv on unlabelled crops (section 4: 0.001)."""
+    """λ_adv on unlabelled crops (public code: 0.001)."""
     critic: NotNegative = 1.0
     """Weight of the critic's own loss, which moves nothing else (public code: 1)."""
 
 
 class AdversarialPseudo(Section):
     score_threshold: Probability = 0.2
-    """T_semi: a pixel is trusted from this probability on that the critic takes it for a label (section 4: 0.2)."""
+    """T_semi: a pixel is trusted from this probability on that the critic takes it for a label (public code: 0.2)."""
     start: Probability = 5_000 / 20_000
-    """Share of the iterations before which nothing is trusted (section 4: 5 000 of 20 000)."""
+    """Share of the iterations before which nothing is trusted (public code: 5 000 of 20 000)."""
 
 
 class AdversarialSettings(Section):

@@ -10,7 +10,7 @@ from torch import Tensor
 from semiseg.augment.mixing import cutmix_masks, paste
 from semiseg.config.section import Count, NotNegative, Probability, Section
 from semiseg.data.base import IGNORE
-from semiseg.losses import weighted_cross_entropy
+from semiseg.losses import unlabelled_cross_entropy, valid_mean
 from semiseg.methods.base import Method, Needs, Pseudo, Step, StepCost, Weights
 from semiseg.networks import upsample
 from semiseg.pseudo_labels import confidence_weights, pseudo_labels
@@ -65,10 +65,9 @@ class FixMatch(Method):
         y_a, beta = torch.cat([view[1] for view in views]), torch.cat([view[2] for view in views])
         logits_l, logits_a = self.pass_student(x_l, *(view[0] for view in views)).logits.tensor_split([len(x_l)])
         supervised = self.supervised(logits_l, y_l, step.iteration)
-        seen = mean((y_a != IGNORE).float().mean()).clamp_min(1e-12)  # share of pixels that are no padding
-        loss_u = weighted_cross_entropy(upsample(logits_a, y_a.shape[-2:]), y_a, None, beta, IGNORE) / seen
+        loss_u = unlabelled_cross_entropy(upsample(logits_a, y_a.shape[-2:]), y_a, beta)
         loss = self.options.weights.supervised * supervised + self.pseudo_weight(step.iteration) * loss_u
-        confident = mean((beta * (y_a != IGNORE)).mean()) / seen
+        confident = mean(valid_mean(beta, y_a != IGNORE))
         return {"loss": loss, "supervised": supervised, "pseudo": loss_u, "confident": confident}
 
     def strong_view(self, step: Step, images: Tensor, labels: Tensor, beta: Tensor) -> tuple[Tensor, Tensor, Tensor]:

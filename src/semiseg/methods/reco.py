@@ -8,20 +8,16 @@ import torch
 from torch import Tensor
 
 from semiseg.augment.mixing import cutmix_masks, paste
-from semiseg.config.section import Count, NotNegative, Positive, Probability, Section
+from semiseg.config.section import Count, Positive, Probability, Section
 from semiseg.contrastive.maps import downsample_labels, rows
 from semiseg.data.base import IGNORE
 from semiseg.losses import regional_contrast, weighted_cross_entropy
-from semiseg.methods.base import Needs, Projected, Pseudo, Step, Weights
+from semiseg.methods.base import Needs, Projected, Pseudo, Step
+from semiseg.methods.base.settings import ContrastWeights
 from semiseg.networks import Output, upsample
 from semiseg.pseudo_labels import pseudo_labels
 from semiseg.runtime.distributed import mean
 from semiseg.runtime.precision import at_least_single
-
-
-class ReCoWeights(Weights):
-    contrastive: NotNegative = 1.0
-    """Weight of L_reco (public code: the three terms are added)."""
 
 
 class ReCoPseudo(Pseudo):
@@ -39,14 +35,14 @@ class ReCoContrast(Section):
     """δ_w: pixels whose pseudo-label is less sure take no part (public code: 0.7)."""
     queries: Count = 256
     """Hard pixels of each class and step, in each process (public code: 256)."""
-    negatives: Count = 512
+    keys: Count = 512
     """Keys of other classes that each of them is told from (public code: 512)."""
     temperature: Positive = 0.5
     """T of the loss and of the likeness of classes (public code: 0.5)."""
 
 
 class ReCoSettings(Section):
-    weights: ReCoWeights = ReCoWeights()
+    weights: ContrastWeights = ContrastWeights()
     pseudo: ReCoPseudo = ReCoPseudo()
     contrastive: ReCoContrast = ReCoContrast()
 
@@ -108,7 +104,7 @@ class ReCo(Projected):
     def contrastive(self, student: Output, labels: Tensor, step: Step) -> Tensor:
         """L_reco of labelled and unlabelled views by their labels (B, H, W), 255 where a pixel takes no part."""
         options = self.options.contrastive
-        if step.iteration < self.warmup or self.options.weights.contrastive == 0:
+        if not self.contrasts(step.iteration):
             return student.logits.new_zeros(())
         flat = downsample_labels(labels, student.features.shape[-2:]).flatten()
         valid = flat != IGNORE
@@ -116,7 +112,7 @@ class ReCo(Projected):
         hard = p.gather(1, flat.where(valid, 0)[:, None])[:, 0] < self.options.pseudo.confidence_threshold
         return regional_contrast(
             self.vectors(student.features, valid), flat, hard, self.num_classes, step.draws,
-            options.queries, options.negatives, options.temperature,
+            options.queries, options.keys, options.temperature,
         )  # fmt: skip
 
 

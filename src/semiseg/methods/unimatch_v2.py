@@ -8,7 +8,7 @@ from torch import Tensor
 from semiseg.augment.mixing import cutmix_masks
 from semiseg.config.section import NotNegative, Probability, Section
 from semiseg.data.base import IGNORE
-from semiseg.losses import valid_mean, weighted_cross_entropy
+from semiseg.losses import unlabelled_cross_entropy, valid_mean
 from semiseg.methods.base import Method, Needs, Pseudo, Step, StepCost, Weights
 from semiseg.networks import Output, upsample
 from semiseg.networks.activation_checkpointing import recomputed
@@ -73,7 +73,11 @@ class UniMatchV2(Method):
         supervised = self.supervised(self.pass_student(x_l).logits, y_l, step.iteration)
         views = [self.strong_view(step, x_u, y_u, beta) for _ in range(2)]
         logits = self.pass_views(step, torch.cat([view[0] for view in views])).logits.chunk(2)
-        pseudo = torch.stack([of_view(logits[a], *views[a][1:]) for a in range(2)]).mean()
+        each = [
+            unlabelled_cross_entropy(upsample(logits_a, y_a.shape[-2:]), y_a, beta_a)
+            for logits_a, (_, y_a, beta_a) in zip(logits, views, strict=True)
+        ]
+        pseudo = torch.stack(each).mean()
         loss = self.options.weights.supervised * supervised + self.pseudo_weight(step.iteration) * pseudo
         return {"loss": loss, "supervised": supervised, "pseudo": pseudo, "confident": mean(valid_mean(beta, inside))}
 
@@ -96,12 +100,6 @@ class UniMatchV2(Method):
 
     def cost(self, labelled: int, unlabelled: int) -> StepCost:
         return StepCost((labelled, 2 * unlabelled), unlabelled)
-
-
-def of_view(logits: Tensor, labels: Tensor, beta: Tensor) -> Tensor:
-    """1/N Σ_n β_n · H_n of one view, N its pixels that are no padding; logits (B, C, h, w), the others (B, H, W)."""
-    seen = mean((labels != IGNORE).float().mean()).clamp_min(1e-12)  # share of pixels that are no padding
-    return weighted_cross_entropy(upsample(logits, labels.shape[-2:]), labels, None, beta, IGNORE) / seen
 
 
 METHOD = UniMatchV2

@@ -13,7 +13,7 @@ from semiseg.runtime.precision import at_least_single
 
 
 class PixelCritic(nn.Module):
-    """Five 4×4 convolutions of stride 2, 64-128-256-512-1 channels wide, LeakyReLU 0.2, no norm (section 3.2).
+    """Five 4×4 convolutions of stride 2, 64-128-256-512-1 channels wide, LeakyReLU 0.2, no norm (public code).
 
     Args:
         num_classes: C, channels of a map.

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import torch
-from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 
 from semiseg.errors import SemisegError, UsageError
 from semiseg.report.bank import bank_charts
@@ -27,6 +25,7 @@ from semiseg.report.content import (
 from semiseg.report.facts import RunFacts, read_runs
 from semiseg.report.folds import fold_table
 from semiseg.report.headline import figures, gains, last_sentence
+from semiseg.report.page import render_page
 from semiseg.report.pictures import strips
 from semiseg.report.settings import compared_keys, versions
 from semiseg.runtime.files import write_text
@@ -88,14 +87,6 @@ def render(runs: list[RunFacts], images: int = 4, device: torch.device | str = "
     parts = _parts(runs)
     charts = [chart for part in parts for chart in part.charts]
     changed = compared_keys(runs)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["cell"] = _cell
     values: dict[str, Any] = {
         "title": " · ".join(run.name for run in runs),
         "runs": runs,
@@ -108,13 +99,8 @@ def render(runs: list[RunFacts], images: int = 4, device: torch.device | str = "
         "changed": [setting for setting in changed if any(setting.changed)],
         "settings": changed,
         "versions": versions(runs),
-        "drawings": {chart.key: chart.figure for chart in charts},
-        # Our own files and Plotly's, not text from a run: they go in as they are.
-        "plotly": get_plotlyjs(),
-        "style": (Path(__file__).parent / "report.css").read_text(encoding="utf-8"),
-        "script": (Path(__file__).parent / "report.js").read_text(encoding="utf-8"),
     }
-    return environment.get_template("template.html").render(values)
+    return render_page("template.html", charts, values)
 
 
 def _parts(runs: list[RunFacts]) -> list[Part]:
@@ -135,10 +121,3 @@ def _parts(runs: list[RunFacts]) -> list[Part]:
         Part("bank", "Memory bank", bank_charts(runs), "No run here keeps a memory bank."),
         Part("weights", "Class weights", weight_charts(runs), "No checkpoint holds class counts."),
     ]  # fmt: skip
-
-
-def _cell(value: Any) -> str:
-    """A table's cell as text: a dash for nothing, numbers short."""
-    if value is None:
-        return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -29,6 +29,11 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
 
 
+def not_halved(device: torch.device) -> AbstractContextManager[Any]:
+    """No autocast on this kind of device, for sums that eight bits are too few for; the meta device has none."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
+
+
 def at_least_single(values: Tensor) -> Tensor:
     """Half precision brought to float32, anything finer as it is."""
     return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -8,7 +8,7 @@ from pathlib import Path
 from semiseg.config.keys import value_of
 from semiseg.config.method import method_sections
 from semiseg.config.nested import leaves
-from semiseg.config.read import Config
+from semiseg.config.read import Config, fields
 from semiseg.config.shorthand import short_keys
 from semiseg.presets import preset_names, read_plain
 from semiseg.runtime.plugins import method_class
@@ -29,8 +29,9 @@ def unread_remark(config: Config, source: str | Path, words: Sequence[str]) -> s
     if Path(source).suffix in (".yaml", ".yml"):
         usual = _usual(config)
         for key in leaves(read_plain(Path(source))):
-            complete = short_keys().get(key, [key])
-            if is_unread(config, key) and any(value_of(config, k) != value_of(usual, k) for k in complete):
+            if not is_unread(config, key) or _is_shared(config, key):
+                continue
+            if any(value_of(config, k) != value_of(usual, k) for k in short_keys().get(key, [key])):
                 given[key] = None
     found = [key for key in given if is_unread(config, key)]
     if not found:
@@ -47,6 +48,13 @@ def is_unread(config: Config, key: str) -> bool:
     if all(k.startswith(methods) and not k.startswith(own) for k in complete):
         return True
     return key in method_class(config.method.name).unread(config)
+
+
+def _is_shared(config: Config, key: str) -> bool:
+    """Whether another method's key says what the chosen method's says too: a short key, which sets both, wrote it."""
+    _, name, path = [*key.split(".", 2), "", ""][:3]
+    own = f"method.{config.method.name}.{path}"
+    return name in method_sections() and own in fields() and value_of(config, own) == value_of(config, key)
 
 
 def _usual(config: Config) -> Config:

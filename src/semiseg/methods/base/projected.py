@@ -27,6 +27,10 @@ class Projected(Method):
     def unread(cls, config: Config) -> set[str]:
         return super().unread(config) | {"training.lr_multipliers.attention"}
 
+    def contrasts(self, iteration: int) -> bool:
+        """Whether vectors are compared at an iteration: not during the warm-up, nor without a weight."""
+        return bool(iteration >= self.warmup and self.options.weights.contrastive > 0)
+
     def vectors(self, features: Tensor, valid: Tensor) -> Tensor:
         """g(V) of features (B, D, h, w), (B·h·w, dim); only ``valid`` rows (B·h·w,) count for the head's statistics."""
         with torch.autocast(features.device.type, enabled=False):  # batch statistics need single precision

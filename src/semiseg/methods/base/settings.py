@@ -26,6 +26,11 @@ class FourWeights(Weights):
     """λ_contr = 0.1 (section 4.2, Table 6); over labelled and unlabelled vectors together."""
 
 
+class ContrastWeights(Weights):
+    contrastive: NotNegative = 1.0
+    """Weight of the contrastive loss, which is added as it is (public code of ReCo and U2PL)."""
+
+
 class Pseudo(Section):
     """Pseudo-labels, or what stands for them."""
 

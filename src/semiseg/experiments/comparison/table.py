@@ -1,38 +1,71 @@
-"""The table of ``gain.py``: points that a method brings over ``supervised``, under each kind of equality."""
+"""The table of a comparison: points that a method brings over ``supervised``, under each kind of equality."""
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from curves import seconds_a_step
+from semiseg.experiments.comparison.curve import seconds_a_step
+from semiseg.experiments.results import mean_sd
 
 Row = dict[str, Any]
 TIE = 1.0  # points; smaller differences are no difference
 CONVERGED = 0.5  # points over the last fifth of a run
 EMPTY = {"method": "", "words": "", "crops": 0, "first_stage": 0}
-HEAD = "| method | equal | runs | supervised, last | method, last | gain, last | gain, best | gain, teacher |"
+HEAD = (
+    "method", "equal", "runs", "supervised, last", "method, last", "gain, last", "95 %", "gain, best", "gain, teacher"
+)  # fmt: skip
+# Student's t that 97.5 % of draws stay below, by degrees of freedom from 1 on.
+T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120)
+NORMAL = 1.96
+
+
+@dataclass(frozen=True)
+class Section:
+    """What one data set, number of masks and schedule show.
+
+    Attributes:
+        head: which they are, and whether ``supervised`` has converged.
+        lines: cells of a line for each method and kind of equality, under ``HEAD``.
+        remarks: how long the steps of a method take.
+    """
+
+    head: str
+    lines: list[list[str]]
+    remarks: list[str]
+
+    def as_markdown(self) -> str:
+        table = [HEAD, ("---",) * len(HEAD), *self.lines]
+        rows = ["| " + " | ".join(cells) + " |" for cells in table]
+        return "\n".join([self.head, "", *rows, *([""] if self.remarks else []), *self.remarks])
 
 
 def report(rows: list[Row]) -> str:
     """A paragraph and a Markdown table for every data set, number of masks and schedule in the rows."""
+    return "\n\n".join(section.as_markdown() for section in sections(rows)) or "no runs yet"
+
+
+def sections(rows: list[Row]) -> list[Section]:
+    """One of every data set, number of masks and schedule in the rows."""
     methods = [row for row in rows if is_method(row)]
     plain = [row for row in rows if row["method"] == "supervised" and row["equal"] == "steps"]
-    sections = dict.fromkeys((r["data"], r["labelled"], r["iterations"]) for r in [*methods, *plain])
-    return "\n\n".join(section(rows, *which) for which in sections) or "no runs yet"
+    found = dict.fromkeys((r["data"], r["labelled"], r["iterations"]) for r in [*methods, *plain])
+    return [section(rows, *which) for which in found]
 
 
-def section(rows: list[Row], data: str, labelled: int, iterations: int) -> str:
+def section(rows: list[Row], data: str, labelled: int | str, iterations: int) -> Section:
     """Whether supervised has converged, then one line a method and kind of equality."""
     some = [row for row in rows if row["data"] == data]
     runs = [r for r in some if is_method(r) and (r["labelled"], r["iterations"]) == (labelled, iterations)]
     supervised = [r for r in some if r["method"] == "supervised" and r["labelled"] == labelled]
-    bound = [r for r in some if r["method"] == "supervised" and r["labelled"] == "all"]
+    bound = [r for r in some if r["method"] == "supervised" and r["labelled"] == "all" != labelled]
     times = {(r["method"], r.get("words") or "", r["crops_a_step"]): r for r in some if r["equal"] == "step_time"}
 
     kinds: dict[tuple[str, int, int], list[Row]] = {("steps", iterations, 0): of(supervised, "steps", iterations)}
-    lines, remarks = [HEAD, "|---" * (HEAD.count("|") - 1) + "|"], []
+    lines, remarks = [], []
     for (name, words, crops, first), of_method in grouped(runs, "method", "words", "crops", "first_stage").items():
         joint = of_method[0].get("crops_a_step", crops // iterations)
         method = f"{name} {words}".strip() + (f", {first} supervised steps first" if first else "")
@@ -46,10 +79,10 @@ def section(rows: list[Row], data: str, labelled: int, iterations: int) -> str:
         if time is not None:
             remarks.append(step_remark(method, time, of_method, kinds["steps", iterations, 0], first))
     for crops in dict.fromkeys(crops for kind, _, crops in kinds if kind == "crops"):
-        every = of(bound, "crops", iterations, crops)
-        lines += line("supervised, all masks", "crops", every, kinds["crops", iterations, crops])
-    head = f"{data}, {labelled} masks, {iterations} steps: {convergence(kinds)}."
-    return "\n".join([head, "", *lines, *([""] if remarks else []), *remarks])
+        every, name = of(bound, "crops", iterations, crops), "supervised, all masks"
+        others = next((rows for rows in kinds.values() if rows), [])  # where nothing was run at equal crops
+        lines += line(name, "crops", every, kinds["crops", iterations, crops]) or line(name, "–", every, others)
+    return Section(f"{data}, {labelled} masks, {iterations} steps: {convergence(kinds)}.", lines, remarks)
 
 
 def is_method(row: Row) -> bool:
@@ -76,24 +109,36 @@ def grouped(rows: list[Row], *names: str) -> dict[tuple[Any, ...], list[Row]]:
     return found
 
 
-def line(method: str, equal: str, of_method: list[Row], supervised: list[Row]) -> list[str]:
+def line(method: str, equal: str, of_method: list[Row], supervised: list[Row]) -> list[list[str]]:
     """What both reach on the splits that both have, and the differences; nothing where they share no split."""
     base = {row["split_seed"]: row for row in supervised}
     pairs = [(row, base[row["split_seed"]]) for row in of_method if row["split_seed"] in base]
     pairs.sort(key=lambda pair: pair[0]["split_seed"])
     cells = [
-        method, equal, str(len(pairs)), mean(b["miou_last"] for _, b in pairs), mean(m["miou_last"] for m, _ in pairs),
+        method, equal, str(len(pairs)),
+        mean_sd(b["miou_last"] for _, b in pairs), mean_sd(m["miou_last"] for m, _ in pairs),
         gain(m["miou_last"] - b["miou_last"] for m, b in pairs),
+        interval([m["miou_last"] - b["miou_last"] for m, b in pairs]),
         gain(m["miou_best"] - b["miou_best"] for m, b in pairs),
         gain(m["teacher_last"] - b["teacher_last"] for m, b in pairs if m["teacher_last"] is not None),
     ]  # fmt: skip
-    return ["| " + " | ".join(cells) + " |"] if pairs else []
+    return [cells] if pairs else []
 
 
-def mean(values: Iterable[float]) -> str:
-    """One decimal, or a dash for nothing."""
-    found = list(values)
-    return f"{statistics.fmean(found):.1f}" if found else "–"
+def interval(differences: Sequence[float]) -> str:
+    """``+1.2 to +9.4``: where the mean of paired differences lies in 95 % of such draws of splits (Student's t)."""
+    bounds = confidence(differences)
+    return "–" if bounds is None else f"{bounds[0]:+.1f} to {bounds[1]:+.1f}"
+
+
+def confidence(differences: Sequence[float]) -> tuple[float, float] | None:
+    """The 95 % interval of the mean; None of fewer than two values."""
+    count = len(differences)
+    if count < 2:
+        return None
+    t = T[count - 2] if count - 2 < len(T) else NORMAL + (NORMAL**3 + NORMAL) / (4 * (count - 1))  # to about 0.01
+    middle, reach = statistics.fmean(differences), t * statistics.stdev(differences) / math.sqrt(count)
+    return middle - reach, middle + reach
 
 
 def gain(differences: Iterable[float]) -> str:

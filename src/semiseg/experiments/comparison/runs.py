@@ -1,4 +1,10 @@
-"""The runs of ``gain.py`` on one data set: a method's, the supervised ones beside it, and the ratio of their steps."""
+"""The runs of a comparison on one data set: a method's, the supervised ones beside it, and the ratio of their steps.
+
+A method is run once on each choice of labelled images, and up to three supervised runs on the same masks stand beside
+it: as many ``steps`` of as many labelled crops; as many ``crops``, each step on as many labelled ones as the student of
+the method sees in all, so that BatchNorm averages over as many; as many ``seconds``, its own batch for as many steps as
+fit into the method's training time by the ratio of the two step times, measured once, alone.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curves import columns, schedule
-from gain_table import supervised_steps
-from step_ratio import alone, step_times, training
-
-from semiseg import Config
+from semiseg.config.read import Config
 from semiseg.cost.run import RunCount, count_run
+from semiseg.cost.step import cost
 from semiseg.data.run_data import open_split
 from semiseg.data.splits.folds import FOLDS
-from semiseg.errors import UsageError
+from semiseg.errors import SemisegError, UsageError
+from semiseg.experiments.comparison.curve import columns, schedule
+from semiseg.experiments.comparison.step_ratio import alone, step_times, training
+from semiseg.experiments.comparison.table import supervised_steps
 from semiseg.experiments.results import append, read_results, run_once
 from semiseg.methods import method_class
 from semiseg.methods.base import Averaged
@@ -62,6 +68,10 @@ class Comparison:
         iterations: steps of a semi-supervised run; None: as ``data`` has it.
         stages: ``method.stages`` of the semi-supervised runs.
         extra: words of the semi-supervised runs alone, for a variant of a method; its rows name them in ``words``.
+        typed: the command that makes these runs, for the rows of step times.
+
+    Attributes:
+        failed: runs that ended with an error, and its line; the others still run.
 
     Raises:
         UsageError: the data set needs a folder that neither ``root`` nor the environment gives.
@@ -69,16 +79,18 @@ class Comparison:
 
     def __init__(
         self, name: str, data: Data, results: Path, work: Path, root: str | None, iterations: int | None,
-        stages: float = 0.0, extra: Sequence[str] = (),
+        stages: float = 0.0, extra: Sequence[str] = (), typed: str = "semiseg compare",
     ) -> None:  # fmt: skip
         self.name, self.data, self.results, self.work, self.stages = name, data, results, work, stages
-        self.extra = extra
+        self.extra, self.typed = extra, typed
+        self.failed: list[tuple[str, str]] = []
         self.iterations = iterations or data.iterations
         root = root or (os.environ.get(data.root) if data.root else None)
         if data.root and not root:
             raise UsageError(f"{name} needs a folder; give --root FOLDER or set {data.root}")
         self.root = [f"data.root={root}"] if root else []
         self.counted: dict[str, RunCount] = {}
+        self.known_classes: int | None = None
 
     def words(self, method: str, labelled: str, split: int, iterations: int, batch: int | None = None) -> list[str]:
         """All that differs from the preset, but for the folder."""
@@ -92,7 +104,7 @@ class Comparison:
         ]  # fmt: skip
 
     def command(self, words: list[str]) -> str:
-        """What to type for a run, the folder given by its environment variable."""
+        """What to type for a run; a folder that the environment gives stands there as its variable."""
         folder = f" data.root=${self.data.root}" if self.data.root else ""
         return shlex.join(["semiseg", "train", self.data.preset, *words]) + folder
 
@@ -104,6 +116,11 @@ class Comparison:
         """Crops that a step of the method trains on, labelled and unlabelled in all views."""
         return self.count(method, labelled).crops
 
+    def beside(self, methods: list[str], labelled: str) -> list[int]:
+        """``training.batch_size`` of the supervised runs at equal crops: those of a joint batch, part by part of it."""
+        parts = {m: self.config(m, labelled, 0).training.accumulation for m in methods}
+        return sorted({self.joint_batch(m, labelled) // parts[m] for m in methods})
+
     def has_rounds(self, method: str, labelled: str) -> bool:
         """Whether its steps change from round to round, so that no one of them says how long a run takes."""
         return self.count(method, labelled).rounds > 1
@@ -112,16 +129,16 @@ class Comparison:
         """What a run of the method is made of."""
         if method not in self.counted:
             config = self.config(method, labelled, 0)
-            self.counted[method] = count_run(config, open_split(config.data, "train").info.num_classes)
+            self.counted[method] = count_run(config, self.classes(config))
         return self.counted[method]
 
     def run(self, equal: str, method: str, labelled: str, split: int, iterations: int, batch: int | None) -> None:
         """One training, unless its row is there or another process is at it."""
         words = self.words(method, labelled, split, iterations, batch)
-        config = Config.load(self.data.preset, words)
-        supervised = RunCount(config.training.batch_size)
+        config = Config.load(self.data.preset, [*words, *self.root])
+        supervised = RunCount(config.training.batch_size * config.training.accumulation)
         count = supervised if method == "supervised" else self.count(method, labelled)
-        key = {
+        key: dict[str, Any] = {
             "data": self.name, "method": method, "labelled": int(labelled) if labelled.isdigit() else labelled,
             "split_seed": split, "equal": equal, "iterations": iterations, "crops": count.all_crops(iterations),
         }  # fmt: skip
@@ -132,16 +149,36 @@ class Comparison:
         def more(run_dir: Path) -> dict[str, Any]:
             if method != "supervised" and self.step_time(method, labelled) is None:  # a step is to be timed
                 shutil.copy(run_dir / "checkpoints" / "last.pt", self.state(method))
-            return columns(run_dir)
+            return columns(run_dir) | self.cost(config, iterations, count)
 
         with training(self.work):
-            run_once(
-                self.results, key, self.data.preset, [*words, *self.root], self.work,
-                command=self.command(words), columns=more,
-            )  # fmt: skip
+            try:
+                run_once(
+                    self.results, key, self.data.preset, [*words, *self.root], self.work,
+                    command=self.command(words), columns=more,
+                )  # fmt: skip
+            except SemisegError as error:  # hours of other runs must not wait for it
+                self.failed.append((f"{method}, {labelled} masks, split {split}, equal {equal}", str(error)))
+
+    def cost(self, config: Config, iterations: int, count: RunCount) -> dict[str, int]:
+        """What a run computes: crops that its student learnt from, FLOPs, and bytes that a step needs at least."""
+        t = config.training
+        found = cost(config, self.classes(config))
+        labelled = t.batch_size * t.accumulation * iterations
+        first, first_flops = found.first_stage
+        return {
+            "labelled_crops": labelled, "unlabelled_crops": count.all_crops(iterations) - labelled,
+            "flops": first * first_flops + (iterations - first) * found.step_flops, "memory_bytes": found.memory_total,
+        }  # fmt: skip
+
+    def classes(self, config: Config) -> int:
+        """C, of the data set as it lies there."""
+        if self.known_classes is None:
+            self.known_classes = open_split(config.data, "train").info.num_classes
+        return self.known_classes
 
     def typed_words(self) -> list[str]:
-        """The option of ``gain.py`` that made this variant."""
+        """The options that made this variant."""
         return [part for word in self.extra for part in ("--words", shlex.quote(word))]
 
     def variant(self, method: str) -> dict[str, str | None]:
@@ -173,17 +210,18 @@ class Comparison:
                     "data": self.name, "method": method, "labelled": None, "split_seed": None, "equal": "step_time",
                     "crops_a_step": self.joint_batch(method, labelled), **self.variant(method),
                     **step_times(config, supervised, self.state(method)),
-                    "command": " ".join(
-                        ["python benchmarks/gain.py --data", self.name, "--methods", method, *self.typed_words()]
-                    ),
+                    "command": " ".join([self.typed, "--methods", method, *self.typed_words()]),
                     "date": datetime.date.today().isoformat(), "machine": machine(), "versions": versions(),
                 }  # fmt: skip
                 append(self.results, row)
             self.state(method).unlink(missing_ok=True)
 
     def run_all(self, methods: list[str], labelled: list[str], splits: list[int], equal: list[str]) -> None:
-        """Everything that is missing; what needs a step time comes last."""
-        few = [count for count in labelled if count != "all"]
+        """Everything that is missing; what needs a step time comes last.
+
+        ``all`` beside numbers is the upper bound, ``supervised`` on every mask; by itself it is what is compared on.
+        """
+        few = [count for count in labelled if count != "all"] or labelled
         jobs = [(count, split) for count in few for split in splits]
         for count, split in jobs:
             for method in methods:
@@ -191,10 +229,10 @@ class Comparison:
                 self.measure_step(method, count)
             if "steps" in equal:
                 self.run("steps", "supervised", count, split, self.iterations, None)
-            for batch in {self.joint_batch(m, count) for m in methods} if "crops" in equal else ():
+            for batch in self.beside(methods, count) if "crops" in equal else ():
                 self.run("crops", "supervised", count, split, self.iterations, batch)
-        for split in splits if "all" in labelled else ():
-            for batch in {self.joint_batch(m, "all") for m in methods}:
+        for split in splits if "all" in labelled and "all" not in few else ():
+            for batch in self.beside(methods, "all"):
                 self.run("crops", "supervised", "all", split, self.iterations, batch)
         for count, split in jobs if "seconds" in equal else ():
             for method in methods:

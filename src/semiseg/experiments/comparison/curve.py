@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from semiseg import Config
+from semiseg.config.read import Config
 from semiseg.runs.metrics import read_metrics
 
 VALIDATIONS = 10  # of every run, however long, so that its best is chosen from about as many

@@ -1,7 +1,7 @@
 """How many times as long as a supervised step one method's step takes.
 
 Two trainings side by side disturb each other, so that their clocks cannot say it. Here both steps run in turn in one
-process on one thread, on the same crops, while no training of the same ``--work`` folder runs. The steps of a first
+process on one thread, on the same crops, while no training of the same work folder runs. The steps of a first
 stage (``method.stages``) are supervised ones and are not timed.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from semiseg import Config
+from semiseg.config.read import Config
 from semiseg.runs import checkpoint
 from semiseg.training.batches import batches_on_device, training_batches
 from semiseg.training.clock import Clock

@@ -1,0 +1,214 @@
+"""``semiseg compare``: methods on one data set under equal conditions. Runs what is missing, then shows it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shlex
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from semiseg.config.keys import FREE_ON_RESUME, value_of
+from semiseg.config.read import Config, fields, is_folder
+from semiseg.data.run_data import open_run_data
+from semiseg.derived import as_trained
+from semiseg.errors import SemisegError, UsageError, did_you_mean
+from semiseg.experiments.comparison.page import write_page
+from semiseg.experiments.comparison.runs import EQUAL, Comparison, Data
+from semiseg.experiments.comparison.table import report
+from semiseg.experiments.results import read_results
+from semiseg.runtime import distributed
+from semiseg.runtime.files import write_text
+from semiseg.runtime.plugins import method_names
+from semiseg.runtime.signals import Signals, Stopped
+
+SEEDS = (1, 2, 3)
+SETTINGS = "settings.yaml"
+RESULTS = "compare.json"
+ROOTS = ("data.root", "data.source.root")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be compared, as plain values that another process can be given.
+
+    Attributes:
+        source: a preset, a YAML file, or a folder.
+        methods: names of semi-supervised methods; ``supervised`` always stands beside them.
+        labelled: numbers of labelled images, or ``all``.
+        seeds: of the runs and of their choices of labelled images.
+        equal: of ``steps``, ``crops`` and ``seconds``.
+        output: folder of results, of the settings that all runs share, and of runs in progress.
+    """
+
+    source: str
+    methods: tuple[str, ...]
+    labelled: tuple[str, ...]
+    seeds: tuple[int, ...]
+    equal: tuple[str, ...]
+    output: Path
+
+    def comparison(self) -> Comparison:
+        """The runs that all of these share."""
+        settings = self.output / SETTINGS
+        config = Config.load(settings)
+        data = Data(str(settings), config.training.iterations, self.labelled)
+        typed = f"semiseg compare {shlex.quote(self.source)} --output {shlex.quote(str(self.output))}"
+        return Comparison(self.source, data, self.output / RESULTS, self.output / "runs", None, None, typed=typed)
+
+    def run(self) -> list[tuple[str, str]]:
+        """Every run that is missing and that no other process is at; those that failed, with the reason."""
+        comparison = self.comparison()
+        comparison.run_all(list(self.methods), list(self.labelled), list(self.seeds), list(self.equal))
+        return comparison.failed
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a comparison gave: rows, the table as Markdown, the page, and the runs that failed with their reasons."""
+
+    rows: list[dict[str, Any]]
+    table: str
+    page: Path
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+
+def compare(
+    source: str | Path,
+    methods: Sequence[str],
+    *,
+    labelled: Sequence[int | str] = (),
+    seeds: Sequence[int] = SEEDS,
+    equal: Sequence[str] = ("steps", "crops"),
+    overrides: Sequence[str] = (),
+    output: str | Path = "compare",
+    jobs: int = 1,
+) -> Compared:
+    """Compare methods with ``supervised``, and thereby with each other, on the same images, masks, crops and network.
+
+    Every finished run is saved before the next one starts, an interrupted one is resumed, and the same call later adds
+    what is new in it. Several processes given the same arguments share the runs.
+
+    Args:
+        source: a preset, a YAML file, or a folder, whose settings are derived once, for all methods alike.
+        methods: names; ``supervised`` need not be among them.
+        labelled: numbers of labelled images, or ``"all"``; by default what the configuration says. ``all`` beside
+            numbers is the upper bound: ``supervised`` on every mask.
+        seeds: each chooses the labelled images and begins the run (three: one says little with few labels).
+        equal: what a method and ``supervised`` have alike, one or several of ``steps``, ``crops``, ``seconds``.
+        overrides: ``section.key=value`` words of all runs.
+        output: folder for results, settings and runs in progress.
+        jobs: processes side by side, which share the cores of this machine.
+
+    Raises:
+        UsageError: an unknown method or equality, nothing to compare, settings other than those that the runs in
+            ``output`` were made with, or a start by torchrun.
+        SemisegError: the data cannot be read.
+    """
+    request = _checked(str(source), methods, labelled, seeds, equal, Path(output), jobs)
+    request = _with_settings(request, list(overrides), bool(labelled))
+    failed = _run(request, jobs)
+    rows = read_results(request.output / RESULTS)
+    table = report(rows)
+    write_text(request.output / "compare.md", table + "\n", errors="replace")
+    return Compared(rows, table, write_page(rows, request.source, request.output / "compare.html"), failed)
+
+
+def _checked(
+    source: str, methods: Sequence[str], labelled: Sequence[int | str], seeds: Sequence[int], equal: Sequence[str],
+    output: Path, jobs: int,
+) -> Request:  # fmt: skip
+    if distributed.launched():
+        raise UsageError("runs are shared by --jobs, or by processes started one by one, not by torchrun")
+    known = method_names()
+    for name in methods:
+        if name not in known:
+            raise UsageError(f"no method {name!r}{did_you_mean(name, known)}; choose from {', '.join(known)}")
+    chosen = tuple(dict.fromkeys(name for name in methods if name != "supervised"))
+    if not chosen:
+        others = ", ".join(name for name in known if name != "supervised")
+        raise UsageError(f"nothing to compare with supervised; give --methods, one or more of {others}")
+    for kind in equal:
+        if kind not in EQUAL:
+            raise UsageError(f"equal {kind!r}: choose from {', '.join(EQUAL)}")
+    for count in labelled:
+        if str(count) != "all" and not (str(count).isascii() and str(count).isdigit()):
+            raise UsageError(f"labelled {count!r}: give numbers of images, or all")
+    if not seeds or not equal or jobs < 1:
+        raise UsageError("give at least one seed, one kind of equality and one job")
+    counts = tuple(dict.fromkeys("all" if str(count) == "all" else str(int(count)) for count in labelled))
+    return Request(source, chosen, counts, tuple(dict.fromkeys(seeds)), tuple(dict.fromkeys(equal)), output)
+
+
+def _with_settings(request: Request, words: list[str], counted: bool) -> Request:
+    """The settings of all runs in a file beside the results, derived where ``source`` is a folder."""
+    path = request.output / SETTINGS
+    stored = Config.load(path) if path.exists() else None
+    first = [f"method.name={request.methods[0] if stored is None else stored.method.name}", *words]
+    config = Config.load(request.source, first)
+    if is_folder(request.source):
+        config = as_trained(request.source, first, open_run_data(config.data))
+    if config.training.iterations < 1:
+        raise UsageError("training.iterations=0 trains nothing")
+    source = request.source
+    if stored is not None:
+        free = {"method.name", "run_dir", *FREE_ON_RESUME}
+        differ = [key for key in fields() if key not in free and value_of(stored, key) != value_of(config, key)]
+        differ += [key for key in ROOTS if _place(stored, key) != _place(config, key)]
+        if differ:
+            raise UsageError(
+                f"the runs in {request.output} were made with other settings ({', '.join(differ[:5])}); give them "
+                "again, or choose another --output"
+            )
+    else:
+        request.output.mkdir(parents=True, exist_ok=True)
+        config.save(path)
+    if is_folder(source):
+        source = str((stored or config).data.root)  # its rows name it alike, however it is written
+    labelled = request.labelled if counted else (str(config.data.labelled),)
+    return Request(source, request.methods, labelled, request.seeds, request.equal, request.output)
+
+
+def _place(config: Config, key: str) -> Path | None:
+    """The folder that a setting names, however it is written."""
+    root = value_of(config, key)
+    return None if root is None else Path(root).resolve()
+
+
+def _run(request: Request, jobs: int) -> list[tuple[str, str]]:
+    """All runs, in so many processes; the last look is this one's own, at what the others have left."""
+    if jobs > 1:
+        context = multiprocessing.get_context("spawn")
+        threads = max(1, (os.cpu_count() or 1) // jobs)
+        others = [context.Process(target=_beside, args=(request, threads)) for _ in range(jobs)]
+        try:
+            with Signals():
+                for process in others:
+                    process.start()
+                for process in others:
+                    process.join()
+        except Stopped as stop:
+            name = signal.Signals(stop.signal).name
+            raise Stopped(stop.signal, f"{name}: what the runs had reached is saved") from None
+        finally:  # nothing trains on that nobody waits for
+            begun = [process for process in others if process.pid is not None]
+            for process in begun:
+                process.terminate()
+            for process in begun:
+                process.join()
+    return request.run()
+
+
+def _beside(request: Request, threads: int) -> None:
+    """One of several processes; what fails here is tried and told once more by the one that waits."""
+    os.setpgrp()  # the terminal asks the process that waits alone, which passes it on: a second signal saves nothing
+    torch.set_num_threads(threads)
+    try:
+        request.run()
+    except (SemisegError, KeyboardInterrupt):
+        return
