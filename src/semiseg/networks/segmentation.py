@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any, Literal
 
 import torch
@@ -80,8 +79,7 @@ class SegmentationNetwork(nn.Module):
     def encode(self, images: Tensor) -> list[Tensor]:
         """images (B, 3, H, W) float in [0, 1], RGB → the backbone's maps that the decoder takes, (B, ·, ·, ·) each."""
         x = (images - self.mean) / self.std
-        with torch.no_grad() if self.frozen and self.training else nullcontext():
-            maps = self.backbone.maps(x, self.recompute and self.training)
+        maps = self.backbone.maps(x, self.recompute and self.training)
         return self.decoder.take(maps, (x.shape[-2], x.shape[-1]))
 
     def decode(self, maps: Sequence[Tensor]) -> Output:

@@ -103,7 +103,7 @@ def test_sizes_are_rounded_in_onnx_too(tmp_path: Path) -> None:
     for size in ((50, 71), (80, 33), (112, 112)):
         x = torch.rand(1, 3, *size)
         for mine, theirs in zip(session.run(None, {"x": x.numpy()}), network(x), strict=True):
-            torch.testing.assert_close(torch.from_numpy(mine), theirs, atol=1e-4, rtol=0)
+            torch.testing.assert_close(torch.from_numpy(mine), theirs, atol=1e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize("naming", ["ours", "published"])
