@@ -33,7 +33,8 @@ from pathlib import Path
 
 from semiseg import Config
 from semiseg.errors import SemisegError
-from semiseg.experiments.comparison.runs import EQUAL, Comparison, Data
+from semiseg.experiments.comparison.data import Data
+from semiseg.experiments.comparison.runs import EQUAL, Comparison
 from semiseg.experiments.comparison.table import report
 from semiseg.experiments.results import read_results
 

@@ -20,7 +20,8 @@ from pathlib import Path
 from gain import DATA, numbers, words_of
 
 from semiseg.errors import SemisegError
-from semiseg.experiments.comparison.runs import EQUAL, Comparison, Data
+from semiseg.experiments.comparison.data import Data
+from semiseg.experiments.comparison.runs import EQUAL, Comparison
 from semiseg.experiments.comparison.table import report
 from semiseg.experiments.results import read_results
 

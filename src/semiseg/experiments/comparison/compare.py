@@ -18,8 +18,9 @@ from semiseg.config.read import Config, fields, is_folder
 from semiseg.data.run_data import open_run_data
 from semiseg.derived import as_trained
 from semiseg.errors import SemisegError, UsageError, did_you_mean
+from semiseg.experiments.comparison.data import Data
 from semiseg.experiments.comparison.page import write_page
-from semiseg.experiments.comparison.runs import EQUAL, Comparison, Data
+from semiseg.experiments.comparison.runs import EQUAL, Comparison
 from semiseg.experiments.comparison.table import report
 from semiseg.experiments.results import read_results
 from semiseg.runtime import distributed

@@ -14,7 +14,6 @@ import shlex
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from semiseg.data.run_data import open_split
 from semiseg.data.splits.folds import FOLDS
 from semiseg.errors import SemisegError, UsageError
 from semiseg.experiments.comparison.curve import columns, schedule
+from semiseg.experiments.comparison.data import Data
 from semiseg.experiments.comparison.step_ratio import alone, step_times, training
 from semiseg.experiments.comparison.table import supervised_steps
 from semiseg.experiments.results import append, read_results, run_once
@@ -33,27 +33,6 @@ from semiseg.methods.base import Averaged
 from semiseg.runtime.version import machine, versions
 
 EQUAL = ("steps", "crops", "seconds")
-
-
-@dataclass(frozen=True)
-class Data:
-    """A data set of the comparison.
-
-    Attributes:
-        preset: where its runs start from.
-        iterations: steps of a semi-supervised run.
-        labelled: numbers of masks; ``all`` is the upper bound.
-        words: what differs from the preset in all runs.
-        root: environment variable with the folder; none where the preset knows by itself.
-        folds: whether a split is a fold as well.
-    """
-
-    preset: str
-    iterations: int
-    labelled: tuple[str, ...]
-    words: tuple[str, ...] = ()
-    root: str | None = None
-    folds: bool = False
 
 
 class Comparison:
