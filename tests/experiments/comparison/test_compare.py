@@ -17,6 +17,8 @@ from semiseg.cli import app
 from semiseg.errors import SemisegError, UsageError
 from semiseg.experiments.comparison import compare as module
 from semiseg.experiments.comparison.compare import compare
+from semiseg.experiments.comparison.data import Data
+from semiseg.experiments.comparison.runs import Comparison
 
 TINY = (
     "data.options.train=14", "data.options.val=2", "data.options.size=[32, 48]", "data.crop=32", "data.workers=0",
@@ -184,3 +186,17 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert seen["methods"] == ["cutmix", "fixmatch"] and seen["labelled"] == ["3", "all"] and seen["seeds"] == [4]
     assert seen["equal"] == ["seconds"] and seen["jobs"] == 2 and seen["overrides"] == ["training.iterations=9"]
     assert CliRunner().invoke(app, ["compare", "toy_streets", "--seeds", "x"]).exit_code == 2
+
+
+def test_added_batches_cost_what_one_batch_of_as_many_crops_costs(tmp_path: Path) -> None:
+    found = []
+    for batch, accumulation in ((4, 1), (2, 2)):
+        words = (*TINY, f"training.batch_size={batch}", f"training.accumulation={accumulation}")
+        comparison = Comparison("toy", Data("toy_streets", 2, ("3",), words), tmp_path / "r.json", tmp_path, None, None)
+        config, count = comparison.config("mean_teacher", "3", 1), comparison.count("mean_teacher", "3")
+        found.append(comparison.cost(config, 2, count))
+    whole, added = found
+    assert {key: whole[key] for key in ("labelled_crops", "unlabelled_crops", "flops")} == {
+        key: added[key] for key in ("labelled_crops", "unlabelled_crops", "flops")
+    }
+    assert added["memory_bytes"] < whole["memory_bytes"]

@@ -147,7 +147,8 @@ class Comparison:
         first, first_flops = found.first_stage
         return {
             "labelled_crops": labelled, "unlabelled_crops": count.all_crops(iterations) - labelled,
-            "flops": first * first_flops + (iterations - first) * found.step_flops, "memory_bytes": found.memory_total,
+            "flops": t.accumulation * (first * first_flops + (iterations - first) * found.step_flops),
+            "memory_bytes": found.memory_total,
         }  # fmt: skip
 
     def classes(self, config: Config) -> int:
