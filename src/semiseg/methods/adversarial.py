@@ -56,6 +56,7 @@ class Adversarial(Method):
     """
 
     settings = AdversarialSettings
+    further_rates = ()
     needs = Needs(context=True)
     keeps_teacher = False
     terms = ("supervised", "pseudo", "adversarial", "adversarial_unlabelled", "critic")
@@ -64,10 +65,6 @@ class Adversarial(Method):
     def __init__(self, config: Config, student: SegmentationNetwork, labelled: int) -> None:
         super().__init__(config, student, labelled)
         self.critic = PixelCritic(self.num_classes)
-
-    @classmethod
-    def unread(cls, config: Config) -> set[str]:
-        return super().unread(config) | {"training.lr_multipliers.heads", "training.lr_multipliers.attention"}
 
     def losses(self, step: Step) -> dict[str, Tensor]:
         weights, threshold = self.options.weights, self.options.pseudo.score_threshold

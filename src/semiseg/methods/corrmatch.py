@@ -65,6 +65,7 @@ class CorrMatch(UniMatch):
     """
 
     settings = CorrMatchSettings
+    further_rates = ("heads",)
     terms: ClassVar[tuple[str, ...]] = (
         "supervised", "supervised_correlation", "strong", "soft", "features", "correlation"
     )  # fmt: skip
@@ -77,10 +78,6 @@ class CorrMatch(UniMatch):
         self.correlation = Correlation(student.feature_dim)
         pseudo = self.options.pseudo
         self.threshold = MovingThreshold(pseudo.confidence_threshold, pseudo.threshold_momentum)
-
-    @classmethod
-    def unread(cls, config: Config) -> set[str]:
-        return super().unread(config) | {"training.lr_multipliers.attention"}
 
     def losses(self, step: Step) -> dict[str, Tensor]:
         pseudo, weights = self.options.pseudo, self.options.weights

@@ -48,6 +48,7 @@ class ErrorCorrecting(Method):
     """
 
     settings = ErrorCorrectingSettings
+    further_rates = ()
     needs = Needs(context=True)
     keeps_teacher = False
     terms = ("supervised", "pseudo", "auxiliary", "corrector")
@@ -56,10 +57,6 @@ class ErrorCorrecting(Method):
     def __init__(self, config: Config, student: SegmentationNetwork, labelled: int) -> None:
         super().__init__(config, student, labelled)
         self.corrector = Corrector(student)
-
-    @classmethod
-    def unread(cls, config: Config) -> set[str]:
-        return super().unread(config) | {"training.lr_multipliers.heads", "training.lr_multipliers.attention"}
 
     def losses(self, step: Step) -> dict[str, Tensor]:
         weights = self.options.weights

@@ -61,6 +61,7 @@ class S4GAN(Method):
     """
 
     settings = S4GANSettings
+    further_rates = ()
     needs = Needs(context=True)
     keeps_teacher = False
     terms = ("supervised", "pseudo", "matching", "critic", "presence", "presence_consistency")
@@ -75,7 +76,7 @@ class S4GAN(Method):
 
     @classmethod
     def unread(cls, config: Config) -> set[str]:
-        found = super().unread(config) | {"training.lr_multipliers.heads", "training.lr_multipliers.attention"}
+        found = super().unread(config)
         options = config.method.settings.multi_label
         if options.enabled:
             return {key for key in found if "teacher" not in key}

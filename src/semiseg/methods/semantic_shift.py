@@ -55,6 +55,7 @@ class SemanticShift(Method):
     """
 
     settings = SemanticShiftSettings
+    further_rates = ()
     needs = Needs(context=True)
     keeps_teacher = False
     terms = ("supervised", "adversarial", "semantic", "critic", "semantic_critic")
@@ -63,10 +64,6 @@ class SemanticShift(Method):
         super().__init__(config, student, labelled)
         self.critic = PixelCritic(self.num_classes)
         self.semantic_critic = SemanticCritic(student.feature_dim, self.num_classes)
-
-    @classmethod
-    def unread(cls, config: Config) -> set[str]:
-        return super().unread(config) | {"training.lr_multipliers.heads", "training.lr_multipliers.attention"}
 
     def losses(self, step: Step) -> dict[str, Tensor]:
         weights, view = self.options.weights, self.labelled_view(step)

@@ -10,13 +10,12 @@ from semiseg.config.section import NotNegative, Probability, Section
 from semiseg.data.base import IGNORE
 from semiseg.losses import unlabelled_cross_entropy, valid_mean
 from semiseg.methods.base import Method, Needs, Pseudo, Step, StepCost, Weights
+from semiseg.methods.unimatch import AREA, ASPECT
 from semiseg.networks import Output, upsample
 from semiseg.networks.activation_checkpointing import recomputed
 from semiseg.networks.complementary_dropout import Dropped, complementary_masks
 from semiseg.pseudo_labels import pseudo_labels
 from semiseg.runtime.distributed import mean
-
-AREA, ASPECT = (0.02, 0.4), (0.3, 1 / 0.3)  # of CutMix's rectangle (UniMatch and UniMatch V2, public code)
 
 
 class UniMatchV2Weights(Weights):

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from semiseg.methods.base.survey import Survey
 
 
+FURTHER_RATES = ("heads", "attention")
+"""Of ``training.lr_multipliers``, those that no part of a network learns at."""
+
+
 class Method(nn.Module):
     """Base of all methods.
 
@@ -53,6 +57,7 @@ class Method(nn.Module):
             the log and the report.
         watched: names of what else it returns with every step, such as the share of confident pixels: logged only.
         measured: names of what :meth:`measures` gives with every validation.
+        further_rates: which of ``FURTHER_RATES`` its :meth:`groups` read; None: perhaps both, where they are its own.
 
     An instance has besides:
 
@@ -72,6 +77,7 @@ class Method(nn.Module):
     terms: ClassVar[tuple[str, ...]] = ()
     watched: ClassVar[tuple[str, ...]] = ()
     measured: ClassVar[tuple[str, ...]] = ()
+    further_rates: ClassVar[tuple[str, ...] | None] = None
     teacher: SegmentationNetwork | None
     iterations: int
     warmup: int
@@ -95,9 +101,10 @@ class Method(nn.Module):
         if not cls.keeps_teacher:
             found |= {f"method.teacher.{key}" for key in type(config.method.teacher).model_fields}
             found.add("training.batch_norm_refresh_teacher")
-        if cls.groups is Method.groups:
-            found |= {"training.lr_multipliers.heads", "training.lr_multipliers.attention"}
-        return found
+        read = cls.further_rates
+        if read is None:
+            read = () if cls.groups is Method.groups else FURTHER_RATES
+        return found | {f"training.lr_multipliers.{rate}" for rate in FURTHER_RATES if rate not in read}
 
     # The contract.
 

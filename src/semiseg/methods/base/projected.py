@@ -19,13 +19,11 @@ from semiseg.runtime.precision import at_least_single
 class Projected(Method):
     """A method with a projection head on the student's features, ``contrastive.dim`` wide."""
 
+    further_rates = ("heads",)
+
     def __init__(self, config: Config, student: SegmentationNetwork, labelled: int) -> None:
         super().__init__(config, student, labelled)
         self.projection = ProjectionHead(student.feature_dim, self.options.contrastive.dim)
-
-    @classmethod
-    def unread(cls, config: Config) -> set[str]:
-        return super().unread(config) | {"training.lr_multipliers.attention"}
 
     def contrasts(self, iteration: int) -> bool:
         """Whether vectors are compared at an iteration: not during the warm-up, nor without a weight."""
