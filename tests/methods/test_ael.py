@@ -2,19 +2,17 @@
 
 import math
 from pathlib import Path
-from typing import Any
 
 import oracles
 import pytest
 import torch
 from conftest import tiny
-from torch import Tensor
 from two_processes import of_both
+from watched import student_and_teacher as watched
 
 from semiseg.methods import Batch, Method, Step, method_class
 from semiseg.methods import ael as module
 from semiseg.methods.base.views import NOTHING
-from semiseg.networks import upsample
 from semiseg.networks.build import build_network_of
 
 HEIGHT, WIDTH, CLASSES = 32, 48, 4
@@ -43,23 +41,6 @@ def batches() -> tuple[Batch, Batch]:
 def step(iteration: int = 3, unlabelled: Batch | None = None, seed: int = 4) -> Step:
     labelled, crops = batches()
     return Step(labelled, unlabelled or crops, iteration, torch.Generator().manual_seed(seed))
-
-
-def watched(method: Method, now: Step) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The terms of a step, and images and full-size logits of student ("s") and teacher ("t")."""
-    seen: dict[str, Any] = {}
-
-    def keep(name: str) -> Any:
-        def hook(module: Any, inputs: tuple[Tensor, ...], output: Any) -> None:
-            seen[name] = inputs[0].detach(), upsample(output.logits, (HEIGHT, WIDTH)).detach()
-
-        return hook
-
-    hooks = [m.register_forward_hook(keep(n)) for n, m in (("s", method.student), ("t", method.teacher))]
-    terms = method.losses(now)
-    for hook in hooks:
-        hook.remove()
-    return terms, seen
 
 
 def known(method: Method, *confidences: float) -> None:

@@ -1,18 +1,16 @@
 """Mean Teacher, CutMix and ClassMix by hand, from what went through student and teacher."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import oracles
 import pytest
 import torch
 from conftest import as_needed, tiny
 from torch import Tensor
+from watched import student_and_teacher
 
 from semiseg.methods import Batch, Method, Step, method_class, method_names
 from semiseg.methods.base.views import NOTHING
-from semiseg.networks import upsample
 from semiseg.networks.build import build_network_of
 
 SIZE = 32
@@ -33,20 +31,7 @@ def batches() -> tuple[Batch, Batch]:
 
 
 def watched(method: Method, iteration: int = 3) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, Tensor]]]:
-    """The terms of a step, and images and full-size logits of student ("s") and teacher ("t")."""
-    seen: dict[str, tuple[Tensor, Tensor]] = {}
-
-    def keep(name: str) -> Callable[..., None]:
-        def hook(module: Any, inputs: tuple[Tensor, ...], output: Any) -> None:
-            seen[name] = inputs[0].detach(), upsample(output.logits, (SIZE, SIZE)).detach()
-
-        return hook
-
-    hooks = [m.register_forward_hook(keep(n)) for n, m in (("s", method.student), ("t", method.teacher))]
-    terms = method.losses(Step(*batches(), iteration, torch.Generator().manual_seed(4)))
-    for hook in hooks:
-        hook.remove()
-    return terms, seen
+    return student_and_teacher(method, Step(*batches(), iteration, torch.Generator().manual_seed(4)))
 
 
 @pytest.mark.parametrize("name", BASELINES)

@@ -1,17 +1,16 @@
 """CutOut by hand, from what went through student and teacher."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from conftest import tiny
 from torch import Tensor
+from watched import student_and_teacher as watched
 
 from semiseg.methods import Batch, Method, Step, method_class
 from semiseg.methods.base.views import NOTHING
-from semiseg.networks import upsample
 from semiseg.networks.build import build_network_of
 
 CLASSES, HEIGHT, WIDTH = 5, 32, 48
@@ -33,23 +32,6 @@ def step(inside: Tensor | None = None, crops: int = 3) -> Step:
     labels = torch.randint(0, CLASSES, (2 + crops, HEIGHT, WIDTH), generator=g)
     unlabelled = Batch(images[2:], torch.full_like(labels[2:], 255), inside=inside)
     return Step(Batch(images[:2], labels[:2]), unlabelled, 3, torch.Generator().manual_seed(4))
-
-
-def watched(method: Method, now: Step) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, Tensor]]]:
-    """The terms, and images and full-size logits of student ("s") and teacher ("t")."""
-    seen: dict[str, tuple[Tensor, Tensor]] = {}
-
-    def keep(name: str) -> Any:
-        def hook(module: Any, inputs: tuple[Tensor, ...], output: Any) -> None:
-            seen[name] = inputs[0].detach(), upsample(output.logits, (HEIGHT, WIDTH)).detach()
-
-        return hook
-
-    hooks = [m.register_forward_hook(keep(n)) for n, m in (("s", method.student), ("t", method.teacher))]
-    terms = method.losses(now)
-    for hook in hooks:
-        hook.remove()
-    return terms, seen
 
 
 def test_the_distance_on_what_is_seen_over_all_pixels_times_the_confident_share() -> None:

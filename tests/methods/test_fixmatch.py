@@ -1,18 +1,17 @@
 """FixMatch by hand, from what went through student and teacher."""
 
 from pathlib import Path
-from typing import Any
 
 import oracles
 import pytest
 import torch
 from conftest import tiny
 from torch import Tensor
+from watched import student_and_teacher
 
 from semiseg.data.run_data import open_run_data
 from semiseg.methods import Batch, Method, Step, method_class
 from semiseg.methods.base.views import NOTHING
-from semiseg.networks import upsample
 from semiseg.networks.build import build_network_of
 from semiseg.training.batches import training_batches
 
@@ -35,22 +34,11 @@ def batches() -> tuple[Batch, Batch]:
     return Batch(images[:2], labels[:2]), Batch(images[2:], torch.full_like(labels[2:], 255))
 
 
-def watched(method: Method, unlabelled: Batch | None = None) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, Any]]]:
-    """The terms of a step, and images and full-size logits of student ("s") and teacher ("t")."""
-    seen: dict[str, tuple[Tensor, Tensor]] = {}
-
-    def keep(name: str) -> Any:
-        def hook(module: Any, inputs: tuple[Tensor, ...], output: Any) -> None:
-            seen[name] = inputs[0].detach(), upsample(output.logits, (HEIGHT, WIDTH)).detach()
-
-        return hook
-
-    hooks = [m.register_forward_hook(keep(n)) for n, m in (("s", method.student), ("t", method.teacher))]
+def watched(
+    method: Method, unlabelled: Batch | None = None
+) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, Tensor]]]:
     labelled, crops = batches()
-    terms = method.losses(Step(labelled, unlabelled or crops, 3, torch.Generator().manual_seed(4)))
-    for hook in hooks:
-        hook.remove()
-    return terms, seen
+    return student_and_teacher(method, Step(labelled, unlabelled or crops, 3, torch.Generator().manual_seed(4)))
 
 
 @pytest.mark.parametrize("views", [1, 2])

@@ -1,18 +1,17 @@
 """UniMatch by hand, from what went through the student."""
 
 from pathlib import Path
-from typing import Any
 
 import oracles
 import pytest
 import torch
 from conftest import tiny
 from torch import Tensor
+from watched import student_alone as watched
 
 from semiseg import Config
 from semiseg.methods import Batch, Method, Step, method_class
 from semiseg.methods.base.views import NOTHING
-from semiseg.networks import upsample
 from semiseg.networks.build import build_network_of
 
 CLASSES, HEIGHT, WIDTH = 5, 32, 48
@@ -39,27 +38,6 @@ def step(inside: Tensor | None = None) -> Step:
     labels = torch.randint(0, CLASSES, (5, HEIGHT, WIDTH), generator=g)
     unlabelled = Batch(images[2:], torch.full_like(labels[2:], 255), inside=inside)
     return Step(Batch(images[:2], labels[:2]), unlabelled, 3, torch.Generator().manual_seed(4))
-
-
-def watched(method: Method, now: Step) -> tuple[dict[str, Tensor], list[Tensor], list[Tensor]]:
-    """The terms of a step, and all images and full-size logits of the student, pass by pass."""
-    images: list[Tensor] = []
-    logits: list[Tensor] = []
-
-    def keep(module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        logits.append(upsample(output, (HEIGHT, WIDTH)).detach())
-
-    def seen(module: Any, inputs: tuple[Tensor, ...]) -> None:
-        images.append((inputs[0] * method.student.std + method.student.mean).detach())
-
-    hooks = [
-        method.student.classifier.register_forward_hook(keep),
-        method.student.backbone.register_forward_pre_hook(seen),
-    ]
-    terms = method.losses(now)
-    for hook in hooks:
-        hook.remove()
-    return terms, images, logits
 
 
 def test_two_views_and_perturbed_features_learn_from_one_weak_view() -> None:
