@@ -119,7 +119,7 @@ OPERATIONS: dict[str, Operation] = {
     "solarise": solarise,
     "hue": hue,
 }
-"""Zhao et al., section 3.2 and public descriptions of its table; no operation moves a pixel."""
+"""Zhao et al. and public descriptions of its table; no operation moves a pixel."""
 
 
 def _factor(strength: Tensor) -> Tensor:

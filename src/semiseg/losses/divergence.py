@@ -1,4 +1,4 @@
-"""How far the student's distribution is from a given one (CorrMatch, Sun et al., CVPR 2024, eq. 4)."""
+"""How far the student's distribution is from a given one (CorrMatch, Sun et al., CVPR 2024)."""
 
 from __future__ import annotations
 

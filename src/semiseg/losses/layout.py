@@ -8,6 +8,7 @@ from torch import Tensor
 
 from semiseg.networks.critic import one_hot
 from semiseg.runtime.distributed import mean
+from semiseg.runtime.precision import at_least_single
 
 NOTHING = -1e4  # a similarity that adds nothing to a sum of exponentials, and no NaN where a sum has nothing else
 
@@ -53,10 +54,10 @@ def contrast_of_alike(anchors: Tensor, keys: Tensor, alike: Tensor, compared: Te
     Returns:
         Scalar tensor, float32 at least; 0 where no pair is alike.
     """
-    dtype = torch.promote_types(anchors.dtype, torch.float32)
     with torch.autocast(anchors.device.type, enabled=False):
-        similar = F.normalize(anchors.to(dtype), dim=1) @ F.normalize(keys.to(dtype), dim=1).T / temperature
+        a, k = (F.normalize(at_least_single(vectors), dim=1) for vectors in (anchors, keys))
+        similar = a @ k.T / temperature
         chosen = alike & compared
         of_all, of_alike = (similar.masked_fill(~pairs, NOTHING).logsumexp(dim=1) for pairs in (compared, chosen))
         counts = chosen.any(dim=1)
-        return ((of_all - of_alike) * counts).sum() / mean(counts.sum().to(dtype)).clamp_min(1e-12)
+        return ((of_all - of_alike) * counts).sum() / mean(counts.sum().to(similar.dtype)).clamp_min(1e-12)

@@ -9,6 +9,7 @@ from torch import Tensor
 from semiseg.losses.contrastive import class_means
 from semiseg.losses.info_nce import drawn, info_nce
 from semiseg.runtime.distributed import gathered
+from semiseg.runtime.precision import at_least_single
 
 
 def regional_contrast(
@@ -39,7 +40,7 @@ def regional_contrast(
     Returns:
         Scalar, float32 at least; means and keys are those of all processes together. 0 with fewer than two classes.
     """
-    vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
+    vectors = at_least_single(vectors)
     classes = torch.arange(num_classes, device=labels.device)
     own = labels == classes[:, None]
     with torch.no_grad(), torch.autocast(vectors.device.type, enabled=False):

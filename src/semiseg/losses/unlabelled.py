@@ -1,4 +1,4 @@
-"""Cross-entropy with pseudo-labels of which only some count (FixMatch; Yang et al., CVPR 2023, eq. 2)."""
+"""Cross-entropy with pseudo-labels of which only some count (FixMatch; Yang et al., CVPR 2023)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pixel certainly is not: the negatives of U2PL (Wang et al., CVPR 2022, section 3)."""
+"""What a pixel certainly is not: the negatives of U2PL (Wang et al., CVPR 2022)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a critic thinks of maps: binary cross-entropy of its scores with one answer for all (Hung et al., eq. 1)."""
+"""What a critic thinks of maps: binary cross-entropy of its scores with one answer for all (Hung et al., 2018)."""
 
 from __future__ import annotations
 

@@ -50,8 +50,8 @@ class AEL(Method):
 
     conf_c, the average of the probability that the student gives to pixels labelled c, says how well a class is
     recognised. Labelled crops get classes of another one, scaled, drawn by softmax(√(1 - conf)); unlabelled ones the
-    box around a connected part of a class drawn by softmax(1 - conf). s_n draws pixels, fewer of sure classes. Hu et
-    al., section 3. No class is left out by its number, as 0, 1, 2, 8 and 10 are in the public code on any data.
+    box around a connected part of a class drawn by softmax(1 - conf). s_n draws pixels, fewer of sure classes. No
+    class is left out by its number, as 0, 1, 2, 8 and 10 are in the public code on any data.
 
     Otherwise than there: a class that is absent keeps its confidence, where it is drawn to 0, and begins with its first
     one, not at random; classes never seen in a label are not drawn, and all of their pixels count. Boxes and pasted

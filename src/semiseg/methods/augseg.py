@@ -22,9 +22,9 @@ class AugSegPseudo(Pseudo):
     confidence_threshold: Probability = 0.95
     """τ, the least confidence of a pseudo-label (public code: 0.95 for VOC, none for Cityscapes)."""
     operations: Count = 3
-    """Most operations on the colours of a crop; how many is uniform from 1 (Zhao et al., section 3.2: 3)."""
+    """Most operations on the colours of a crop; how many is uniform from 1 (Zhao et al.: 3)."""
     labelled_rectangles: bool = True
-    """Paste rectangles of labelled crops where the teacher is unsure (Zhao et al., section 3.3)."""
+    """Paste rectangles of labelled crops where the teacher is unsure (Zhao et al.)."""
     mix_probability: Probability = 1.0
     """Share of the crops that give a rectangle to the next, after that (not verified: 1)."""
 

@@ -48,7 +48,7 @@ class ContextAware(Projected):
 
     At every place that both crops show, the vector of the view whose prediction is less sure is drawn to that of the
     other, if this is surer than γ; negatives are vectors of recent steps whose pseudo-label differs. There is no
-    teacher: pseudo-labels, confidences and keys are the student's own, without gradients. Lai et al., section 3.
+    teacher: pseudo-labels, confidences and keys are the student's own, without gradients.
 
     Otherwise than in the public code: crops share 18 % of their area, the least IoU of 0.1 there, or more, at any
     distance, so that the second's maps are interpolated at the first's cells; crops are neither flipped nor scaled; the
@@ -69,11 +69,6 @@ class ContextAware(Projected):
         options = self.options.contrastive
         self.register_buffer("keys", torch.zeros(options.steps, 2 * options.stored, options.dim))
         self.register_buffer("key_labels", torch.full((options.steps, 2 * options.stored), -1))
-
-    @classmethod
-    def unread(cls, config: Config) -> set[str]:
-        of_teacher = {f"method.teacher.{key}" for key in type(config.method.teacher).model_fields}
-        return super().unread(config) | of_teacher | {"training.batch_norm_refresh_teacher"}
 
     def losses(self, step: Step) -> dict[str, Tensor]:
         weights = self.options.weights

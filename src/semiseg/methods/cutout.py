@@ -9,7 +9,7 @@ from semiseg.methods.base import Step
 from semiseg.methods.cutmix import CutMix
 
 AREA = (0.0, 1.0)
-"""Range of the share of the crop that is cut out (French et al., section 4; public code)."""
+"""Range of the share of the crop that is cut out (public code)."""
 
 
 class CutOut(CutMix):

@@ -11,7 +11,7 @@ from semiseg.augment.mixing import cutmix_masks, paste
 from semiseg.config.section import Count, Positive, Probability, Section
 from semiseg.contrastive.maps import downsample_labels, rows
 from semiseg.data.base import IGNORE
-from semiseg.losses import regional_contrast, weighted_cross_entropy
+from semiseg.losses import regional_contrast, unlabelled_cross_entropy, valid_mean
 from semiseg.methods.base import Needs, Projected, Pseudo, Step
 from semiseg.methods.base.settings import ContrastWeights
 from semiseg.networks import Output, upsample
@@ -52,7 +52,7 @@ class ReCo(Projected):
 
     η_i is the share of the pixels of image i that are surer than δ_s. L_reco (:func:`regional_contrast`) takes labelled
     pixels and those of unlabelled views that are surer than δ_w; hard ones are queries, told from keys of the classes
-    that resemble theirs most. Liu et al., section 3.
+    that resemble theirs most.
 
     Otherwise than in the paper: the head is the one of the memory bank, of 1×1 convolutions; queries are drawn without
     replacement, keys from at most as many vectors of a class as a query has; N counts all pixels but padding, where the
@@ -80,9 +80,7 @@ class ReCo(Projected):
         confident = seen & (confidence >= self.options.pseudo.confidence_threshold)
         eta = confident.float().sum(dim=(1, 2)) / seen.sum(dim=(1, 2)).clamp_min(1)
         logits_a = upsample(student.logits[len(x_l) :], y_a.shape[-2:])
-        eta_n = eta[:, None, None].expand(y_a.shape)
-        shown = mean(seen.float().mean()).clamp_min(1e-12)  # share of pixels that are no padding
-        pseudo = weighted_cross_entropy(logits_a, y_a, None, eta_n, IGNORE) / shown
+        pseudo = unlabelled_cross_entropy(logits_a, y_a, eta[:, None, None].expand(y_a.shape))
         sure = y_a.where(confidence >= self.options.contrastive.least_confidence, IGNORE)
         contrastive = self.contrastive(student, torch.cat([y_l, sure]), step)
         loss = weights.supervised * supervised + self.pseudo_weight(step.iteration) * pseudo
@@ -91,7 +89,7 @@ class ReCo(Projected):
             "supervised": supervised,
             "pseudo": pseudo,
             "contrastive": contrastive,
-            "confident": mean(confident.float().mean()) / shown,
+            "confident": mean(valid_mean(confident, seen)),
         }
 
     def mixed(self, step: Step, images: Tensor, labels: Tensor, confidence: Tensor) -> tuple[Tensor, ...]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from semiseg.config.keys import leaf_fields
@@ -37,7 +40,7 @@ class S4GANPseudo(Section):
 
 
 class S4GANCritic(CriticOptimiser):
-    dropout: Probability = 0.5
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Share of channels left out behind the critic's first three convolutions (public code: 0.5)."""
 
 

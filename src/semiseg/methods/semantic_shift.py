@@ -25,7 +25,7 @@ class SemanticShiftWeights(Section):
     supervised: NotNegative = 1.0
     """λ_sup, of the labelled crops of both domains."""
     adversarial: NotNegative = 0.001
-    """λ_G, what the student gains where target predictions pass for source ones (Tsai et al., CVPR 2018, section 3.2:
+    """λ_G, what the student gains where target predictions pass for source ones (Tsai et al., CVPR 2018:
     0.001; the value of the paper could not be verified)."""
     semantic: NotNegative = 0.001
     """λ_S, what it gains where mean features of the target's classes pass for the source's (as λ_G, not verified)."""

@@ -61,7 +61,7 @@ class U2PL(Projected):
     Reliable are the N_r of N unlabelled pixels below the (1 - α)-quantile of the teacher's entropy on the mixed crop.
     L_c is InfoNCE, mean over the classes with an anchor: a labelled or reliable pixel to whose class the teacher gives
     more than δ_p. Their positive is the mean of the teacher's vectors of all anchors, their negatives are drawn from
-    the class's queue, which takes vectors of pixels that are not of it (:func:`unlikely`). Wang et al., section 3.
+    the class's queue, which takes vectors of pixels that are not of it (:func:`unlikely`).
 
     Otherwise than in the public code: **anchors and queues belong to each other by the number of their class; there,
     anchors are counted among the classes present, and meet another class's queue whenever one is absent**; class 0 has

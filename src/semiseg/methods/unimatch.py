@@ -29,13 +29,13 @@ AREA, ASPECT = (0.02, 0.4), (0.3, 1 / 0.3)
 
 class UniMatchPseudo(Pseudo):
     confidence_threshold: Probability = 0.95
-    """τ, the least confidence of a pseudo-label (Yang et al., section 4.1: 0.95 for VOC and COCO, 0 for Cityscapes)."""
+    """τ, the least confidence of a pseudo-label (Yang et al.: 0.95 for VOC and COCO, 0 for Cityscapes)."""
     strong: NotNegative = 0.5
-    """μ, weight of the two strong views within L_u (Yang et al., eq. 7: 0.5)."""
+    """μ, weight of the two strong views within L_u (Yang et al.: 0.5)."""
     features: NotNegative = 0.5
-    """λ, weight of the perturbed features within L_u (Yang et al., eq. 7: 0.5)."""
+    """λ, weight of the perturbed features within L_u (Yang et al.: 0.5)."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    """Share of the channels that is dropped of each map between encoder and decoder (Yang et al., section 4.1: 0.5)."""
+    """Share of the channels that is dropped of each map between encoder and decoder (Yang et al.: 0.5)."""
     mix_probability: Probability = 0.5
     """Share of the crops that give a rectangle to the next (public code)."""
 
@@ -46,7 +46,7 @@ class UniMatchSettings(AveragedSettings):
 
 
 class UniMatch(Averaged):
-    """L = (λ_sup L_sup + λ_pseudo L_u) / (λ_sup + λ_pseudo), L_u = μ · (L_s1 + L_s2)/2 + λ · L_fp (eq. 7).
+    """L = (λ_sup L_sup + λ_pseudo L_u) / (λ_sup + λ_pseudo), L_u = μ · (L_s1 + L_s2)/2 + λ · L_fp.
 
     L_s1, L_s2: cross-entropy of two strong views of one weak view, each with colours and a CutMix rectangle of its own;
     L_fp: that of the weak view itself, decoded from features of which whole channels are dropped. All learn from the

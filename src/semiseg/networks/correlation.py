@@ -13,7 +13,7 @@ from semiseg.runtime.precision import at_least_single, not_halved
 class Correlation(nn.Module):
     """A = softmax(f_1ᵀ f_2 / √D) of two linear maps of reduced features: row i says whom position i resembles.
 
-    Sun et al., section 3.2: 3x3 convolution, BatchNorm, ReLU and dropout, then two 1x1 convolutions.
+    Sun et al.: 3x3 convolution, BatchNorm, ReLU and dropout, then two 1x1 convolutions.
 
     Args:
         channels: of the features, the backbone's last map.

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from semiseg.networks.channel_dropout import drop_channels
 from semiseg.networks.critic import pad_to_multiple
 from semiseg.runtime.precision import at_least_single
 
@@ -21,7 +22,7 @@ class ImageCritic(nn.Module):
     Args:
         num_classes: C, channels of a map.
         width: channels of the first convolution.
-        dropout: share of the channels that are left out behind each of the first three convolutions.
+        dropout: share of the channels, below 1, that are left out behind each of the first three convolutions.
     """
 
     def __init__(self, num_classes: int, width: int = 64, dropout: float = 0.5) -> None:
@@ -41,11 +42,6 @@ class ImageCritic(nn.Module):
         for number, layer in enumerate(self.layers):
             x = F.leaky_relu(layer(x), 0.2)
             if number < len(self.layers) - 1 and self.training:
-                x = x * self._kept(x, draws)
+                x = drop_channels(x, self.dropout, draws)
         features = at_least_single(x).mean(dim=(2, 3))
         return at_least_single(self.linear(features))[:, 0], features
-
-    def _kept(self, x: Tensor, draws: torch.Generator) -> Tensor:
-        """Channel dropout from the step's own generator, (B, ·, 1, 1): 0, or what keeps the expectation."""
-        uniform = torch.rand(*x.shape[:2], 1, 1, generator=draws).to(x.device, non_blocking=True)
-        return ((uniform >= self.dropout) / max(1 - self.dropout, 1e-12)).to(x.dtype)

@@ -19,7 +19,7 @@ def region_labels(
     count: int = 128,
     ignore_index: int = 255,
 ) -> tuple[Tensor, Tensor]:
-    """Pseudo-labels of whole regions that correlation maps draw (Sun et al., section 3.3).
+    """Pseudo-labels of whole regions that correlation maps draw (Sun et al.).
 
     ``count`` random rows of the correlation, each from 0 to 1, are regions where they are above 0.5. One that is sure
     on more than the threshold of its pixels, and of one class on more than that, is of this class altogether; of

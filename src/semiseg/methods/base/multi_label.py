@@ -26,7 +26,7 @@ class MultiLabelSettings(Section):
     enabled: bool = False
     """The second branch, MLMT: an image classifier and its mean teacher, which say what classes an image shows."""
     presence_threshold: Probability = 0.2
-    """Classes whose teacher is less sure than this are left out of an image (sections 3.2 and 4: 0.2)."""
+    """Classes whose teacher is less sure than this are left out of an image (Mittal et al.: 0.2)."""
     consistency: NotNegative = 1.0
     """Highest weight of the distance between classifier and teacher (public code: 1)."""
     burn_in: Probability = 0.1

@@ -15,7 +15,7 @@ LARGE, WIDTHS_OF_LARGE = 1024, (256, 512, 1024, 1024)
 
 
 class DPT(Decoder):
-    """Four maps become a pyramid, which is fused from its coarsest level to its finest (Ranftl et al., section 3.2).
+    """Four maps become a pyramid, which is fused from its coarsest level to its finest (Ranftl et al.).
 
     A transformer's maps all have the stride s of its patches: a 1x1 convolution each, then s/4, s/2, s and 2s by
     transposed and strided convolutions. A convolutional backbone's maps are a pyramid already and keep their strides,
@@ -84,7 +84,7 @@ def level_widths(channels: Sequence[int]) -> tuple[int, ...]:
 
 
 class Fusion(nn.Module):
-    """One level of RefineNet without its normalisation: add the level, convolve, enlarge (Ranftl et al., Figure 1).
+    """One level of RefineNet without its normalisation: add the level, convolve, enlarge (Ranftl et al.).
 
     Args:
         width: of all maps.
