@@ -1,30 +1,23 @@
 """Adversarial learning by hand: what the critic trusts, who learns from what, and ignored pixels on both sides."""
 
-from pathlib import Path
-
 import oracles
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import tiny
+from by_hand import made
 from torch import Tensor
 
-from semiseg.methods import Batch, Step, method_class
+from semiseg.methods import Batch, Step
 from semiseg.methods.adversarial import Adversarial
-from semiseg.methods.base.views import NOTHING
 from semiseg.networks import upsample
-from semiseg.networks.build import build_network_of
 from semiseg.training.optimisers import Optimisers
 
 CLASSES, HEIGHT, WIDTH = 4, 32, 48
 
 
 def build(**changes: object) -> Adversarial:
-    torch.manual_seed(0)
-    usual = {"method__augment__weak": "none", "method__class_balance__enabled": False}
-    config = tiny(Path("."), Path("."), method__name="adversarial", **usual | changes)
-    method: Adversarial = method_class("adversarial")(config, build_network_of(config, CLASSES), 4).train()
-    method.views.strong_set = NOTHING
+    method = made("adversarial", CLASSES, **{"method__class_balance__enabled": False, **changes})
+    assert isinstance(method, Adversarial)
     return method
 
 

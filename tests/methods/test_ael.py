@@ -6,28 +6,20 @@ from pathlib import Path
 import oracles
 import pytest
 import torch
+from by_hand import made
+from by_hand import student_and_teacher as watched
 from conftest import tiny
 from two_processes import of_both
-from watched import student_and_teacher as watched
 
 from semiseg.methods import Batch, Method, Step, method_class
 from semiseg.methods import ael as module
-from semiseg.methods.base.views import NOTHING
 from semiseg.networks.build import build_network_of
 
 HEIGHT, WIDTH, CLASSES = 32, 48, 4
 
 
 def build(**changes: object) -> Method:
-    torch.manual_seed(0)
-    usual = {"method__name": "ael", "method__augment__weak": "none", "method__pseudo__paste_probability": 0}
-    config = tiny(Path("."), Path("."), **usual | changes)
-    method: Method = method_class("ael")(config, build_network_of(config, CLASSES), 4).train()
-    method.views.strong_set = NOTHING  # pictures stay comparable
-    with torch.no_grad():
-        for network in (method.student, method.teacher):
-            network.classifier.weight.mul_(6)
-    return method
+    return made("ael", CLASSES, 6, **{"method__pseudo__paste_probability": 0, **changes})
 
 
 def batches() -> tuple[Batch, Batch]:

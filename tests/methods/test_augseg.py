@@ -1,20 +1,17 @@
 """AugSeg by hand, from what went through student and teacher."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import oracles
 import pytest
 import torch
-from conftest import tiny
+from by_hand import made, noise
+from by_hand import student_and_teacher as watched
 from torch import Tensor
-from watched import student_and_teacher as watched
 
-from semiseg.methods import Batch, Method, Step, method_class
+from semiseg.methods import Method, Step
 from semiseg.methods.augseg import certainty
-from semiseg.methods.base.views import NOTHING
-from semiseg.networks.build import build_network_of
 
 CLASSES, HEIGHT, WIDTH = 5, 32, 48
 THRESHOLD = 0.5
@@ -22,25 +19,15 @@ EVERYWHERE = torch.ones(3, HEIGHT, WIDTH, dtype=torch.bool)
 
 
 def build(**changes: object) -> Method:
-    torch.manual_seed(0)
     usual: dict[str, object] = {"pseudo__confidence_threshold": THRESHOLD}
     words = {f"method__augseg__{key}": value for key, value in (usual | changes).items()}
-    config = tiny(Path("."), Path("."), method__name="augseg", method__augment__weak="none", **words)
-    network = build_network_of(config, CLASSES)
-    with torch.no_grad():
-        network.classifier.weight.mul_(30)  # confidences on both sides of a threshold
-    method: Method = method_class("augseg")(config, network, 4).train()
-    method.views.strong_set = NOTHING
-    return method
+    return made("augseg", CLASSES, 30, **words)
 
 
 def step(inside: Tensor | None = None, seed: int = 4) -> Step:
-    g = torch.Generator().manual_seed(0)
-    images = torch.rand(5, 3, HEIGHT, WIDTH, generator=g)
-    labels = torch.randint(0, CLASSES, (5, HEIGHT, WIDTH), generator=g)
-    labels[:, :, :10] = 255
-    unlabelled = Batch(images[2:], torch.full_like(labels[2:], 255), inside=inside)
-    return Step(Batch(images[:2], labels[:2]), unlabelled, 3, torch.Generator().manual_seed(seed))
+    now = noise(CLASSES, HEIGHT, WIDTH, inside, seed=seed)
+    now.labelled.labels[:, :, :10] = 255
+    return now
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from pathlib import Path
 import oracles
 import pytest
 import torch
+from by_hand import student_and_teacher
 from conftest import as_needed, tiny
 from torch import Tensor
-from watched import student_and_teacher
 
 from semiseg.methods import Batch, Method, Step, method_class, method_names
 from semiseg.methods.base.views import NOTHING

@@ -6,14 +6,13 @@ from typing import Any
 import oracles
 import pytest
 import torch
+from by_hand import made, noise
 from conftest import tiny
 from torch import Tensor
 
 from semiseg.cost.step import cost
-from semiseg.methods import Batch, Method, Step, method_class
-from semiseg.methods.base.views import NOTHING
+from semiseg.methods import Method, Step
 from semiseg.networks import correlation, upsample
-from semiseg.networks.build import build_network_of
 from semiseg.networks.regions import region_labels
 
 CLASSES, HEIGHT, WIDTH = 5, 32, 48
@@ -21,30 +20,19 @@ MOMENTUM = 0.5
 OTHERS = ("strong", "soft", "features", "correlation")
 
 
-def configured(**changes: object) -> Any:
+def words(**changes: object) -> dict[str, object]:
     usual: dict[str, object] = {"pseudo__mix_probability": 1, "pseudo__threshold_momentum": MOMENTUM}
     usual |= {"pseudo__confidence_threshold": 0.3}
-    words = {f"method__corrmatch__{key}": value for key, value in (usual | changes).items()}
-    return tiny(Path("."), Path("."), method__name="corrmatch", method__augment__weak="none", method__warmup=0, **words)
+    given = {f"method__corrmatch__{key}": value for key, value in (usual | changes).items()}
+    return {"method__warmup": 0, **given}
 
 
 def build(**changes: object) -> Method:
-    torch.manual_seed(0)
-    config = configured(**changes)
-    network = build_network_of(config, CLASSES)
-    with torch.no_grad():
-        network.classifier.weight.mul_(30)  # confidences on both sides of a threshold
-    method: Method = method_class("corrmatch")(config, network, 4).train()
-    method.views.strong_set = NOTHING  # pictures stay comparable
-    return method
+    return made("corrmatch", CLASSES, 30, **words(**changes))
 
 
 def step(inside: Tensor | None = None) -> Step:
-    g = torch.Generator().manual_seed(0)
-    images = torch.rand(5, 3, HEIGHT, WIDTH, generator=g)
-    labels = torch.randint(0, CLASSES, (5, HEIGHT, WIDTH), generator=g)
-    unlabelled = Batch(images[2:], torch.full_like(labels[2:], 255), inside=inside)
-    return Step(Batch(images[:2], labels[:2]), unlabelled, 3, torch.Generator().manual_seed(4))
+    return noise(CLASSES, HEIGHT, WIDTH, inside)
 
 
 def watched(method: Method, now: Step, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -158,7 +146,7 @@ def test_what_correlates_learns_at_a_rate_of_its_own_and_is_counted() -> None:
         p.numel()
         for p in method.correlation.parameters()  # type: ignore[union-attr]
     )
-    counted = cost(configured(), CLASSES)
+    counted = cost(tiny(Path("."), Path("."), method__name="corrmatch", **words()), CLASSES)
     assert counted.parameters["correlation"] == sum(p.numel() for p in groups["correlation"].parameters)
     assert counted.flops["correlation"] > 0
     wide = cost(tiny(Path("."), Path("."), method__name="corrmatch", data__crop=256), CLASSES)

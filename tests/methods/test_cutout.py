@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from by_hand import noise
+from by_hand import student_and_teacher as watched
 from conftest import tiny
 from torch import Tensor
-from watched import student_and_teacher as watched
 
-from semiseg.methods import Batch, Method, Step, method_class
+from semiseg.methods import Method, Step, method_class
 from semiseg.methods.base.views import NOTHING
 from semiseg.networks.build import build_network_of
 
@@ -27,11 +28,7 @@ def build(name: str = "cutout", **changes: object) -> Method:
 
 
 def step(inside: Tensor | None = None, crops: int = 3) -> Step:
-    g = torch.Generator().manual_seed(0)
-    images = torch.rand(2 + crops, 3, HEIGHT, WIDTH, generator=g)
-    labels = torch.randint(0, CLASSES, (2 + crops, HEIGHT, WIDTH), generator=g)
-    unlabelled = Batch(images[2:], torch.full_like(labels[2:], 255), inside=inside)
-    return Step(Batch(images[:2], labels[:2]), unlabelled, 3, torch.Generator().manual_seed(4))
+    return noise(CLASSES, HEIGHT, WIDTH, inside, crops)
 
 
 def test_the_distance_on_what_is_seen_over_all_pixels_times_the_confident_share() -> None:

@@ -1,19 +1,16 @@
 """Error-correcting supervision by hand: a corrector that knows the truth, one that agrees, and who learns from what."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import oracles
 import pytest
 import torch
-from conftest import tiny
+from by_hand import made
 from torch import Tensor
 
-from semiseg.methods import Batch, Step, method_class
-from semiseg.methods.base.views import NOTHING
+from semiseg.methods import Batch, Step
 from semiseg.methods.error_correcting import ErrorCorrecting
 from semiseg.networks import upsample
-from semiseg.networks.build import build_network_of
 from semiseg.networks.critic import one_hot
 
 CLASSES, HEIGHT, WIDTH = 4, 32, 48
@@ -21,12 +18,8 @@ RIGHT = CLASSES
 
 
 def build(**changes: object) -> ErrorCorrecting:
-    torch.manual_seed(0)
-    usual = {"method__augment__weak": "none", "method__class_balance__enabled": False}
-    config = tiny(Path("."), Path("."), method__name="error_correcting", **usual | changes)
-    network = build_network_of(config, CLASSES)
-    method: ErrorCorrecting = method_class("error_correcting")(config, network, 4).train()
-    method.views.strong_set = NOTHING
+    method = made("error_correcting", CLASSES, **{"method__class_balance__enabled": False, **changes})
+    assert isinstance(method, ErrorCorrecting)
     return method
 
 

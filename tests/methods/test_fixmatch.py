@@ -5,9 +5,9 @@ from pathlib import Path
 import oracles
 import pytest
 import torch
+from by_hand import student_and_teacher
 from conftest import tiny
 from torch import Tensor
-from watched import student_and_teacher
 
 from semiseg.data.run_data import open_run_data
 from semiseg.methods import Batch, Method, Step, method_class

@@ -6,12 +6,12 @@ from typing import Any
 import oracles
 import pytest
 import torch
+from by_hand import made
 from conftest import tiny
 from torch import Tensor
 
 from semiseg.cost.step import step_memory
 from semiseg.methods import Batch, Method, Step, method_class
-from semiseg.methods.base.views import NOTHING
 from semiseg.networks import upsample
 from semiseg.networks.build import build_network_of
 
@@ -20,18 +20,11 @@ THRESHOLD = 0.5
 
 
 def build(iterations: int = 10, **changes: object) -> Method:
-    torch.manual_seed(0)
     usual: dict[str, object] = {"pseudo__mix_probability": 1, "previous__snapshots": 2, "previous__every": 0.2}
     usual |= {"pseudo__confidence_threshold": THRESHOLD, "previous__confidence_threshold": THRESHOLD}
     words = {f"method__prevmatch__{key}": value for key, value in (usual | changes).items()}
-    words |= {"method__augment__weak": "none", "training__iterations": iterations, "method__warmup": 0}
-    config = tiny(Path("."), Path("."), method__name="prevmatch", **words)
-    network = build_network_of(config, CLASSES)
-    with torch.no_grad():
-        network.classifier.weight.mul_(30)  # confidences on both sides of a threshold
-    method: Method = method_class("prevmatch")(config, network, 4).train()
-    method.views.strong_set = NOTHING  # pictures stay comparable
-    return method
+    words |= {"method__warmup": 0, "training__iterations": iterations}
+    return made("prevmatch", CLASSES, 30, **words)
 
 
 def step(iteration: int, inside: Tensor | None = None) -> Step:

@@ -1,34 +1,24 @@
 """ReCo's step by hand, from what went through student and teacher."""
 
-from pathlib import Path
 from typing import Any
 
 import oracles
 import pytest
 import torch
-from conftest import tiny
+from by_hand import made
 from torch import Tensor
 
 from semiseg.losses import regional_contrast
-from semiseg.methods import Batch, Method, Step, method_class
+from semiseg.methods import Batch, Method, Step
 from semiseg.methods import reco as module
-from semiseg.methods.base.views import NOTHING
 from semiseg.networks import Output, upsample
-from semiseg.networks.build import build_network_of
 
 HEIGHT, WIDTH, CLASSES = 32, 48, 4
 
 
 def build(**changes: object) -> Method:
-    torch.manual_seed(0)
-    usual = {"method__name": "reco", "method__augment__weak": "none", "method__pseudo__confidence_threshold": 0.35}
-    config = tiny(Path("."), Path("."), **usual | {"method__reco__contrastive__least_confidence": 0.3} | changes)
-    method: Method = method_class("reco")(config, build_network_of(config, CLASSES), 4).train()
-    method.views.strong_set = NOTHING  # pictures stay comparable
-    with torch.no_grad():
-        for network in (method.student, method.teacher):
-            network.classifier.weight.mul_(20)  # confidences on both sides of the thresholds
-    return method
+    usual = {"method__pseudo__confidence_threshold": 0.35, "method__reco__contrastive__least_confidence": 0.3}
+    return made("reco", CLASSES, 20, **usual | changes)
 
 
 def batches() -> tuple[Batch, Batch]:

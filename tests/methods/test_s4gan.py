@@ -1,19 +1,16 @@
 """s4GAN by hand: one score an image, what is learnt from trusted ones, matched features, and the second branch."""
 
-from pathlib import Path
 from typing import Any
 
 import oracles
 import pytest
 import torch
-from conftest import tiny
+from by_hand import made
 from torch import Tensor
 
-from semiseg.methods import Batch, Step, method_class
-from semiseg.methods.base.views import NOTHING
+from semiseg.methods import Batch, Step
 from semiseg.methods.s4gan import S4GAN
 from semiseg.networks import Output, upsample
-from semiseg.networks.build import build_network_of
 from semiseg.networks.critic import one_hot
 from semiseg.training.optimisers import Optimisers
 
@@ -21,12 +18,10 @@ CLASSES, HEIGHT, WIDTH = 4, 32, 48
 
 
 def build(**changes: object) -> S4GAN:
-    torch.manual_seed(0)
-    usual = {"augment.weak": "none", "class_balance.enabled": False, "s4gan.critic.dropout": 0}
+    usual = {"class_balance.enabled": False, "s4gan.critic.dropout": 0}
     words = {f"method__{k.replace('.', '__')}": v for k, v in (usual | changes).items()}
-    config = tiny(Path("."), Path("."), method__name="s4gan", **words)
-    method: S4GAN = method_class("s4gan")(config, build_network_of(config, CLASSES), 4).train()
-    method.views.strong_set = NOTHING
+    method = made("s4gan", CLASSES, **words)
+    assert isinstance(method, S4GAN)
     return method
 
 

@@ -2,31 +2,26 @@
 
 import copy
 import math
-from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import tiny
+from by_hand import made
 from torch import Tensor
 
-from semiseg.methods import Batch, Step, method_class
+from semiseg.methods import Batch, Step
 from semiseg.methods.base.domains import labels_of_domains
-from semiseg.methods.base.views import NOTHING, LabelledView
+from semiseg.methods.base.views import LabelledView
 from semiseg.methods.semantic_shift import SemanticShift, named
 from semiseg.networks import upsample
-from semiseg.networks.build import build_network_of
 from semiseg.training.optimisers import Optimisers
 
 CLASSES, HEIGHT, WIDTH = 5, 32, 48
 
 
 def build(**changes: object) -> SemanticShift:
-    torch.manual_seed(0)
-    usual = {"method__augment__weak": "none", "method__class_balance__enabled": False}
-    config = tiny(Path("."), Path("."), method__name="semantic_shift", **usual | changes)
-    method: SemanticShift = method_class("semantic_shift")(config, build_network_of(config, CLASSES), 4).train()
-    method.views.strong_set = NOTHING
+    method = made("semantic_shift", CLASSES, **{"method__class_balance__enabled": False, **changes})
+    assert isinstance(method, SemanticShift)
     return method
 
 

@@ -1,35 +1,25 @@
 """U2PL's step by hand: the reliable share, whose queue an anchor meets, and what the queues take."""
 
-from pathlib import Path
 from typing import Any
 
 import oracles
 import pytest
 import torch
-from conftest import tiny
+from by_hand import made
 from torch import Tensor
 
 from semiseg.contrastive import downsample_labels, rows
 from semiseg.losses import info_nce, unlikely
-from semiseg.methods import Batch, Method, Step, method_class
+from semiseg.methods import Batch, Method, Step
 from semiseg.methods import u2pl as module
-from semiseg.methods.base.views import NOTHING
 from semiseg.networks import Output, upsample
-from semiseg.networks.build import build_network_of
 
 HEIGHT, WIDTH, CLASSES = 32, 48, 5
 
 
 def build(**changes: object) -> Method:
-    torch.manual_seed(0)
-    usual = {"method__name": "u2pl", "method__augment__weak": "none", "training__iterations": 16}
-    config = tiny(Path("."), Path("."), **usual | {"method__u2pl__contrastive__least_probability": 0.2} | changes)
-    method: Method = method_class("u2pl")(config, build_network_of(config, CLASSES), 4).train()
-    method.views.strong_set = NOTHING  # pictures stay comparable
-    with torch.no_grad():
-        for network in (method.student, method.teacher):
-            network.classifier.weight.mul_(20)  # predictions of several classes
-    return method
+    usual = {"training__iterations": 16, "method__u2pl__contrastive__least_probability": 0.2}
+    return made("u2pl", CLASSES, 20, **usual | changes)
 
 
 def batches(present: tuple[int, ...] = (0, 1, 2, 3, 4)) -> tuple[Batch, Batch]:

@@ -1,43 +1,28 @@
 """UniMatch by hand, from what went through the student."""
 
-from pathlib import Path
-
 import oracles
 import pytest
 import torch
-from conftest import tiny
+from by_hand import made, noise
+from by_hand import student_alone as watched
 from torch import Tensor
-from watched import student_alone as watched
 
 from semiseg import Config
-from semiseg.methods import Batch, Method, Step, method_class
-from semiseg.methods.base.views import NOTHING
-from semiseg.networks.build import build_network_of
+from semiseg.methods import Method, Step, method_class
 
 CLASSES, HEIGHT, WIDTH = 5, 32, 48
 THRESHOLD = 0.5
 
 
 def build(**changes: object) -> Method:
-    torch.manual_seed(0)
     usual: dict[str, object] = {"pseudo__confidence_threshold": THRESHOLD, "pseudo__mix_probability": 1}
     usual["weights__pseudo"] = 3
     words = {f"method__unimatch__{key}": value for key, value in (usual | changes).items()}
-    config = tiny(Path("."), Path("."), method__name="unimatch", method__augment__weak="none", **words)
-    network = build_network_of(config, CLASSES)
-    with torch.no_grad():
-        network.classifier.weight.mul_(30)  # confidences on both sides of a threshold
-    method: Method = method_class("unimatch")(config, network, 4).train()
-    method.views.strong_set = NOTHING  # pictures stay comparable
-    return method
+    return made("unimatch", CLASSES, 30, **words)
 
 
 def step(inside: Tensor | None = None) -> Step:
-    g = torch.Generator().manual_seed(0)
-    images = torch.rand(5, 3, HEIGHT, WIDTH, generator=g)
-    labels = torch.randint(0, CLASSES, (5, HEIGHT, WIDTH), generator=g)
-    unlabelled = Batch(images[2:], torch.full_like(labels[2:], 255), inside=inside)
-    return Step(Batch(images[:2], labels[:2]), unlabelled, 3, torch.Generator().manual_seed(4))
+    return noise(CLASSES, HEIGHT, WIDTH, inside)
 
 
 def test_two_views_and_perturbed_features_learn_from_one_weak_view() -> None:

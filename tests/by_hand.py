@@ -1,11 +1,38 @@
-"""What went through the networks of a method in a step, so that a test can compute its losses by hand."""
+"""A method whose losses a test computes by hand: built small, given crops, and watched."""
 
+from pathlib import Path
 from typing import Any
 
+import torch
+from conftest import tiny
 from torch import Tensor
 
-from semiseg.methods import Method, Step
+from semiseg.methods import Batch, Method, Step, method_class
+from semiseg.methods.base.views import NOTHING
 from semiseg.networks import upsample
+from semiseg.networks.build import build_network_of
+
+
+def made(name: str, classes: int, surer: float = 1.0, **changes: object) -> Method:
+    """A method in training whose pictures nothing augments; ``surer`` spreads the confidences of all networks."""
+    torch.manual_seed(0)
+    usual: dict[str, object] = {"method__name": name, "method__augment__weak": "none"}
+    config = tiny(Path("."), Path("."), **usual | changes)
+    network = build_network_of(config, classes)
+    with torch.no_grad():
+        network.classifier.get_parameter("weight").mul_(surer)
+    method: Method = method_class(name)(config, network, 4).train()
+    method.views.strong_set = NOTHING
+    return method
+
+
+def noise(classes: int, height: int, width: int, inside: Tensor | None = None, crops: int = 3, seed: int = 4) -> Step:
+    """A step of two labelled crops and some unlabelled ones, of noise throughout."""
+    g = torch.Generator().manual_seed(0)
+    images = torch.rand(2 + crops, 3, height, width, generator=g)
+    labels = torch.randint(0, classes, (2 + crops, height, width), generator=g)
+    unlabelled = Batch(images[2:], torch.full_like(labels[2:], 255), inside=inside)
+    return Step(Batch(images[:2], labels[:2]), unlabelled, 3, torch.Generator().manual_seed(seed))
 
 
 def student_and_teacher(method: Method, now: Step) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, Tensor]]]:
