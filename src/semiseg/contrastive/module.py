@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from semiseg.contrastive.config import ContrastiveConfig
 from semiseg.contrastive.maps import coarsened, downsample_labels, resized, rows
-from semiseg.contrastive.quality import admitted_labels, quality_quantile_filter
+from semiseg.contrastive.quality import admitted
 from semiseg.losses import contrast_against_bank, contrastive_loss, effective_share, lost_share
-from semiseg.memory_bank import MemoryBank, bank_similarity, feature_quality_filter, shortlist, vectors_per_image
+from semiseg.memory_bank import MemoryBank, bank_similarity, shortlist, vectors_per_image
 from semiseg.networks import Output
 from semiseg.networks.class_attention import ClassAttention
 from semiseg.networks.heads import PredictionHead, ProjectionHead
@@ -111,7 +111,7 @@ class ContrastiveModule(nn.Module):
         labelled = self._inside(small.flatten())
         if self.config.quality_filter:
             logits = resized(at_least_single(self.at_stride(output.logits, labels.shape[-2])), small.shape[-2:])
-            small = self._admitted(logits.softmax(dim=1), small)
+            small = admitted(self.config, logits.softmax(dim=1), small)
         flat, v = small.flatten(), at_least_single(rows(features))
         if self.config.teacher_features:
             # On batch statistics (authors' code) the teacher's head sees what passed the filter.
@@ -137,16 +137,6 @@ class ContrastiveModule(nn.Module):
 
     def _inside(self, labels: Tensor) -> Tensor:
         return (labels >= 0) & (labels < self.num_classes)
-
-    def _admitted(self, probabilities: Tensor, labels: Tensor) -> Tensor:
-        """(B, h, w) int64: the class under which the feature quality filter lets a pixel through, -1 where it does
-        not."""
-        rule, threshold = self.config.quality_rule, self.config.quality_threshold
-        if rule == "threshold":
-            return labels.where(feature_quality_filter(probabilities, labels, threshold), -1)
-        if rule == "quantile":
-            return labels.where(quality_quantile_filter(probabilities, labels, self.config.quality_quantile), -1)
-        return admitted_labels(probabilities, labels, rule, threshold)
 
     @property
     def _weighs_z(self) -> bool:

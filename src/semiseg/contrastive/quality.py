@@ -11,6 +11,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from semiseg.contrastive.config import ContrastiveConfig
+from semiseg.memory_bank import feature_quality_filter
+
 PARTS = 1_000_000  # the share in whole parts: counts of pixels are compared without rounding
 
 
@@ -47,6 +50,21 @@ def quality_quantile_filter(probabilities: Tensor, labels: Tensor, share: float 
     last = (n.cumsum(0) - n + quota - 1).clamp(0, len(flat) - 1)  # of a class without pixels: any, nothing asks for it
     passes = competes & (of_label >= of_label[order[last]][group])
     return passes.view_as(labels)
+
+
+def admitted(config: ContrastiveConfig, probabilities: Tensor, labels: Tensor) -> Tensor:
+    """The class under which the configured rule lets a pixel into the bank, (B, h, w) int64, -1 where it does not.
+
+    Args:
+        config: ``quality_rule`` and its threshold or share.
+        probabilities: (B, C, h, w) softmax at the features' resolution.
+        labels: (B, h, w) int64, down-sampled to it; labels outside 0…C-1 never pass.
+    """
+    if config.quality_rule == "threshold":
+        return labels.where(feature_quality_filter(probabilities, labels, config.quality_threshold), -1)
+    if config.quality_rule == "quantile":
+        return labels.where(quality_quantile_filter(probabilities, labels, config.quality_quantile), -1)
+    return admitted_labels(probabilities, labels, config.quality_rule, config.quality_threshold)
 
 
 def admitted_labels(

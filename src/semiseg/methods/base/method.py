@@ -22,6 +22,7 @@ from semiseg.losses import weighted_cross_entropy
 from semiseg.methods.base.cost import StepCost
 from semiseg.methods.base.stages import count_over, first_stage
 from semiseg.methods.base.step import Needs, ParameterGroup, Round, Step, StoredVectors
+from semiseg.methods.base.unread import unread_of
 from semiseg.methods.base.views import LabelledView, Views
 from semiseg.networks import Output, SegmentationNetwork, upsample
 from semiseg.networks.activation_checkpointing import recomputed
@@ -30,10 +31,6 @@ from semiseg.teacher import make_teacher, momentum, momentum_of_half_life, updat
 
 if TYPE_CHECKING:
     from semiseg.methods.base.survey import Survey
-
-
-FURTHER_RATES = ("heads", "attention")
-"""Of ``training.lr_multipliers``, those that no part of a network learns at."""
 
 
 class Method(nn.Module):
@@ -57,7 +54,8 @@ class Method(nn.Module):
             the log and the report.
         watched: names of what else it returns with every step, such as the share of confident pixels: logged only.
         measured: names of what :meth:`measures` gives with every validation.
-        further_rates: which of ``FURTHER_RATES`` its :meth:`groups` read; None: perhaps both, where they are its own.
+        further_rates: which of the rates ``heads`` and ``attention`` its :meth:`groups` read; None: both where they are
+            its own.
 
     An instance has besides:
 
@@ -97,14 +95,7 @@ class Method(nn.Module):
     def unread(cls, config: Config) -> set[str]:
         """Complete keys of settings that all methods share and a run so configured never reads: training says so where
         one of them was given. Other methods' own sections need not be named."""
-        found = set() if cls.needs.unlabelled else {"training.unlabelled_ratio"}
-        if not cls.keeps_teacher:
-            found |= {f"method.teacher.{key}" for key in type(config.method.teacher).model_fields}
-            found.add("training.batch_norm_refresh_teacher")
-        read = cls.further_rates
-        if read is None:
-            read = () if cls.groups is Method.groups else FURTHER_RATES
-        return found | {f"training.lr_multipliers.{rate}" for rate in FURTHER_RATES if rate not in read}
+        return unread_of(cls, config, cls.groups is not Method.groups)
 
     # The contract.
 
