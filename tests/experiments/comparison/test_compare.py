@@ -65,6 +65,7 @@ def test_a_method_stands_beside_supervised_at_every_budget_and_nothing_runs_twic
     monkeypatch.setattr("semiseg.experiments.results._run", lambda *words: pytest.fail("trained again"))
     assert tiny(tmp_path).rows == compared.rows
     command = next(row["command"] for row in runs if row["equal"] == "crops" and row["split_seed"] == 2)
+    assert len({row["command"].partition(" run_dir=")[2] for row in runs}) == len(runs), "none meets another's folder"
     assert command.startswith(f"semiseg train {tmp_path}/settings.yaml ") and "training.batch_size=4" in command
 
 

@@ -125,6 +125,8 @@ class Comparison:
         if count.first_stage:
             key |= {"first_stage": count.first_stage, "crops_a_step": count.crops}
 
+        again = "-".join([Path(self.name).name, *self.extra, method, labelled, str(split), equal]).replace("/", "_")
+
         def more(run_dir: Path) -> dict[str, Any]:
             if method != "supervised" and self.step_time(method, labelled) is None:  # a step is to be timed
                 shutil.copy(run_dir / "checkpoints" / "last.pt", self.state(method))
@@ -134,7 +136,7 @@ class Comparison:
             try:
                 run_once(
                     self.results, key, self.data.preset, [*words, *self.root], self.work,
-                    command=self.command(words), columns=more,
+                    command=self.command([*words, f"run_dir=runs/{again}"]), columns=more,
                 )  # fmt: skip
             except SemisegError as error:  # hours of other runs must not wait for it
                 self.failed.append((f"{method}, {labelled} masks, split {split}, equal {equal}", str(error)))
