@@ -111,7 +111,7 @@ def train(config: Config, seed: int | None, seconds: float) -> None:
                         signal.setitimer(signal.ITIMER_REAL, delay)
 
             sys.addaudithook(count)
-    sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - remarks, for the life of this process
+    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - remarks, for the life of this process
     semiseg.train(config, resume="auto", progress=False)
 
 

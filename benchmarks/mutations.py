@@ -37,12 +37,12 @@ from semiseg.runtime.version import machine, versions
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "mutations.json"
+# Every loss has a test file of its name.
+LOSSES = sorted(path.stem for path in (ROOT / "src" / "semiseg" / "losses").glob("[a-z]*.py"))
 TESTS = {
-    "losses/consistency": ["losses/test_consistency.py"],
-    "losses/contrastive": ["losses/test_contrastive.py"],
-    "losses/cross_entropy": ["losses/test_cross_entropy.py"],
-    "losses/entropy": ["losses/test_entropy.py"],
+    **{f"losses/{name}": [f"losses/test_{name}.py"] for name in LOSSES},
     "memory_bank": ["test_memory_bank.py"],
+    "contrastive/quality": ["contrastive/test_quality.py", "contrastive/test_admission.py"],
     "teacher": ["test_teacher.py"],
     "class_balance": ["test_class_balance.py"],
     "pseudo_labels": ["test_pseudo_labels.py"],
@@ -91,7 +91,7 @@ def noticed(act: Callable[[], object], tests: list[str]) -> bool:
     child = os.fork()
     if child == 0:
         signal.alarm(LIMIT)
-        with open(os.devnull, "w") as nowhere:
+        with open(os.devnull, "w", encoding="utf-8") as nowhere:
             os.dup2(nowhere.fileno(), 1)
             os.dup2(nowhere.fileno(), 2)
         try:
@@ -122,7 +122,7 @@ def main() -> None:
         torch.testing.assert_close(torch.ones(1), torch.ones(1))  # imports more; a backward pass would forbid forks
         if noticed(lambda: None, tests):
             raise SystemExit(f"{tests}: these tests fail without a mutation")
-        possible = mutants.of(Path(str(module.__file__)).read_text())
+        possible = mutants.of(Path(str(module.__file__)).read_text(encoding="utf-8"))
         drawn = random.Random(words.seed).sample(possible, min(words.most, len(possible)))
         counted, survivors = 0, []
         for mutant in sorted(drawn, key=lambda mutant: mutant.line):
@@ -132,7 +132,7 @@ def main() -> None:
             if not noticed(lambda tree=mutant.tree, module=module: exchange(module, tree), tests):  # type: ignore[misc]
                 survivors.append({"line": mutant.line, "mutation": mutant.what})
                 print(f"{name}:{mutant.line}: {mutant.what}", flush=True)
-        if not counted:
+        if possible and not counted:
             break
         killed = counted - len(survivors)
         found[name] = {
@@ -153,7 +153,7 @@ def main() -> None:
 
 def _with_earlier(found: dict[str, Any], output: Path) -> dict[str, Any]:
     """With the files that were not tried this time, and why a mutation may live, which a person has written there."""
-    earlier = json.loads(output.read_text())["files"] if output.exists() else {}
+    earlier = json.loads(output.read_text(encoding="utf-8"))["files"] if output.exists() else {}
     for name, part in found.items():
         known = {s["mutation"]: s.get("reason") for s in earlier.get(name, {}).get("survivors", [])}
         for survivor in part["survivors"]:

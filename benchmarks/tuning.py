@@ -27,7 +27,7 @@ HEAD = "| data | split | method | steps | differs by | last | best | teacher | v
 
 def lines(path: Path) -> Iterator[tuple[str, int, str, int, list[str]]]:
     """Data set, split, method, steps and words of every run."""
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         if line.strip() and not line.startswith("#"):
             data, split, method, steps, *words = line.split()
             yield data, int(split), method, int(steps), words

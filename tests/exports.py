@@ -45,7 +45,7 @@ def labelme(path: Path, shapes: list[dict[str, Any]], image: str | None = None, 
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet = {"version": "5.5.0", "flags": {}, "shapes": shapes, "imagePath": image or f"{path.stem}.png",
              "imageData": data, "imageHeight": HEIGHT, "imageWidth": WIDTH}  # fmt: skip
-    path.write_text(json.dumps(sheet))
+    path.write_text(json.dumps(sheet), encoding="utf-8")
 
 
 def square(x: float, y: float, side: float) -> list[list[float]]:

@@ -10,7 +10,7 @@ ASKED_FOR = {"timm", "torchvision", "segmentation-models-pytorch"}  # not in dev
 
 def pins(path: Path) -> dict[str, str]:
     """Version by name, of all lines that pin one."""
-    found = re.findall(r"^([\w.-]+)==([^\s;\\]+)", path.read_text(), re.MULTILINE)
+    found = re.findall(r"^([\w.-]+)==([^\s;\\]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in found}
 
 

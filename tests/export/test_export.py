@@ -147,7 +147,7 @@ def test_every_command_reads_the_weights(run: Path, tmp_path: Path) -> None:
 
 def test_a_file_that_differs_is_not_kept(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(model: Any, path: Path) -> None:
-        path.write_text("x")
+        path.write_text("x", encoding="utf-8")
         network = prepared(model)
         compare(network, lambda images: network(images) + 0.01, path)
 

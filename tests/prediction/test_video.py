@@ -38,7 +38,7 @@ def film(path: Path, count: int = 10, size: tuple[int, int] = (48, 64)) -> Path:
 
 
 def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 

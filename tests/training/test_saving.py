@@ -220,7 +220,7 @@ def test_a_log_that_cannot_be_written_is_one_line(
 
     def opened(self: Any, *words: Any) -> None:
         real(self, *words)
-        self.file = open("/dev/full", "w", buffering=1)  # noqa: SIM115
+        self.file = open("/dev/full", "w", encoding="utf-8", buffering=1)  # noqa: SIM115
 
     monkeypatch.setattr(loop.MetricsLog, "__init__", opened)
     with pytest.raises(SemisegError, match=r"metrics\.jsonl could not be written \(No space left on device\)"):

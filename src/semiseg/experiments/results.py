@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import fcntl
 import hashlib
 import json
 import re
@@ -14,6 +13,8 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from semiseg.config.read import Config
 from semiseg.errors import SemisegError, one_line
@@ -74,11 +75,11 @@ def run_once(
     """
     name = _folder_name("-".join(str(value) for value in key.values() if value not in ("", None)))
     work.mkdir(parents=True, exist_ok=True)
-    with (work / f".{name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system lets go of it when the process ends
-        except BlockingIOError:
-            return None
+    try:  # the system lets go of it when the process ends
+        lock = FileLock(work / f".{name}.lock").acquire(timeout=0)
+    except Timeout:
+        return None
+    with lock:
         for row in read_results(path):
             if all(row.get(column) == value for column, value in key.items()):
                 return row
@@ -108,7 +109,7 @@ def _run(
     resume = Kept(run_dir).any()
     print(f"--- {key}{' (resumed)' if resume else ''}", file=sys.stderr, flush=True)
     result = train(config, resume="auto")  # what broke off before its first checkpoint starts afresh
-    evaluation = json.loads((run_dir / "evaluation.json").read_text())
+    evaluation = json.loads((run_dir / "evaluation.json").read_text(encoding="utf-8"))
     rows = read_metrics(run_dir)
     training = [row for row in rows if row["kind"] == "train"]
     validation = [row for row in rows if row["kind"] == "validation"]
@@ -150,8 +151,7 @@ def _folder_name(text: str) -> str:
 def append(path: Path, row: dict[str, Any]) -> None:
     """Add a row to a result file under a lock, since two processes may share it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with (path.parent / f".{path.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(path.parent / f".{path.name}.lock"):
         write_text(path, json.dumps([*read_results(path), row], indent=1))
 
 

@@ -41,7 +41,7 @@ def write_text(path: Path, text: str, errors: str = "strict") -> None:
 
 def _to_disk(path: Path) -> None:
     """Wait until a file, or the names in a folder, would survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # Windows asks for the right to write
     try:
         os.fsync(descriptor)
     finally:

@@ -50,7 +50,7 @@ class MetricsLog:
             if row["iteration"] <= start and not (validates and row["iteration"] == start and row["kind"] != "train")
         ]  # fmt: skip
         write_text(self.path, "".join(dump_json(row) + "\n" for row in kept))
-        self.file = self.path.open("a", buffering=1)
+        self.file = self.path.open("a", buffering=1, encoding="utf-8")
         self.loggers = list(loggers)
         for row in kept[-1:] if validates else []:  # loggers forgot all of step ``start``
             if row["iteration"] == start:

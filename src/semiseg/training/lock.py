@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shlex
@@ -11,11 +10,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
+
+from filelock import FileLock
 
 from semiseg.errors import UsageError
 
 NAME = "lock.json"
+GUARD = ".lock"
 
 
 def me() -> dict[str, Any]:
@@ -26,8 +28,8 @@ def me() -> dict[str, Any]:
 def started(pid: int) -> str | None:
     """When process ``pid`` of this machine began, as the machine counts; None where none runs, or none is counted."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
     state, *numbers = stat.rpartition(")")[2].split()  # the name before it may hold anything
@@ -55,13 +57,11 @@ class RunLock:
         """
         self.made = self.made or not self.path.parent.exists()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(self.path) as file:
-            holder = _read(file)
+        with _alone(self.path.parent):
+            holder = _read(self.path)
             if holder is not None and holder != me():
                 self._check(holder)
-            file.seek(0)
-            file.truncate()
-            file.write(json.dumps(me()) + "\n")
+            self.path.write_text(json.dumps(me()) + "\n", encoding="utf-8")
         if holder is None or holder == me():
             return None
         return f"process {holder['pid']} that trained in {self.path.parent} is gone; its {NAME} is taken over"
@@ -70,8 +70,8 @@ class RunLock:
         """Give the folder back, and remove it where it was made for nothing."""
         with suppress(OSError):
             if self.path.is_file():
-                with _alone(self.path) as file:
-                    if _read(file) == me():
+                with _alone(self.path.parent):
+                    if _read(self.path) == me():
                         self.path.unlink()
             if self.made:
                 self.path.parent.rmdir()  # which only an empty one lets happen
@@ -94,6 +94,10 @@ class RunLock:
 def _alive(pid: int) -> bool:
     if sys.platform.startswith("linux"):
         return Path(f"/proc/{pid}").exists()
+    if sys.platform == "win32":  # where signal 0 is Ctrl-C
+        import psutil
+
+        return bool(psutil.pid_exists(pid))
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -103,24 +107,25 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _read(file: TextIO) -> dict[str, Any] | None:
-    """The holder; None in a new file, or one whose writer was killed."""
+def _read(path: Path) -> dict[str, Any] | None:
+    """The holder; None without a file, or with one whose writer was killed."""
     try:
-        found = json.loads(file.read())
+        found = json.loads(path.read_text(encoding="utf-8"))
         return found if {"host", "pid"} <= found.keys() else None
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, FileNotFoundError):
         return None
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[TextIO]:
-    """The file, made where it is missing, which no other process of this machine looks at meanwhile."""
-    while True:
-        with path.open("a+", encoding="utf-8") as file:
-            with suppress(OSError):  # a file system without such locks
-                fcntl.flock(file, fcntl.LOCK_EX)
-            if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                continue  # removed while this process waited
-            file.seek(0)
-            yield file
-            return
+def _alone(run_dir: Path) -> Iterator[None]:
+    """No other process of this machine looks at the file meanwhile."""
+    guard = run_dir / GUARD
+    lock = FileLock(guard)
+    with suppress(OSError):  # a file system without such locks
+        lock.acquire()
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            guard.unlink()  # whoever waits for it finds it gone, and makes another
+        lock.release()

@@ -128,7 +128,7 @@ class _Ids:
 
     def __init__(self, run_dir: Path, name: str) -> None:
         self.path, self.name = run_dir / "loggers.json", name
-        self.all: dict[str, str] = json.loads(self.path.read_text()) if self.path.exists() else {}
+        self.all: dict[str, str] = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
         self.known = self.all.get(name)
 
     def keep(self, value: str) -> None:

@@ -68,7 +68,7 @@ def _of_a_killed_worker(error: Exception) -> bool:
 @contextmanager
 def _deaths_found_by_asking() -> Iterator[None]:
     """PyTorch raises the death of a worker in the midst of a step; asked for the next batch, it finds it as well."""
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGCHLD"):
         yield
         return
     before = signal.getsignal(signal.SIGCHLD)

@@ -23,7 +23,7 @@ def coco(path: Path, files: list[str], annotations: list[dict[str, Any]], names:
         "annotations": [{"id": i + 1, "iscrowd": 0, "area": 1.0, "bbox": [0, 0, 1, 1]} | row
                         for i, row in enumerate(annotations)],
     }  # fmt: skip
-    path.write_text(json.dumps(sheet))
+    path.write_text(json.dumps(sheet), encoding="utf-8")
 
 
 def flat(points: list[list[float]]) -> list[float]:

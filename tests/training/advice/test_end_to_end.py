@@ -24,7 +24,7 @@ def test_the_command_speaks_and_its_commands_run(folder: Path, tmp_path: Path, m
     monkeypatch.chdir(tmp_path)
     run = Path("runs") / "a run"
     config = tiny(folder, run, training__validate_every=2, data__labelled=2)
-    Path("own.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    Path("own.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")), encoding="utf-8")
     code, out, err = call("train", "own.yaml")
     assert code == 0, err
     written = sentences(run)

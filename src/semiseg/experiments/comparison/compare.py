@@ -207,7 +207,8 @@ def _run(request: Request, jobs: int) -> list[tuple[str, str]]:
 
 def _beside(request: Request, threads: int) -> None:
     """One of several processes; what fails here is tried and told once more by the one that waits."""
-    os.setpgrp()  # the terminal asks the process that waits alone, which passes it on: a second signal saves nothing
+    if hasattr(os, "setpgrp"):  # the terminal asks the process that waits alone, which passes it on: a second signal
+        os.setpgrp()  # saves nothing
     torch.set_num_threads(threads)
     try:
         request.run()

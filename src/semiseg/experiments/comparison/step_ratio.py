@@ -7,9 +7,9 @@ stage (``method.stages``) are supervised ones and are not timed.
 
 from __future__ import annotations
 
-import fcntl
 import statistics
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from filelock import FileLock
 
 from semiseg.config.read import Config
 from semiseg.runs import checkpoint
@@ -26,6 +27,7 @@ from semiseg.training.loop import Run
 
 PAIRS = 15
 UNCOUNTED = 2  # first steps, in which memory is claimed
+QUEUE = ".queue.lock"
 
 
 class TrainingStep:
@@ -87,25 +89,24 @@ def _milliseconds(step: TrainingStep) -> float:
 @contextmanager
 def training(work: Path) -> Iterator[None]:
     """Within it this process trains: others may train beside it, but none measures."""
-    with _locked(work / ".machine.lock", fcntl.LOCK_SH, behind=work / ".queue.lock"):
+    work.mkdir(parents=True, exist_ok=True)
+    mine = work / f".training-{uuid.uuid4().hex[:12]}.lock"
+    with FileLock(work / QUEUE):
+        lock = FileLock(mine)
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
+        mine.unlink(missing_ok=True)
 
 
 @contextmanager
 def alone(work: Path) -> Iterator[None]:
     """Waits for the trainings of this ``work`` folder to end; new ones wait until it is left."""
-    with _locked(work / ".queue.lock", fcntl.LOCK_EX), _locked(work / ".machine.lock", fcntl.LOCK_EX):
-        yield
-
-
-@contextmanager
-def _locked(path: Path, kind: int, behind: Path | None = None) -> Iterator[None]:
-    """A lock that the system lets go of when the process ends, taken in the queue of ``behind``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        if behind is None:
-            fcntl.flock(lock, kind)
-        else:
-            with _locked(behind, fcntl.LOCK_EX):
-                fcntl.flock(lock, kind)
+    work.mkdir(parents=True, exist_ok=True)
+    with FileLock(work / QUEUE):
+        for path in sorted(work.glob(".training-*.lock")):
+            with FileLock(path):  # the system lets go of one whose process was killed
+                path.unlink(missing_ok=True)
         yield
