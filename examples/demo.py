@@ -71,10 +71,9 @@ def main() -> None:
     for title, result in figures.items():
         print(f"  {title:24} {result.last_miou:5.1f} {result.best_miou:6.1f} {result.seconds / 60:6.1f}")
     semi = figures[method].last_miou
-    gains = [f"{semi - figures[title].last_miou:+.1f}" for title in (at_equal_crops, at_equal_seconds)]
-    print(
-        f"  {len(data.unlabelled)} unlabelled images bought {gains[0]} points at equal crops and {gains[1]} at equal seconds"
-    )
+    crops_gain, seconds_gain = (semi - figures[title].last_miou for title in (at_equal_crops, at_equal_seconds))
+    bought = f"bought {crops_gain:+.1f} points at equal crops and {seconds_gain:+.1f} at equal seconds"
+    print(f"  {len(data.unlabelled)} unlabelled images {bought}")
     print("  one split of a short run: benchmarks/gain.py has three, trained to their end")
     print(f"  all in {time.monotonic() - began:.0f} s")
     print(f"picture: {picture}")
