@@ -16,6 +16,7 @@ from fake_networks import Images
 from torch import Tensor
 
 from semiseg import Config
+from semiseg.config.keys import value_of
 from semiseg.config.read import fields
 from semiseg.data.base import DatasetInfo
 from semiseg.data.run_data import RunData, open_run_data
@@ -26,6 +27,7 @@ from semiseg.training.batches import training_batches
 from semiseg.training.building import build_method
 from semiseg.training.optimisers import Optimisers
 from semiseg.training.step import Stepper
+from semiseg.training.unread import switched_off_by
 
 BASE = [
     "network.architecture=deeplabv3plus", "network.backbone=small", "network.pretrained=none",
@@ -325,6 +327,44 @@ CLASSMIX = {
 def test_unlabelled_crops_are_mixed_as_the_options_of_classmix_say(name: str, word: str) -> None:
     base = (f"method.name={name}", *CLASSMIX[name], "method.augment.weak=none", "method.pseudo.warmup=ramp")
     assert differ(two_steps(base), two_steps((*base, f"method.augment.{word}")))
+
+
+def switched_off() -> Iterator[tuple[str, Any, str]]:
+    """Keys with a value that acts, and the word beside which a run says that they do nothing."""
+    for key in fields():
+        for (section, name), (switch, read) in switches().items():
+            if not f"{key}.".startswith(f"{section}.{name}.") or key in ELSEWHERE:
+                continue
+            switch = f"{section}.{switch}"
+            tried = [False, *values_of(switch)] if fields()[switch].annotation is bool else values_of(switch)
+            others = [value for value in [fields()[switch].default, *tried] if value not in read]
+            yield key, values_of(key)[0], f"{switch}={others[0]}"
+
+
+def switches() -> dict[tuple[str, str], tuple[str, tuple[Any, ...]]]:
+    """``READ_WITH`` of every section, by the section's key and the field."""
+    sections = {key.rpartition(".")[0] for key in fields()}
+    sections |= {section.rpartition(".")[0] for section in sections}
+    found = {}
+    for section in sorted(sections - {""}):
+        for name, condition in getattr(value_of(Config.parse({}, []), section), "READ_WITH", {}).items():
+            found[section, name] = condition
+    return found
+
+
+def test_every_switch_is_a_key_with_these_values() -> None:
+    for (section, name), (switch, values) in switches().items():
+        assert any(f"{key}.".startswith(f"{section}.{name}.") for key in fields())
+        key = f"{section}.{switch}"
+        known = {fields()[key].default, value_of(Config.parse({}, BASE), key), *values_of(key)}
+        assert known > set(values)
+
+
+@pytest.mark.parametrize(("key", "value", "off"), list(switched_off()))
+def test_it_does_nothing_where_a_run_says_so(key: str, value: Any, off: str) -> None:
+    method = [word for word in base_of(key) if word.startswith("method.name=")]
+    assert switched_off_by(Config.parse({}, [*method, off]), key) is not None
+    assert not differ(two_steps((*method, off)), two_steps((*method, off, f"{key}={value}")))
 
 
 def test_nothing_differs_by_itself(photos: Path) -> None:

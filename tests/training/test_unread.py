@@ -38,6 +38,16 @@ def said(words: list[str], source: str | Path = "toy_streets") -> str | None:
         (["method.name=supervised", "training.unlabelled_ratio=2"],
          "training.unlabelled_ratio has no effect with method.name=supervised"),
         (["method.name=memory_bank", "method.contrastive.dim=16", "training.lr_multipliers.heads=2"], None),
+        (["method.name=fixmatch", "method.pseudo.sharpness=2"],
+         "method.pseudo.sharpness has no effect with method.pseudo.weighting=threshold"),
+        (["method.name=fixmatch", "method.pseudo.sharpness=2", "method.pseudo.weighting=confidence"], None),
+        (["method.name=memory_bank", "method.memory_bank.contrastive.ranking=prediction", "network.aspp=reference",
+          "method.contrastive.attention=false"],
+         "method.memory_bank.contrastive.ranking has no effect with method.memory_bank.contrastive.attention=false; "
+         "network.aspp has no effect with network.architecture=deeplabv3plus"),
+        (["method.name=s4gan", "method.multi_label.optimiser.momentum=0.5", "method.multi_label.burn_in=0"],
+         "method.multi_label.optimiser.momentum, method.multi_label.burn_in have no effect with "
+         "method.multi_label.enabled=false"),
     ],
 )  # fmt: skip
 def test_words_of_other_methods_are_named(words: list[str], remark: str | None) -> None:

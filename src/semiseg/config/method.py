@@ -52,6 +52,8 @@ class ClassBalanceConfig(Section):
     after_warmup: bool = False
     """Only after the warm-up (authors' code)."""
 
+    READ_WITH = {"after_warmup": ("enabled", (True,))}
+
 
 class LossConfig(Section):
     divisor: Literal["pixels", "weights"] = "pixels"

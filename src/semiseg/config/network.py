@@ -35,3 +35,9 @@ class NetworkConfig(Section):
     (Wu and He, ECCV 2018), each image by itself whatever the batch. DeepLabv2 and DPT have no such layers."""
     aspp: Literal["paper", "reference"] = "paper"
     """DeepLabv2 classifier: four summed dilated branches, or the first two as in the authors' code."""
+
+    READ_WITH = {
+        "aspp": ("architecture", ("deeplabv2",)),
+        "decoder_channels": ("architecture", ("deeplabv3plus", "dpt")),
+        "decoder_norm": ("architecture", ("deeplabv3plus",)),
+    }

@@ -23,6 +23,10 @@ class Section(BaseModel):
     REFERENCE: ClassVar[dict[str, Any]] = {}
     """What ``method.profile=reference`` sets here, by key within the section (authors' code)."""
 
+    READ_WITH: ClassVar[dict[str, tuple[str, tuple[Any, ...]]]] = {}
+    """Fields that are read only while another field of the section has one of certain values; beside any other value a
+    run says that they do nothing."""
+
     @field_validator("*", mode="before")
     @classmethod
     def _no_other_kind(cls, value: Any, info: ValidationInfo) -> Any:

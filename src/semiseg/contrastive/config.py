@@ -66,6 +66,16 @@ class ContrastiveConfig(Section):
     """Contrast features at output stride 8 at the finest (section 4.2), or at the network's own, 4 for DeepLabv3+
     (authors' code)."""
 
+    READ_WITH = {
+        "quality_rule": ("quality_filter", (True,)),
+        "quality_threshold": ("quality_rule", ("threshold", "confident")),
+        "quality_quantile": ("quality_rule", ("quantile",)),
+        "least_score": ("attention", (True,)),
+        "effective_weight": ("attention", (True,)),
+        "ranking": ("attention", (True,)),
+        "bank_weights": ("attention", (True,)),
+        "temperature": ("negatives", (True,)),
+    }
     REFERENCE = {
         "bank_weights": "ones",
         "bank_keep": "lowest",

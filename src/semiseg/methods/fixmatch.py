@@ -31,6 +31,12 @@ class FixMatchPseudo(Pseudo):
     mix_probability: Probability = 0.5
     """Share of the crops that give something to the next (UniMatch: 0.5)."""
 
+    READ_WITH = {
+        "confidence_threshold": ("weighting", ("threshold",)),
+        "sharpness": ("weighting", ("confidence",)),
+        "mix_probability": ("mix", ("cutmix", "classmix")),
+    }
+
 
 class FixMatchSettings(Section):
     weights: Weights = Weights()

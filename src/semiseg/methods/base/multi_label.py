@@ -33,6 +33,8 @@ class MultiLabelSettings(Section):
     """Share of the iterations before that weight rises, by 2 in the course of all (public code: 10 of 100 epochs)."""
     optimiser: ClassifierOptimiser = ClassifierOptimiser()
 
+    READ_WITH = dict.fromkeys(("presence_threshold", "consistency", "burn_in", "optimiser"), ("enabled", (True,)))
+
 
 class MultiLabel(nn.Module):
     """The classifier, on a copy of the student's backbone, and its teacher (eq. 2).
