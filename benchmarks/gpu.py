@@ -42,7 +42,7 @@ class Limited(Comparison):
 
     def run(self, equal: str, method: str, labelled: str, split: int, iterations: int, batch: int | None) -> None:
         began = time.monotonic()
-        if began + iterations * self.seconds_a_step > self.deadline:
+        if self.seconds_a_step and began + iterations * self.seconds_a_step > self.deadline:
             print(f"{self.name}: no time for {method}, equal {equal}, split {split}", file=sys.stderr, flush=True)
             return
         super().run(equal, method, labelled, split, iterations, batch)
