@@ -17,7 +17,7 @@ demo: $(READY)
 	$(VENV)/bin/python examples/demo.py
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile $(TESTARGS)
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .
