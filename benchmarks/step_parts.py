@@ -14,9 +14,10 @@ from torch import Tensor
 from semiseg import Config
 from semiseg.contrastive import ContrastiveModule
 from semiseg.contrastive import module as contrastive_module
-from semiseg.methods import Batch, Method, method_class
+from semiseg.methods import Batch, Method
 from semiseg.methods.base import Round
 from semiseg.methods.base import method as base
+from semiseg.methods.base.bank import method_of
 from semiseg.networks.build import build_network_of
 from semiseg.training.optimisers import Optimisers
 from semiseg.training.step import Stepper
@@ -76,7 +77,7 @@ class Measured:
     def __init__(self, config: Config, classes: int, device: torch.device) -> None:
         torch.manual_seed(0)
         t, network = config.training, build_network_of(config, classes)
-        self.method: Method = method_class(config.method.name)(config, network, LABELLED).to(device).train()
+        self.method: Method = method_of(config)(config, network, LABELLED).to(device).train()
         layout = torch.channels_last if t.channels_last else torch.contiguous_format
         for part in (self.method.student, self.method.teacher):
             if part is not None:

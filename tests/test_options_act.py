@@ -17,6 +17,7 @@ from torch import Tensor
 
 from semiseg import Config
 from semiseg.config.keys import value_of
+from semiseg.config.contrastive import BankConfig
 from semiseg.config.read import fields
 from semiseg.data.base import DatasetInfo
 from semiseg.data.run_data import RunData, open_run_data
@@ -56,7 +57,9 @@ def critic(name: str) -> dict[str, list[Any]]:
 # What to set where a field's type does not tell its values; of the others every one is tried.
 VALUES: dict[str, list[Any]] = {
     "method.name": [name for name in method_names() if name != "memory_bank"],
+    "method.profile": ["reference"],  # the others do nothing to memory_bank: config/test_profiles.py
     "method.warmup": [0.5], "method.stages": [0.5], "method.teacher.momentum_start": [0.5],
+    "method.loss.hard_threshold": [0.3], "method.loss.hard_share": [0.9],
     "method.teacher.momentum_end": [0.95], "method.teacher.half_life": [0.1], "method.augment.classmix_exclude": [0],
     "method.context_aware.weights.supervised": [0.5, 0],
     **{f"method.{name}.weights.{term}": [0.5, 0] for term in ("supervised", "pseudo") for name in (
@@ -83,6 +86,9 @@ VALUES: dict[str, list[Any]] = {
     "method.memory_bank.contrastive.quality_quantile": [0.1], "method.memory_bank.contrastive.least_score": [0.5],
     "method.memory_bank.contrastive.effective_weight": [1], "method.memory_bank.contrastive.bank_start": [1],
     "method.memory_bank.contrastive.max_pixels_per_class": [1], "method.memory_bank.contrastive.temperature": [1],
+    **{f"method.bank.{key}": [value] for key, value in {"bank_size": 2, "dim": 8, "quality_threshold": 0.99,
+       "quality_quantile": 0.1, "least_score": 0.5, "effective_weight": 1, "bank_start": 1, "max_pixels_per_class": 1,
+       "temperature": 1, "weight": 0.5}.items()},
     **{f"method.patch_contrast.weights.{term}": [0.5, 0] for term in ("supervised", "contrastive")},
     **{f"method.patch_contrast.contrastive.{key}": [value] for key, value in {"patch": 16, "levels": 1, "alike": 0.5,
        "confidence_threshold": 0.5, "temperature": 1, "dim": 8}.items()},
@@ -130,7 +136,16 @@ VALUES: dict[str, list[Any]] = {
     "data.options": ["{fold: 1}"],
 }  # fmt: skip
 # What must be so for an option to act.
+BANKED = ["method.name=fixmatch", "method.bank=true", "method.bank.quality_threshold=0.1", "method.bank.bank_size=8",
+          "method.bank.dim=16", ALL_SURE]  # fmt: skip
 WITH: dict[str, list[str]] = {
+    "method.loss.hard_share": ["method.loss.hard_threshold=0"],
+    **{f"method.bank.{key}": BANKED for key in BankConfig.model_fields},
+    "method.bank.enabled": ["method.name=fixmatch"],
+    "method.bank.temperature": [*BANKED, "method.bank.negatives=true", "method.bank.quality_filter=false"],
+    "method.bank.quality_rule": [*BANKED, "method.bank.quality_threshold=0.275"],
+    "method.bank.quality_quantile": [*BANKED, "method.bank.quality_rule=quantile"],
+    "method.ael.pseudo.least_share": ["method.profile=equal"],  # other random pictures: a giver with enough of a class
     "data.split_seed": ["data.labelled=2"],
     "method.teacher.half_life": ["method.teacher.momentum_start=0.995"],
     "network.aspp": ["network.architecture=deeplabv2"],
@@ -172,7 +187,9 @@ WITH: dict[str, list[str]] = {
 }  # fmt: skip
 _LOOP = "is for the loop, not for a step"
 ELSEWHERE: dict[str, tuple[str, str]] = {
-    **dict.fromkeys(("name", "title", "paper_miou", "needs", "table"), ("words for people", "test_presets.py")),
+    **dict.fromkeys(
+        ("name", "title", "paper_miou", "system", "needs", "table"), ("words for people", "test_presets.py")
+    ),
     "run_dir": ("a place", "training/test_loop.py"),
     "data.dataset": ("what is read", "data/test_run_data.py"),
     "data.root": ("a place", "data/test_run_data.py"),

@@ -22,7 +22,8 @@ from semiseg.data.run_data import check_classes, open_run_data
 from semiseg.data.splits.lists import ANY_NAME, read_list, write_list
 from semiseg.errors import SemisegError, UsageError
 from semiseg.inference.logits import evaluating
-from semiseg.methods import Method, method_class
+from semiseg.methods import Method
+from semiseg.methods.base.bank import method_of
 from semiseg.networks import Output, upsample
 from semiseg.networks.build import build_network_of
 from semiseg.runs import checkpoint
@@ -124,7 +125,7 @@ def _open(run: Path, device: torch.device) -> tuple[Config, Method, tuple[ImageS
     if not unlabelled:
         raise SemisegError("the run has no unlabelled image left, so there is none to label next")
     network = build_network_of(config, data.train.info.num_classes, pretrained=False)
-    method = method_class(config.method.name)(config, network, len(data.labelled)).to(device)
+    method = method_of(config)(config, network, len(data.labelled)).to(device)
     method.load_state_dict(state["method"])
     return config, method, (data.train, unlabelled)
 

@@ -1,12 +1,15 @@
 """The colour part of Table 1 by itself: HSV against colorsys, blur against kornia and by hand."""
 
 import colorsys
+import dataclasses
 
 import pytest
 import torch
 
 from semiseg.augment.colour import gaussian_blur, jitter
-from semiseg.augment.weak_strong import BLUR_SIGMA
+from semiseg.augment.weak_strong import BLUR_SIGMA, augment, draw
+from semiseg.errors import UsageError
+from semiseg.methods.base.views import NOTHING
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -53,3 +56,19 @@ def test_blur_by_hand() -> None:
     torch.testing.assert_close(gaussian_blur(image, torch.ones(1, dtype=torch.float64))[0, 0], bell[:, None] * bell)
     constant = torch.full((1, 3, 2, 2), 0.3)  # smaller than the kernel
     torch.testing.assert_close(gaussian_blur(constant, torch.tensor([1.15])), constant)
+
+
+def test_grey_pictures_have_one_value_in_all_channels_and_are_drawn_last() -> None:
+    images = torch.rand(64, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    labels = torch.zeros(64, 8, 8, dtype=torch.int64)
+    strength = dataclasses.replace(NOTHING, grey=0.2)
+    seen, _, _ = augment(images, labels, None, strength, torch.Generator().manual_seed(1))
+    is_grey = (seen == seen[:, :1]).flatten(1).all(1)
+    assert 4 <= int(is_grey.sum()) <= 24
+    weights = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
+    torch.testing.assert_close(seen[is_grey], (images * weights).sum(1, keepdim=True).expand(-1, 3, -1, -1)[is_grey])
+    assert torch.equal(seen[~is_grey], images[~is_grey])
+    draws = [draw(4, torch.Generator().manual_seed(2), grey) for grey in (False, True)]
+    assert draws[0].grey is None and all(torch.equal(a, b) for a, b in zip(draws[0][:-1], draws[1][:-1], strict=True))
+    with pytest.raises(UsageError, match="blur_sigma"):
+        dataclasses.replace(NOTHING, blur_sigma=(0.1, 3.0))

@@ -189,7 +189,7 @@ def test_images_of_a_batch_are_independent() -> None:
     for b in range(len(images)):
         row = slice(b, b + 1)
         alone = apply_draws(
-            images[row], labels[row], None, WEAK, Draws(*(values[row] for values in draws)),
+            images[row], labels[row], None, WEAK, Draws(*(values[row] for values in draws if values is not None)),
             context=Context([t[row] for t in context.tensors], context.first[row], context.extent[row]),
         )  # fmt: skip
         torch.testing.assert_close(together[0][row], alone[0], atol=1e-6, rtol=0)

@@ -9,6 +9,7 @@ import torch
 from augment_draws import NOTHING, fixed, seeded
 
 from semiseg.augment.weak_strong import (
+    BLUR_SIGMA,
     STRONG,
     STRONG_REFERENCE,
     WEAK,
@@ -31,7 +32,7 @@ def test_table_1() -> None:
         STRONG_REFERENCE: (0.5, 0.8, 0.8, 0.25, 0.25, 0.125, 0.083, 0.2, 0.75),
     }
     for strength, values in columns.items():
-        expected = dict(zip(names, values, strict=True), resize_range=(0.75, 1.75))
+        expected = dict(zip(names, values, strict=True), resize_range=(0.75, 1.75), grey=0, blur_sigma=BLUR_SIGMA)
         assert asdict(strength) == expected
 
 

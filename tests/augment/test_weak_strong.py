@@ -81,7 +81,11 @@ def test_images_are_independent() -> None:
     for b in range(16):
         row = slice(b, b + 1)
         alone = apply_draws(
-            images[row], labels[row], confidence[row], STRONG, Draws(*(values[row] for values in draws))
+            images[row],
+            labels[row],
+            confidence[row],
+            STRONG,
+            Draws(*(values[row] for values in draws if values is not None)),
         )
         for whole, single in zip(together, alone, strict=True):
             torch.testing.assert_close(whole[row], single, atol=1e-6, rtol=0)
@@ -139,7 +143,7 @@ def test_each_change_has_its_own_draw() -> None:
             torch.testing.assert_close(view, expected[name])
             assert torch.equal(moved, labels.flip(-1) if name == "flip" else labels)
     seen = draw(500, seeded())
-    correlation = torch.corrcoef(torch.stack(list(seen))) - torch.eye(len(seen))
+    correlation = torch.corrcoef(torch.stack(list(seen[:-1]))) - torch.eye(len(seen) - 1)
     assert correlation.abs().max() < 0.2
 
 

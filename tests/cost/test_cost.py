@@ -11,8 +11,10 @@ from semiseg.config.read import Config
 from semiseg.cost.run import count_run
 from semiseg.cost.step import PAPER, PAPER_TOTAL, cost
 from semiseg.losses import weighted_cross_entropy
+from semiseg.methods import Batch, Step, method_class
 from semiseg.networks import upsample
 from semiseg.networks.build import build_network_of
+from semiseg.runtime.flops import count_flops
 
 SMALL = ["network.backbone=resnet18", "network.pretrained=none", "network.output_stride=16", "data.crop=64",
          "training.batch_size=2"]  # fmt: skip
@@ -184,3 +186,23 @@ def test_a_supervised_stage_is_counted_beside_the_step() -> None:
     assert alone["first_stage_steps"] == 0 and staged["step_flops"] == plain["step_flops"]
     shown = CliRunner().invoke(app, [*words, "method.stages=0.4"]).output
     assert "the first 80 of 200 steps (method.stages) see labelled crops alone" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [("adversarial", {"critic"}), ("s4gan", {"critic", "image classifier"}),
+     ("semantic_shift", {"critic", "semantic critic"})],
+)  # fmt: skip
+def test_critics_are_counted_as_a_real_step_passes_them(name: str, parts: set[str]) -> None:
+    words = ["network.backbone=small", "network.pretrained=none", "network.output_stride=16", "data.crop=64",
+             f"method.name={name}", "method.s4gan.multi_label.enabled=true", "training.batch_size=1"]  # fmt: skip
+    config = Config.parse({}, words)
+    method = method_class(name)(config, build_network_of(config, 3), labelled=1).train()
+    g = torch.Generator().manual_seed(0)
+    images, labels = torch.rand(2, 3, 64, 64, generator=g), torch.randint(0, 3, (2, 64, 64), generator=g)
+    target = torch.tensor([True])  # so that features of both domains are asked for
+    inside = torch.ones(1, 64, 64, dtype=torch.bool)
+    now = Step(Batch(images[:1], labels[:1], target), Batch(images[1:], labels[1:], inside=inside), 3, g)
+    counted = cost(config, 3).flops
+    assert counted.keys() == {"labelled", "unlabelled"} | parts
+    assert count_flops(lambda: method.losses(now)) == pytest.approx(sum(counted.values()), rel=0.02)

@@ -3,7 +3,9 @@
 import pytest
 
 from semiseg.errors import UsageError
-from semiseg.experiments.paper_tables import cells, configuration, table_number
+from semiseg.experiments.agreement import as_markdown
+from semiseg.experiments.paper_tables import cells, configuration, preview, table_number
+from semiseg.experiments.published import PUBLISHED
 from semiseg.presets import list_presets
 
 
@@ -19,7 +21,11 @@ def test_every_cell_of_every_table_is_configured_at_both_scales() -> None:
             assert getattr(mini.network, key) == getattr(full.network, key)
         assert mini.data.labelled == full.data.labelled
         assert (mini.data.source.dataset is None) == (full.data.source.dataset is None)
+        assert mini.method.name == full.method.name
         assert mini.method.settings.weights == full.method.settings.weights
+        if row["system"]:  # a short schedule has one set of conditions for all
+            assert mini.method.profile == "equal"
+            continue
         assert mini.method.class_balance == full.method.class_balance
         for switch in ("bank_size", "teacher_features", "attention", "quality_filter"):
             assert getattr(mini.method.settings.contrastive, switch) == getattr(
@@ -50,3 +56,18 @@ def test_names_of_tables_and_presets() -> None:
 def test_a_list_for_each_seed() -> None:
     one, two = (configuration("table5_sup", s, overrides=["data.labelled_list=s_{seed}.pkl"]) for s in (0, 2))
     assert (one.data.labelled_list, two.data.labelled_list) == ("s_0.pkl", "s_2.pkl")
+
+
+def test_the_compared_systems_are_rows_of_the_table_and_run_when_asked_for() -> None:
+    own, whole = cells("table2"), cells("table2", compared=True)
+    assert len(own) == 12 and len(whole) == 12 + 24 and {c.system for c in own} == {""}
+    assert [c.preset for c in cells("table2", ["table2_dmt_8"])] == ["table2_dmt_8"]
+    table = as_markdown(whole, [], published=PUBLISHED["2"])
+    assert "| table2_classmix_8 | Cityscapes, 1/8 labelled, DeepLabv2-ResNet-101, COCO: ClassMix (Olsson" in table
+    published = [line for line in table.splitlines() if "published only" in line]
+    assert len(published) == 3 and "Error-correcting" in published[0] and "| 67.4 | 0 | – |" in published[0]
+    assert len({line.count("|") for line in table.splitlines() if line.startswith("|")}) == 1
+    assert "is the paper's own table" in table
+    assert [len(rows) for rows in PUBLISHED.values()] == [3, 2, 8] and len(cells("table5", compared=True)) == 8
+    assert "table2_cutmix_30" in preview("table2", "full", "toy_streets", [0], [], compared=True)
+    assert "cutmix" not in preview("table2", "full", "toy_streets", [0], [])

@@ -149,15 +149,23 @@ def test_whole_classes_of_the_crop_before_are_pasted_scaled(monkeypatch: pytest.
     scales = set()
     for seed in range(12):
         now = step(seed=seed)
-        images, labels = method.copy_paste(now, labelled.images, labelled.labels)
+        images, labels, target = method.copy_paste(now, labelled.images, labelled.labels, labelled.labels)
+        assert torch.equal(target, labels)
         changed = (images != labelled.images).any(1)
         assert (labels[changed] == 1).all() and changed.any()
         assert torch.equal(labels[~changed & (labelled.labels != 1)],
                            labelled.labels[~changed & (labelled.labels != 1)])  # fmt: skip
         scales.add(int(changed.sum()))
     assert len(scales) > 6
+    # A class of a source crop is no target pixel wherever it is pasted.
+    of_source = labelled.labels.clone()
+    of_source[0] = 255
+    _, labels, target = method.copy_paste(step(seed=1), labelled.images, labelled.labels, of_source)
+    assert set(target.unique().tolist()) <= {255, *labels.unique().tolist()}
+    pasted = (labels[1] == 1) & (labelled.labels[1] != 1)
+    assert (target[1][pasted] == 255).all() and (target[0][labels[0] == labelled.labels[0]] == 255).all()
     never = build()
-    assert torch.equal(never.copy_paste(step(), labelled.images, labelled.labels)[0], labelled.images)
+    assert torch.equal(never.copy_paste(step(), *labelled[:2], labelled.labels)[0], labelled.images)
 
 
 def test_no_class_is_left_out_by_its_number() -> None:

@@ -121,7 +121,7 @@ def test_a_run_keeps_a_half_and_then_everything(images: Path, tmp_path: Path, mo
     monkeypatch.setattr(preflight, "memory_remark", lambda *words: None)
     run = tmp_path / "run"
     words = {"method__cbc__rounds__count": 2, "method__cbc__rounds__first": 0.34, "training__iterations": 6,
-             "training__validate_every": 6}  # fmt: skip
+             "training__validate_every": 6, "method__profile": "equal"}  # fmt: skip
     config: Config = tiny(images, run, method__name="cbc", **words)
     Run(config).train(progress=False)
     kept = []

@@ -20,7 +20,8 @@ SMALLER = replace(NOTHING, resize=1.0, resize_range=(0.75, 0.99))
 
 def step(folder: Path, name: str, context: bool) -> tuple[Method, Step]:
     torch.manual_seed(0)
-    config = tiny(folder, folder / "run", method__name=name, data__context=context, method__warmup=0)
+    words = {"method__name": name, "method__profile": "equal", "data__context": context, "method__warmup": 0}
+    config = tiny(folder, folder / "run", **words)
     method: Method = method_class(name)(config, build_network_of(config, 3), 4).train()
     method.views.weak_set = method.views.strong_set = SMALLER
     loaded = training_batches(config, open_run_data(config.data), 0, 1, method.needs)

@@ -1,7 +1,8 @@
 """What every method promises, whatever it does with the unlabelled images. A new method adds its row to the tables.
 
-Runs, processes and draws are held for all methods elsewhere: ``test_methods.py`` (hidden labels, groups),
-``test_baselines.py`` (draws), ``training/test_stages.py`` (two stages), ``test_rerun.py`` (resume).
+Runs, processes and draws are held for all methods elsewhere: ``test_runs.py`` (resume in the middle, hidden masks, two
+processes), ``test_methods.py`` (labels of unlabelled crops, groups), ``test_baselines.py`` (draws), ``test_stages.py``
+(two stages).
 """
 
 from pathlib import Path
@@ -14,11 +15,18 @@ from fake_networks import pixelwise
 from torch import Tensor
 
 from semiseg.methods import Batch, Method, Step, method_class, method_names
+from semiseg.methods.base.bank import method_of
 from semiseg.methods.base.views import NOTHING
 from semiseg.networks import Output
 from semiseg.networks.segmentation import SegmentationNetwork
 
 CLASSES, HEIGHT, WIDTH = 5, 16, 24
+
+
+def plain(name: str) -> str:
+    """The method of a name that may ask for a bank beside it."""
+    return name.removesuffix("+bank")
+
 
 OFF: dict[str, list[str]] = {  # settings with which the unlabelled images have no weight
     "ael": ["weights.pseudo", "pseudo.paste_probability"],
@@ -86,18 +94,23 @@ NUMBERED: dict[str, str] = {  # where renumbering the classes changes a step, an
     "reco": "draws queries and negatives class by class",
     "u2pl": "draws queries and negatives class by class",
 }
-UNLABELLED = [name for name in method_names() if method_class(name).needs.unlabelled]
+BANKED = [f"{name}+bank" for name in method_names() if method_class(name).takes_bank]
+"""Each with the class-wise bank beside it, which must break none of these; ``test_bank.py`` has what it adds."""
+ALL = [*method_names(), *BANKED]
+UNLABELLED = [name for name in ALL if method_class(plain(name)).needs.unlabelled]
 
 
 def build(name: str, *words: str, classes: int = CLASSES) -> Method:
     """On a network that sees single pixels, whose pictures nothing augments."""
-    changes = dict(word.split("=", 1) for word in words)
+    bank = {"method.bank": "true", "method.bank.quality_filter": "false", "method.bank.dim": "8",
+            "method.bank.feature_stride": "network"} if "+" in name else {}  # fmt: skip
+    name, changes = plain(name), bank | dict(word.split("=", 1) for word in words)
     usual = {"method.augment.weak": "none", "method.class_balance.enabled": "false", "training.passes": "in_turn",
              "method.warmup": "0"}  # fmt: skip
     given = {k.replace(".", "__"): v for k, v in (usual | MEETS.get(name, {}) | changes).items()}
     config = tiny(Path("."), Path("."), method__name=name, **given)
     torch.manual_seed(0)
-    method: Method = method_class(name)(config, pixelwise(classes), 4)
+    method: Method = method_of(config)(config, pixelwise(classes), 4)
     method.views.strong_set = NOTHING
     return method.train()
 
@@ -151,7 +164,8 @@ def networks(method: Method) -> list[SegmentationNetwork]:
 
 
 def off(name: str) -> list[str]:
-    return [f"method.{name}.{key}=0" for key in OFF[name]]
+    bank = ["method.bank.weight=0"] if "+" in name else []
+    return [*(f"method.{plain(name)}.{key}=0" for key in OFF[plain(name)]), *bank]
 
 
 def changed(method: Method, key: str, value: float) -> None:
@@ -167,7 +181,7 @@ def test_every_method_has_its_row() -> None:
     assert NUMBERED.keys() <= set(method_names())
 
 
-@pytest.mark.parametrize("name", method_names())
+@pytest.mark.parametrize("name", ALL)
 def test_terms_and_watched_are_what_it_returns(name: str) -> None:
     method = build(name)
     for iteration in (0, 3):
@@ -180,17 +194,20 @@ def test_terms_and_watched_are_what_it_returns(name: str) -> None:
 def test_without_weight_it_is_supervised_bit_for_bit(name: str) -> None:
     losses, found = gradients(build(name, *off(name)), step())
     alone, expected = gradients(build("supervised"), step())
-    weight = method_class(name).settings().model_dump().get("weights", {}).get("supervised", 1.0)  # a power of 2: exact
+    weight = (
+        method_class(plain(name)).settings().model_dump().get("weights", {}).get("supervised", 1.0)
+    )  # a power of 2: exact
     assert losses["supervised"].item() == alone["supervised"].item()
     assert losses["loss"].item() == weight * alone["loss"].item()
     assert found.keys() == expected.keys()
     assert [key for key, gradient in found.items() if not torch.equal(gradient, weight * expected[key])] == []
 
 
-@pytest.mark.parametrize("name", [name for name in UNLABELLED if OFF[name]])
+@pytest.mark.parametrize("name", [name for name in UNLABELLED if OFF[plain(name)]])
 def test_with_weight_the_unlabelled_images_move_the_student(name: str) -> None:
     """The other side of the last: gradients of the unlabelled terms reach the student, and none its teacher."""
-    words = [f"method.{name}.{THRESHOLD[name][0]}=0"] if name in THRESHOLD else []
+    key = THRESHOLD.get(plain(name), ("", ""))[0]
+    words = [f"method.{plain(name)}.{key}=0"] if key else []
     method = moved(build(name, *words))
     for iteration in (2, 3):  # what is gathered in the first counts in the second
         losses, _ = gradients(method, step(iteration=iteration))
@@ -220,12 +237,12 @@ def test_a_threshold_above_one_uses_no_pseudo_label_and_zero_uses_all(name: str)
         changed(method, key, value)
         results[value] = method.losses(for_method(method, step()))
     assert results[0.0][share] == 1 and results[1.1][share] == 0
-    others = [term for term in method_class(name).terms if term != "supervised"]
+    others = [term for term in method_class(plain(name)).terms if term != "supervised"]
     assert results[1.1][others[0]] == 0 < results[0.0][others[0]]
 
 
 @pytest.mark.parametrize("size", [1e4, -1e4])
-@pytest.mark.parametrize("name", method_names())
+@pytest.mark.parametrize("name", ALL)
 def test_extreme_logits_stay_finite(name: str, size: float) -> None:
     """A student and a teacher that are sure of everything, the wrong things among them."""
     method = build(name)
@@ -242,7 +259,7 @@ def test_extreme_logits_stay_finite(name: str, size: float) -> None:
         assert [key for key, value in found.items() if not torch.isfinite(value).all()] == []
 
 
-@pytest.mark.parametrize("name", method_names())
+@pytest.mark.parametrize("name", ALL)
 def test_bfloat16_is_finite_and_near(name: str) -> None:
     exact = build(name).losses(for_method(build(name), step()))
     method = build(name)
@@ -291,7 +308,7 @@ def test_renumbering_the_classes_renumbers_the_result(name: str) -> None:
         torch.testing.assert_close(two[key], renamed, rtol=1e-3, atol=1e-6, msg=key)
 
 
-@pytest.mark.parametrize("name", method_names())
+@pytest.mark.parametrize("name", ALL)
 def test_ignored_pixels_only_and_padding_only_are_no_loss(name: str) -> None:
     method = build(name)
     now = step(inside=torch.zeros(6, HEIGHT, WIDTH, dtype=torch.bool))
@@ -302,7 +319,7 @@ def test_ignored_pixels_only_and_padding_only_are_no_loss(name: str) -> None:
         assert all(torch.isfinite(value).all() for value in found.values())
 
 
-@pytest.mark.parametrize("name", method_names())
+@pytest.mark.parametrize("name", ALL)
 def test_a_single_labelled_image_and_one_class_suffice(name: str) -> None:
     method = build(name)
     for iteration in (2, 3):

@@ -18,7 +18,7 @@ HEIGHT, WIDTH, CLASSES = 32, 48, 4
 
 def build(**changes: object) -> Method:
     usual = {"method__pseudo__confidence_threshold": 0.35, "method__reco__contrastive__least_confidence": 0.3}
-    return made("reco", CLASSES, 20, **usual | changes)
+    return made("reco", CLASSES, 20, method__profile="equal", **usual | changes)
 
 
 def batches() -> tuple[Batch, Batch]:

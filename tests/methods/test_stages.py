@@ -13,7 +13,7 @@ from semiseg.networks.build import build_network_of
 
 def build(name: str, **changes: object) -> Method:
     torch.manual_seed(0)
-    config = tiny(Path("."), Path("."), method__name=name, **changes)
+    config = tiny(Path("."), Path("."), method__name=name, **{"method__profile": "equal"} | changes)
     return method_class(name)(config, build_network_of(config, 3), labelled=4).train()
 
 

@@ -123,6 +123,6 @@ def test_a_validation_out_of_memory_is_one_line_and_a_resume_takes_its_mend(
     kept.last.parent.mkdir(parents=True)
     checkpoint.save(kept.last, {"config": config.model_dump(mode="json"), "iteration": 2, "best": [-1.0, 0, 0]})
     changed = tiny(folder, tmp_path / "run", evaluation__mode="sliding", evaluation__batch_size=2)
-    assert run_folder.prepare(changed, kept, resume=True) is not None
+    assert run_folder.prepare(changed, kept, resume=True)[1] is not None
     with pytest.raises(SemisegError, match=r"another configuration: training\.seed"):
         run_folder.prepare(tiny(folder, tmp_path / "run", training__seed=5), kept, resume=True)

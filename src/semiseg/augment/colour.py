@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-BLUR_RADIUS = 4  # pixels: 3.5 of the largest sigma
+BLUR_RADIUS = 4  # pixels: 3.5 of the largest sigma of Table 1, 2 of the largest that is taken
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: the grey that contrast is measured from
 
 
@@ -22,8 +22,7 @@ def jitter(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Ten
         hue: (n,) in full circles.
     """
     images = (images * brightness[:, None, None, None]).clamp_(0, 1)
-    red, green, blue = images.unbind(1)
-    grey = (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue).mean((1, 2))
+    grey = grey_of(images).mean((1, 2))
     images = torch.lerp(grey[:, None, None, None], images, contrast[:, None, None, None]).clamp_(0, 1)
 
     # HSV without leaving RGB: value and chroma are enough to write a turned, (de)saturated pixel.
@@ -43,6 +42,12 @@ def jitter(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Ten
         distance = torch.remainder(sextant + shift, 6)
         channels.append(value - chroma * torch.minimum(distance, 4 - distance).clamp_(0, 1))
     return torch.stack(channels, 1)
+
+
+def grey_of(images: Tensor) -> Tensor:
+    """Grey value (n, H, W) of (n, 3, H, W) RGB."""
+    red, green, blue = images.unbind(1)
+    return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
 
 
 def gaussian_blur(images: Tensor, sigma: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from semiseg.augment.colour import gaussian_blur, jitter
+from semiseg.augment.colour import BLUR_RADIUS, gaussian_blur, grey_of, jitter
 from semiseg.augment.geometry import Context, mirror, move, move_as, rescale
 from semiseg.errors import UsageError
 
@@ -55,20 +55,27 @@ class Strength:
     hue: float
     """Shift of HSV hue in ± this, in full circles (row 7)."""
     blur: float
-    """Probability of Gaussian blur (row 8), sigma uniform in ``BLUR_SIGMA``."""
+    """Probability of Gaussian blur (row 8)."""
     classmix: float
     """Probability of ClassMix (row 9); used by the caller, not by :func:`augment`."""
     resize_range: tuple[float, float] = (0.75, 1.75)
     """Scale drawn uniformly from this range (row 2)."""
+    grey: float = 0.0
+    """Probability that a picture loses its colour, after the jitter; none in Table 1."""
+    blur_sigma: tuple[float, float] = BLUR_SIGMA
+    """Sigma of the blur in pixels, drawn uniformly from this range; at most ``BLUR_RADIUS`` / 2."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             highest = 0.5 if name == "hue" else 1.0
-            if name != "resize_range" and not 0 <= value <= highest:
+            if name not in ("resize_range", "blur_sigma") and not 0 <= value <= highest:
                 raise UsageError(f"augmentation: {name} is {value}; set it between 0 and {highest:g}")
         low, high = self.resize_range
         if not 0 < low <= high < math.inf:
             raise UsageError(f"augmentation: resize_range is {low, high}; set 0 < low <= high")
+        low, high = self.blur_sigma
+        if not 0 < low <= high <= BLUR_RADIUS / 2:
+            raise UsageError(f"augmentation: blur_sigma is {low, high}; set 0 < low <= high <= {BLUR_RADIUS / 2:g}")
 
     @property
     def smallest_scale(self) -> float:
@@ -93,6 +100,12 @@ WEAK_REFERENCE = replace(WEAK, brightness=0.125, contrast=0.125, saturation=0.06
 STRONG_REFERENCE = replace(STRONG, brightness=0.25, contrast=0.25, saturation=0.125, hue=0.083, classmix=0.75)
 """The strong set with the jitter and the ClassMix probability of the authors' code."""
 
+WIDE = Strength(
+    flip=0.50, resize=1.0, jitter=0.80, brightness=0.50, contrast=0.50, saturation=0.50, hue=0.25,
+    blur=0.50, classmix=0.0, resize_range=(0.5, 2.0), grey=0.20, blur_sigma=(0.1, 2.0),
+)  # fmt: skip
+"""Unlabelled images of UniMatch (Yang et al., public code), which resizes all of them."""
+
 
 class Draws(NamedTuple):
     """Everything random about a batch of views: uniform numbers in [0, 1), each (B,) float32 on the CPU."""
@@ -109,11 +122,16 @@ class Draws(NamedTuple):
     hue: Tensor
     blur: Tensor
     sigma: Tensor
+    grey: Tensor | None = None
 
 
-def draw(batch: int, generator: torch.Generator) -> Draws:
-    """Draw for ``batch`` images; whatever the strength, as many numbers: strengths compare under one seed."""
-    return Draws(*torch.rand(batch, len(Draws._fields), generator=generator).unbind(1))
+def draw(batch: int, generator: torch.Generator, grey: bool = False) -> Draws:
+    """Draw for ``batch`` images; whatever the strength, as many numbers: strengths compare under one seed.
+
+    ``grey``, which Table 1 has not, is drawn after all others, and only where it is asked for.
+    """
+    found = torch.rand(batch, len(Draws._fields) - 1, generator=generator).unbind(1)
+    return Draws(*found, torch.rand(batch, generator=generator) if grey else None)
 
 
 def augment(
@@ -126,7 +144,7 @@ def augment(
     ignore_index: int = 255,
     context: Context | None = None,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """One random view of every image: flip, resize, colour jitter and blur, each drawn by itself (Table 1).
+    """One random view of every image: flip, resize, colour jitter, grey and blur, each drawn by itself (Table 1).
 
     Labels and confidence follow the geometry. An image that nothing was drawn for comes out bit-exact. Inputs
     are not modified, but may be returned themselves. No gradients.
@@ -147,7 +165,7 @@ def augment(
     Raises:
         UsageError: when the shapes do not belong together.
     """
-    draws = draw(len(images), generator)
+    draws = draw(len(images), generator, strength.grey > 0)
     return apply_draws(images, labels, confidence, strength, draws, fill, ignore_index, context)
 
 
@@ -205,7 +223,7 @@ def _geometry(
 
 
 def _colour(images: Tensor, strength: Strength, draws: Draws) -> Tensor:
-    """Images jittered and blurred."""
+    """Images jittered, some without colour, and blurred."""
     chosen = (draws.jitter < strength.jitter).nonzero()[:, 0]
     if len(chosen):
         index = move(chosen, images)
@@ -219,10 +237,13 @@ def _colour(images: Tensor, strength: Strength, draws: Draws) -> Tensor:
             )
         )
         images = images.index_copy(0, index, jitter(images[index], brightness, contrast, saturation, hue))
+    if draws.grey is not None and len(chosen := (draws.grey < strength.grey).nonzero()[:, 0]):
+        index = move(chosen, images)
+        images = images.index_copy(0, index, grey_of(images[index])[:, None].expand(-1, 3, -1, -1))
     chosen = (draws.blur < strength.blur).nonzero()[:, 0]
     if len(chosen):
         index = move(chosen, images)
-        sigma = move_as(_between(draws.sigma[chosen], *BLUR_SIGMA), images)
+        sigma = move_as(_between(draws.sigma[chosen], *strength.blur_sigma), images)
         images = images.index_copy(0, index, gaussian_blur(images[index], sigma))
     return images
 

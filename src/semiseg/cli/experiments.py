@@ -99,7 +99,7 @@ def cost(
     title = f"one labelled and one unlabelled {height}×{width} image"
     table = Table("forward pass", "GFLOPs", "paper, 512×512", title=title)
     for part, flops in found.flops.items():
-        table.add_row(part, f"{flops / 1e9:.2f}", f"{PAPER[part]:.2f}")
+        table.add_row(part, f"{flops / 1e9:.2f}", f"{PAPER[part]:.2f}" if part in PAPER else "–")
     table.add_row("all", f"{found.total / 1e9:.2f}", f"{PAPER_TOTAL:.2f}", style="bold")
     Console().print(table)
     t = config.training
@@ -132,6 +132,9 @@ def reproduce(
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder for results and runs in progress.")] = Path("reproduce"),
     dry_run: Annotated[bool, typer.Option(help="Print what would run, and stop.")] = False,
+    compared: Annotated[
+        bool, typer.Option("--compared", help="Run the systems too that the paper compares itself with.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run or resume a table of the paper. Example: semiseg reproduce table5 --scale mini --dry-run"""
@@ -145,10 +148,11 @@ def reproduce(
     except ValueError:
         raise UsageError(f"--seeds {seeds!r} is no list of whole numbers; write e.g. --seeds 0,1,2") from None
     if dry_run:
-        print(preview(table, scale, data, numbers, only or [], overrides))  # type: ignore[arg-type]
+        print(preview(table, scale, data, numbers, only or [], overrides, compared))  # type: ignore[arg-type]
         return
     outcome = run_table(
         table, scale=scale, data=data, seeds=numbers, only=only or [], output=output, overrides=overrides, keep=keep,  # type: ignore[arg-type]
+        compared=compared,
     )  # fmt: skip
     print(outcome.to_json() if as_json else outcome.table)
     for preset, seed, reason in outcome.failed:
@@ -171,6 +175,10 @@ def compare(
     ] = "steps,crops",
     output: Annotated[Path, typer.Option(help="Folder for results, settings and runs in progress.")] = Path("compare"),
     jobs: Annotated[int, typer.Option(min=1, help="Runs side by side, which share the cores.")] = 1,
+    profile: Annotated[
+        str,
+        typer.Option(help="equal: all share augmentation, teacher, class weights and warm-up; paper: each its own's."),
+    ] = "equal",
     as_json: AsJson = False,
 ) -> None:
     """Methods under equal conditions. Example: semiseg compare toy_streets --methods fixmatch --labelled 12,46"""
@@ -182,7 +190,7 @@ def compare(
         raise UsageError(f"--seeds {seeds!r} is no list of whole numbers; write e.g. --seeds 1,2,3") from None
     compared = run_comparison(
         source, words_of(methods), labelled=words_of(labelled), seeds=numbers, equal=words_of(equal),
-        overrides=overrides or [], output=output, jobs=jobs,
+        overrides=overrides or [], output=output, jobs=jobs, profile=profile,  # type: ignore[arg-type]
     )  # fmt: skip
     if as_json:
         print(json.dumps({"rows": compared.rows, "failed": compared.failed}, indent=1))

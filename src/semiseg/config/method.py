@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from semiseg.config.contrastive import BankConfig
 from semiseg.config.nested import set_key
 from semiseg.config.section import Probability, Section
 from semiseg.errors import SemisegError, did_you_mean
@@ -58,13 +59,21 @@ class ClassBalanceConfig(Section):
 class LossConfig(Section):
     divisor: Literal["pixels", "weights"] = "pixels"
     """Divisor of L_sup: N pixels (eq. 3) or Σα over valid pixels (authors' code)."""
+    hard_threshold: Probability | None = None
+    """Of L_sup only labelled pixels count whose class is less probable than this (OHEM; 0.7 on Cityscapes in UniMatch,
+    U2PL and AugSeg, with ``divisor=weights``); None: all, as in the paper."""
+    hard_share: Probability = 0.1
+    """With it, the share of the labelled pixels that counts at least (UniMatch on Cityscapes: 200 000 pixels of two
+    crops of 801, 0.16; U2PL and AugSeg half as many)."""
 
 
 class AugmentConfig(Section):
-    weak: Literal["paper", "reference", "none"] = "paper"
-    """Augmentation of labelled crops: Table 1, or the authors' code's jitter."""
-    strong: Literal["paper", "reference", "weak"] = "paper"
-    """Augmentation of unlabelled crops: Table 1, the authors' code, or the weak set."""
+    weak: Literal["paper", "reference", "none", "flip", "scale", "wide"] = "paper"
+    """Augmentation of labelled crops: Table 1, or the authors' code's jitter; or geometry alone: ``flip`` in half of
+    them, ``scale`` by 0.5 to 1.5 as well (Hung et al., French et al.), or ``wide``, by 0.5 to 2 (UniMatch)."""
+    strong: Literal["paper", "reference", "weak", "flip", "scale", "wide"] = "paper"
+    """Augmentation of unlabelled crops: Table 1, the authors' code, or the weak set; ``flip`` and ``scale`` as above;
+    ``wide``, that with the colours of UniMatch: jitter by 0.5 and hue by 0.25, grey pictures, blur."""
     classmix_rule: Literal["half", "reference"] = "half"
     """Classes pasted by ClassMix: half of them, or floor(n/2) + 1 (authors' code)."""
     classmix_exclude: Annotated[int, Field(ge=0)] | None = None
@@ -79,8 +88,11 @@ class MethodConfig(Section):
     name: str = "memory_bank"
     """The method: memory_bank is the paper's, supervised the baseline; docs/methods.md has all that are shipped, and an
     installed package may bring others."""
-    profile: Literal["paper", "reference"] = "paper"
-    """The paper's text, or every known deviation of the authors' code."""
+    profile: Literal["paper", "reference", "equal"] = "paper"
+    """What is filled in where nothing is set by hand. ``paper``: teacher, class weights, augmentation and warm-up of
+    the chosen method are those of its own paper, as far as it was read; of memory_bank, the paper's text. ``equal``:
+    they are the same for all methods, and only the use of the unlabelled images differs. ``reference``: every known
+    deviation of the paper's authors' code."""
     warmup: Probability = 2000 / 150000
     """Share of the iterations with λ_pseudo = λ_contr = 0: the first 2 000 of 150 000 (section 4.2)."""
     stages: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -91,6 +103,7 @@ class MethodConfig(Section):
     class_balance: ClassBalanceConfig = ClassBalanceConfig()
     loss: LossConfig = LossConfig()
     augment: AugmentConfig = AugmentConfig()
+    bank: BankConfig = BankConfig()
 
     @model_validator(mode="before")
     @classmethod
@@ -112,6 +125,19 @@ class MethodConfig(Section):
             raise ValueError(f"there is no such method{did_you_mean(name, names)}; choose one of {', '.join(names)}")
         return name
 
+    @model_validator(mode="after")
+    def _takes_bank(self) -> MethodConfig:
+        """A baseline beside the methods of a comparison passes a bank over; who could use one and cannot, refuses."""
+        if not self.bank.enabled:
+            return self
+        method = plugins.method_class(self.name)
+        if method.needs.unlabelled and not method.takes_bank:
+            takers = [name for name in plugins.method_names() if plugins.method_class(name).takes_bank]
+            own = self.name == "memory_bank"
+            why = "has a bank of its own" if own else "learns from no pseudo-labels of one student"
+            raise ValueError(f"{self.name} {why}; leave bank=true out, or choose one of {', '.join(takers)}")
+        return self
+
     @property
     def settings(self) -> Any:
         """The chosen method's own section, of the type that its class names."""
@@ -132,7 +158,7 @@ class MethodConfig(Section):
 def _usual(section: type[Section], profile: str) -> Section:
     """A method's section where nothing in it is set by hand."""
     values: dict[str, Any] = {}
-    for key, value in section.REFERENCE.items() if profile == "reference" else ():
+    for key, value in {"reference": section.REFERENCE, "equal": section.EQUAL}.get(profile, {}).items():
         set_key(values, key, value)
     return section.model_validate(values)
 

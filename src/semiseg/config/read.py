@@ -1,8 +1,8 @@
 """Configuration of a run: read, changed, checked and written. Its fields are defined in a file a section beside it.
 
 A configuration is read from a YAML file or a preset, changed by ``section.key=value`` words and checked as a whole,
-so that every mistake is reported at once. ``method.profile=reference`` switches each row of the table "paper and
-authors' code" (docs/equations.md) to what the authors' code does; any of them can still be set by hand.
+so that every mistake is reported at once. ``method.profile`` fills in what is not set by hand: what the chosen method's
+paper does, the same for all methods, or the authors' code's side of the table in docs/equations.md.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from semiseg.config.keys import leaf_fields
 from semiseg.config.method import MethodConfig, complete
 from semiseg.config.nested import set_key
 from semiseg.config.network import NetworkConfig
-from semiseg.config.profiles import reference
+from semiseg.config.profiles import filled_in
 from semiseg.config.section import Section
 from semiseg.config.shorthand import allows_none, short_keys, spread
 from semiseg.config.training import TrainingConfig
@@ -46,6 +46,8 @@ class Config(Section):
     """Table of the paper that the preset belongs to."""
     paper_miou: float | None = None
     """The paper's figure in percent, if it has one."""
+    system: str = ""
+    """Whose figure that is, where not the paper's own method's."""
     needs: str = ""
     """Data that the preset needs."""
     run_dir: str = "runs/run"
@@ -66,15 +68,14 @@ class Config(Section):
     @model_validator(mode="before")
     @classmethod
     def _complete_keys(cls, values: Any) -> Any:
-        """Short keys reach their methods; the authors' deviations are filled in below what is given by hand."""
+        """Short keys reach their methods; what the profile says is filled in below what is given by hand."""
         method = values.get("method") if isinstance(values, dict) else None
         if not isinstance(method, dict):
             return values
         values = _copy(values)
         spread(values["method"])
-        if method.get("profile") == "reference":
-            for key, value in reference().items():
-                set_key(values, key, value, overwrite=False)
+        for key, value in filled_in(values["method"]).items():
+            set_key(values, key, value, overwrite=False)
         return values
 
     @model_validator(mode="after")
@@ -111,6 +112,8 @@ class Config(Section):
     def parse(cls, values: dict[str, Any], overrides: list[str] | tuple[str, ...] = (), source: str = "") -> Config:
         """Check plain ``values`` with ``overrides`` applied; every mistake in one message."""
         values = _copy(values)
+        if isinstance(values.get("method"), dict):
+            spread(values["method"])  # ``bank: true`` makes room for words about the bank
         problems = [problem for word in overrides if (problem := _apply_word(values, word))]
         try:
             config: Config = _complete().model_validate(values)

@@ -27,6 +27,14 @@ class Section(BaseModel):
     """Fields that are read only while another field of the section has one of certain values; beside any other value a
     run says that they do nothing."""
 
+    PAPER: ClassVar[dict[str, Any]] = {}
+    """Of a method's section: what its own paper sets of what all methods share, by key below ``method.``, such as
+    ``teacher.momentum_start``; filled in where the method is chosen under ``method.profile=paper``."""
+
+    EQUAL: ClassVar[dict[str, Any]] = {}
+    """What ``method.profile=equal`` sets here, by key within the section: what of a method stands for something that
+    all methods share."""
+
     @field_validator("*", mode="before")
     @classmethod
     def _no_other_kind(cls, value: Any, info: ValidationInfo) -> Any:

@@ -14,12 +14,13 @@ from semiseg.config.method import MethodConfig, method_sections
 from semiseg.config.nested import set_key
 
 PREFIX = "method."
+BANK = "method.bank"  # true or false for its whole section
 
 
 def short_keys() -> dict[str, list[str]]:
     """Every short key, ``method.weights.pseudo`` for one, with the complete keys that it stands for."""
     shared = leaf_fields(MethodConfig)
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {BANK: [f"{BANK}.enabled"]}
     for name, section in method_sections().items():
         for path in leaf_fields(section):
             if path not in shared:
@@ -30,7 +31,7 @@ def short_keys() -> dict[str, list[str]]:
 def allows_none(key: str) -> bool:
     """Whether None is a value of a method's complete key; where it is not, it stands for "the usual"."""
     name, _, path = key.removeprefix(PREFIX).partition(".")
-    return leaf_fields(method_sections()[name])[path].default is None
+    return name in method_sections() and leaf_fields(method_sections()[name])[path].default is None
 
 
 def spread(method: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from semiseg.contrastive.config import ContrastiveConfig
+from semiseg.config.contrastive import ContrastiveConfig
 from semiseg.contrastive.maps import coarsened, downsample_labels, resized, rows
 from semiseg.contrastive.quality import admitted
 from semiseg.losses import contrast_against_bank, contrastive_loss, effective_share, lost_share
@@ -39,8 +39,7 @@ def _without_updates(head: nn.Module, *inputs: Tensor) -> Tensor:
 LEAST_EFFECTIVE = 0.25  # share of the bank that counts, below which the attention is said to have collapsed
 COLLAPSED = (
     "the weights of eq. 8 leave {:.0%} of the bank's vectors: the attention makes the contrastive loss small by "
-    "itself; set method.contrastive.least_score=0.5, method.contrastive.effective_weight=1 or "
-    "method.contrastive.attention=false"
+    "itself; set {keys}.least_score=0.5, {keys}.effective_weight=1 or {keys}.attention=false"
 )
 
 
@@ -176,10 +175,10 @@ class ContrastiveModule(nn.Module):
         share = self.effective_share().nanmean().item()
         return dict(zip(self.MEASURED, (within, between, None if math.isnan(share) else share), strict=True))
 
-    def remarks(self, measures: Mapping[str, float | None]) -> list[str]:
-        """A line where the attention has collapsed."""
+    def remarks(self, measures: Mapping[str, float | None], keys: str = "method.contrastive") -> list[str]:
+        """A line where the attention has collapsed, with the ``keys`` that these settings stand under."""
         share = measures["bank_effective"]
-        return [COLLAPSED.format(share)] if share is not None and share < LEAST_EFFECTIVE else []
+        return [COLLAPSED.format(share, keys=keys)] if share is not None and share < LEAST_EFFECTIVE else []
 
     @torch.no_grad()
     def effective_share(self) -> Tensor:

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from semiseg.contrastive.config import ContrastiveConfig
+from semiseg.config.contrastive import ContrastiveConfig
 from semiseg.memory_bank import feature_quality_filter
 
 PARTS = 1_000_000  # the share in whole parts: counts of pixels are compared without rounding

@@ -16,9 +16,9 @@ from torch import nn
 from semiseg.config.read import Config
 from semiseg.cost.memory import kept_for_backward
 from semiseg.methods.base import Method, StepCost
+from semiseg.methods.base.bank import method_of
 from semiseg.networks.build import build_network_of
 from semiseg.runtime.flops import count_flops
-from semiseg.runtime.plugins import method_class
 
 # "Losses impact", section 4.4: one labelled and one unlabelled image of 512×512, in GFLOPs.
 PAPER = {
@@ -107,7 +107,7 @@ def meta_method(config: Config, num_classes: int) -> tuple[Method, StepCost]:
     """The configured method on the meta device, in training mode, and what a step of it computes."""
     with torch.device("meta"):
         network = build_network_of(config, num_classes, pretrained=False)
-        method: Method = method_class(config.method.name)(config, network, 1).train()
+        method: Method = method_of(config)(config, network, 1).train()
     t = config.training
     unlabelled = max(1, round(t.batch_size * t.unlabelled_ratio)) * method.needs.crops
     return method, method.cost(t.batch_size, unlabelled if method.needs.unlabelled else 0)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
 from semiseg.experiments.paper_tables import Cell, Scale
+from semiseg.experiments.published import Published
 from semiseg.experiments.results import mean_sd
 
 
 def as_markdown(
-    chosen: list[Cell], rows: list[dict[str, Any]], scale: Scale = "full", data: str = "toy_streets"
-) -> str:
+    chosen: list[Cell], rows: list[dict[str, Any]], scale: Scale = "full", data: str = "toy_streets",
+    published: Sequence[Published] = (),
+) -> str:  # fmt: skip
     """A line for each cell, mean ± sd over the seeds in percent; then how many orderings of the paper hold.
 
     Args:
@@ -20,6 +23,7 @@ def as_markdown(
         rows: rows of the result file, with ``miou_last`` and ``miou_best`` of the student.
         scale: at full scale the table has a column of differences.
         data: named at mini scale.
+        published: further rows of the table, which nothing here can be run for.
     """
     measured = {cell.preset: [r["miou_last"] for r in rows if r["preset"] == cell.preset] for cell in chosen}
     best = {cell.preset: [r["miou_best"] for r in rows if r["preset"] == cell.preset] for cell in chosen}
@@ -28,6 +32,9 @@ def as_markdown(
     lines = [] if full else [f"On {data} with a short schedule: the paper's figures are for the order only.", ""]
     columns = ["preset", "what", "paper", "runs", "measured, last", "measured, best", *(["difference"] if full else [])]
     lines += ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+    if any(cell.system for cell in chosen):
+        source = "The column *paper* is the paper's own table, for the systems that it compares itself with as well."
+        lines[:0] = [source, ""]
     for cell in chosen:
         values = measured[cell.preset]
         line = [
@@ -41,6 +48,11 @@ def as_markdown(
         if full:
             line.append(f"{statistics.fmean(values) - cell.paper:+.1f}" if values else "–")
         lines.append("| " + " | ".join(line) + " |")
+    rest = ["–"] * (len(columns) - 4)
+    lines += [
+        "| " + " | ".join(["–", f"{row.title} (published only)", f"{row.paper:.1f}", "0", *rest]) + " |"
+        for row in published
+    ]
     agree, pairs, against = order_agreement(chosen, measured, same)
     if pairs:
         lines += ["", f"{agree} of {pairs} orderings of the paper hold."]

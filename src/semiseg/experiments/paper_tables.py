@@ -1,7 +1,7 @@
 """The tables of the paper: their cells, and the configuration of each run.
 
 At full scale the presets run as they are. At mini scale (``--scale mini``) the same rows run on toy streets or CamVid
-with the short schedule of that preset. What a row is about stays: terms, weights, bank, labelled fraction,
+with the short schedule of that preset. What a row is about stays: method, terms, weights, bank, labelled fraction,
 architecture, source domain. The rest is made small enough for a CPU. Mini figures stand beside those of the paper for
 their *order* only.
 """
@@ -26,6 +26,7 @@ class Cell:
     preset: str
     title: str
     paper: float
+    system: str = ""  # another than the paper's own method
 
 
 def table_number(name: str) -> str:
@@ -42,21 +43,29 @@ def table_number(name: str) -> str:
     return number
 
 
-def cells(table: str, only: list[str] | tuple[str, ...] = ()) -> list[Cell]:
-    """The cells of a table, in the order of the paper's figures, lowest first; ``only`` some of its presets.
+def cells(table: str, only: list[str] | tuple[str, ...] = (), compared: bool = False) -> list[Cell]:
+    """The cells of a table, in the order of the paper's figures, lowest first.
+
+    Args:
+        table: its name.
+        only: some of its presets, of whatever system.
+        compared: whether, without ``only``, those of the systems that the paper compares itself with are among them.
 
     Raises:
         UsageError: no such table, or ``only`` names a preset that is not in it.
     """
     number = table_number(table)
-    found = [Cell(r["name"], r["title"], r["paper_miou"]) for r in list_presets() if r["table"] == number]
+    found = [
+        Cell(r["name"], r["title"], r["paper_miou"], r["system"] or "") for r in list_presets() if r["table"] == number
+    ]
     names = [cell.preset for cell in found]
     for name in only:
         if name not in names:
             raise UsageError(
                 f"table {number} has no preset {name!r}{did_you_mean(name, names)}; it has {', '.join(names)}"
             )
-    return sorted((c for c in found if not only or c.preset in only), key=lambda cell: (cell.paper, cell.preset))
+    chosen = [c for c in found if (c.preset in only if only else compared or not c.system)]
+    return sorted(chosen, key=lambda cell: (cell.paper, cell.preset))
 
 
 def configuration(
@@ -91,7 +100,7 @@ def _mini(preset: str, values: dict[str, Any], data: str) -> dict[str, Any]:
     if data not in MINI_DATA:
         raise UsageError(f"--data {data!r}: choose one of {', '.join(MINI_DATA)}")
     base = read_yaml(preset_path(data))
-    kept: dict[str, Any] = {key: values[key] for key in ("title", "table", "paper_miou") if key in values}
+    kept: dict[str, Any] = {key: values[key] for key in ("title", "table", "paper_miou", "system") if key in values}
     kept["method"] = values.get("method", {})
     kept["data"] = {"labelled": values["data"]["labelled"]}
     kept["network"] = {"architecture": values["network"]["architecture"]}
@@ -127,6 +136,7 @@ def preview(
     seeds: list[int] | tuple[int, ...],
     only: list[str] | tuple[str, ...],
     overrides: list[str] | None = None,
+    compared: bool = False,
 ) -> str:
     """What :func:`semiseg.experiments.reproduce.reproduce` would run: a line for each cell, with what it trains on.
 
@@ -134,7 +144,7 @@ def preview(
         UsageError: as for ``reproduce``.
     """
     lines = []
-    chosen = cells(table, only)
+    chosen = cells(table, only, compared)
     check_weights(chosen, seeds[0], scale, data, overrides or [])
     for cell in chosen:
         config = configuration(cell.preset, seeds[0], scale, data, overrides)

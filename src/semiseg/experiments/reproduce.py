@@ -16,6 +16,7 @@ from semiseg.config.read import Config, fields
 from semiseg.errors import SemisegError, UsageError
 from semiseg.experiments.agreement import as_markdown
 from semiseg.experiments.paper_tables import Cell, Scale, cells, check_weights, configuration, seed_words, table_number
+from semiseg.experiments.published import PUBLISHED
 from semiseg.experiments.results import read_results, run_once
 from semiseg.runtime import distributed
 
@@ -45,6 +46,7 @@ def reproduce(
     output: str | Path = "reproduce",
     overrides: list[str] | None = None,
     keep: bool | None = None,
+    compared: bool = False,
 ) -> Outcome:
     """Run what is missing of a table and write ``OUTPUT/NAME.json`` (rows) and ``OUTPUT/NAME.md`` (the table).
 
@@ -62,6 +64,8 @@ def reproduce(
             distinguish one run from another. ``{seed}`` in a word stands for the seed of the run.
         keep: whether to keep the folders of finished runs, checkpoints included, under ``OUTPUT/runs``; by default at
             full scale only, where a run takes days.
+        compared: whether to run the systems too that the paper compares itself with, where they have a preset. The
+            table shows their rows, and those that are published only, in any case.
 
     Raises:
         UsageError: a wrong table, preset, scale or override; weights for rows that the paper starts from different
@@ -72,7 +76,7 @@ def reproduce(
             "the runs of a table are shared by processes that are started one by one, not by torchrun: start one for "
             "each GPU, as in `CUDA_VISIBLE_DEVICES=0 semiseg reproduce table5 …`"
         )
-    chosen, words = cells(table, only), list(overrides or [])
+    chosen, words = cells(table, only, compared), list(overrides or [])
     name = f"table{table_number(table)}" + (f"_mini_{data}" if scale == "mini" else "")
     results, work = Path(output) / f"{name}.json", Path(output) / "runs" / name
     jobs = [(cell, seed) for seed in seeds for cell in chosen]
@@ -95,7 +99,9 @@ def reproduce(
             traceback.print_exc(file=sys.stderr)
             failed.append((cell.preset, seed, str(error).partition("\n")[0]))
     rows = [row for row in read_results(results) if row.get("overrides", "") == decisive]
-    whole = as_markdown(cells(table), rows, scale, data)  # with the cells that another call has run
+    others = PUBLISHED.get(table_number(table), [])
+    # With the cells that another call has run.
+    whole = as_markdown(cells(table, compared=True), rows, scale, data, others)
     (Path(output) / f"{name}.md").parent.mkdir(parents=True, exist_ok=True)
     (Path(output) / f"{name}.md").write_text(whole + "\n", encoding="utf-8")
     return Outcome(rows, as_markdown(chosen, rows, scale, data) if only else whole, failed)

@@ -18,10 +18,10 @@ from filelock import FileLock, Timeout
 
 from semiseg.config.read import Config
 from semiseg.errors import SemisegError, one_line
+from semiseg.methods.base.bank import method_of
 from semiseg.runs.kept import Kept
 from semiseg.runs.metrics import read_metrics
 from semiseg.runtime.files import write_text
-from semiseg.runtime.plugins import method_class
 from semiseg.runtime.version import machine, versions
 
 
@@ -121,7 +121,7 @@ def _run(
         ),
         "iou_last": [None if v is None else round(100 * v, 2) for v in evaluation["last"]["iou"]],
         "last_losses": {k: v for k, v in training[-1].items() if isinstance(v, float)},
-        "last_measures": {k: validation[-1].get(k) for k in method_class(config.method.name).measured},
+        "last_measures": {k: validation[-1].get(k) for k in method_of(config).measured},
         "iterations": evaluation["iterations"],
         "seconds": round(result.seconds, 1),
         "resumed": resume,

@@ -21,6 +21,7 @@ from semiseg.losses.divergence import kl_divergence
 from semiseg.losses.dynamic import dynamic_weights, mutual_weights
 from semiseg.losses.entropy import entropy
 from semiseg.losses.feature_matching import feature_matching
+from semiseg.losses.hard_pixels import hard_labels
 from semiseg.losses.info_nce import drawn, info_nce
 from semiseg.losses.quantile import valid_quantile
 from semiseg.losses.regional_contrast import regional_contrast
@@ -40,6 +41,7 @@ __all__ = [
     "effective_share",
     "entropy",
     "feature_matching",
+    "hard_labels",
     "info_nce",
     "kl_divergence",
     "lost_share",

@@ -10,12 +10,13 @@ from semiseg.config.read import Config
 from semiseg.config.section import NotNegative, Probability, Section
 from semiseg.data.base import IGNORE
 from semiseg.losses import valid_mean, verdict, weighted_cross_entropy
-from semiseg.methods.base import Method, Needs, ParameterGroup, Step, Weights, probabilities
-from semiseg.methods.base.settings import CriticOptimiser
-from semiseg.networks import SegmentationNetwork, upsample
+from semiseg.methods.base import Method, Needs, ParameterGroup, Step, StepCost, Weights, probabilities
+from semiseg.methods.base.settings import OWN_VIEWS, CriticOptimiser
+from semiseg.networks import Output, SegmentationNetwork, upsample
 from semiseg.networks.critic import PixelCritic, one_hot
 from semiseg.networks.still import standing_still
 from semiseg.runtime.distributed import mean
+from semiseg.runtime.flops import count_flops
 from semiseg.runtime.precision import at_least_single
 
 
@@ -42,6 +43,8 @@ class AdversarialSettings(Section):
     pseudo: AdversarialPseudo = AdversarialPseudo()
     critic: CriticOptimiser = CriticOptimiser()
 
+    PAPER = OWN_VIEWS | {"augment.weak": "scale", "augment.strong": "scale"}
+
 
 class Adversarial(Method):
     """L = L_sup + λ_adv · BCE(D(p), 1) + λ_semi · H(p_u, argmax p_u) over the pixels with σ(D(p_u)) ≥ T.
@@ -53,10 +56,14 @@ class Adversarial(Method):
     none of its scores counts: the public code has zeros there in labels alone, by which the critic tells them apart.
     The labels are those of the step's labelled crops; the public code loads others. Unlabelled crops are flipped and
     resized as the strong set says. Constants are those of the public code's VOC runs; the Cityscapes runs have none.
+
+    The public code's, replaced under ``method.profile=equal``: no class weights, all crops flipped and scaled by 0.5 to
+    1.5 and nothing else.
     """
 
     settings = AdversarialSettings
     further_rates = ()
+    takes_bank = True
     needs = Needs(context=True)
     keeps_teacher = False
     terms = ("supervised", "pseudo", "adversarial", "adversarial_unlabelled", "critic")
@@ -68,9 +75,11 @@ class Adversarial(Method):
 
     def losses(self, step: Step) -> dict[str, Tensor]:
         weights, threshold = self.options.weights, self.options.pseudo.score_threshold
-        x_l, y_l, _ = self.labelled_view(step)
+        view = self.labelled_view(step)
+        x_l, y_l = view.images, view.labels
         x_u, inside = self.views.geometry(step)
-        logits_l, logits_u = self.pass_student(x_l, x_u).logits.tensor_split([len(x_l)])
+        student = self.pass_student(x_l, x_u)
+        logits_l, logits_u = student.logits.tensor_split([len(x_l)])
         supervised = self.supervised(logits_l, y_l, step.iteration)
 
         valid = torch.cat([y_l != IGNORE, inside])
@@ -88,10 +97,11 @@ class Adversarial(Method):
         critic = self.of_critic(p.detach(), valid, y_l)
         loss = weights.supervised * supervised + weights.pseudo * pseudo + weights.adversarial * adversarial
         loss = loss + weights.adversarial_unlabelled * adversarial_u + weights.critic * critic
-        return {
+        terms = {
             "loss": loss, "supervised": supervised, "pseudo": pseudo, "adversarial": adversarial,
             "adversarial_unlabelled": adversarial_u, "critic": critic, "trusted": mean(valid_mean(trusted, inside)),
         }  # fmt: skip
+        return self.with_bank(step, view, student, y_u, terms)
 
     def of_critic(self, p: Tensor, valid: Tensor, labels: Tensor) -> Tensor:
         """What the critic minimises, given predictions (B, C, H, W) without a student and labels (B', H, W)."""
@@ -104,6 +114,16 @@ class Adversarial(Method):
 
     def optimisers(self) -> dict[str, OptimiserConfig]:
         return {**super().optimisers(), "critic": self.options.critic}
+
+    def cost(self, labelled: int, unlabelled: int) -> StepCost:
+        """The critic's passes as well: over both kinds of predictions for the student and again for itself, and over
+        the labels."""
+
+        def flops(output: Output, size: tuple[int, int]) -> dict[str, int]:
+            maps = torch.empty(1, self.num_classes, *size, device="meta")
+            return {"critic": 5 * count_flops(lambda: self.critic(maps))}
+
+        return super().cost(labelled, unlabelled)._replace(flops=flops)
 
 
 METHOD = Adversarial

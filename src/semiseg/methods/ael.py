@@ -13,7 +13,8 @@ from semiseg.config.read import Config
 from semiseg.config.section import Count, NotNegative, Probability, Section
 from semiseg.data.base import IGNORE
 from semiseg.losses import valid_mean, weighted_cross_entropy
-from semiseg.methods.base import Method, Needs, Pseudo, Step, Weights, probabilities
+from semiseg.methods.base import LabelledView, Method, Needs, Pseudo, Step, Weights, probabilities
+from semiseg.methods.base.settings import OWN_VIEWS, teacher_of
 from semiseg.methods.base.views import NOTHING
 from semiseg.networks import SegmentationNetwork, upsample
 from semiseg.pseudo_labels import confidence_weights, pseudo_labels
@@ -44,6 +45,8 @@ class AELSettings(Section):
     weights: Weights = Weights()
     pseudo: AELPseudo = AELPseudo()
 
+    PAPER = OWN_VIEWS | teacher_of(0.99, batch_statistics=True) | {"warmup": 0.0}
+
 
 class AEL(Method):
     """L = λ_sup L_sup + λ_pseudo · Σ_n w_n H(f_θ(mix(x_u)), mix(ŷ_u))_n / Σ_n w_n, w_n = s_n · confidence_n^γ.
@@ -58,9 +61,13 @@ class AEL(Method):
     classes come from the crops of the step, not from a bank of all images: with few crops a rare class is seldom among
     them, and then half of a random crop is pasted. s_n goes by the pseudo-label, not the student's prediction. X_u
     holds the labelled images too, in place of the term on labelled crops. There is no OHEM, and no auxiliary head.
+
+    Its public code's, replaced under ``method.profile=equal``: a teacher with τ = 0.99 on the statistics of its batch,
+    no class weights, no warm-up, labelled crops that keep their colours and get no classes but those of ``copy_paste``.
     """
 
     settings = AELSettings
+    takes_bank = True
     needs = Needs(labelled_too=True, context=True)
     terms = ("supervised", "pseudo")
     watched = ("counted", "least_sure")
@@ -74,13 +81,14 @@ class AEL(Method):
 
     def losses(self, step: Step) -> dict[str, Tensor]:
         pseudo = self.options.pseudo
-        x_l, y_l, _ = self.labelled_view(step)
-        x_l, y_l = self.copy_paste(step, x_l, y_l)
+        view = LabelledView(*self.copy_paste(step, *self.labelled_view(step)))
+        x_l, y_l = view.images, view.labels
         x_u, inside = self.views.geometry(step)
         y_u, confidence = pseudo_labels(self.teacher_logits(x_u))
         x_a, y_a, confidence = self.cut_class(step, x_u, y_u.where(inside, IGNORE), confidence)
 
-        logits_l, logits_a = self.pass_student(x_l, x_a).logits.tensor_split([len(x_l)])
+        student = self.pass_student(x_l, x_a)
+        logits_l, logits_a = student.logits.tensor_split([len(x_l)])
         supervised = self.supervised(logits_l, y_l, step.iteration)
         self.follow(probabilities(logits_l.detach(), y_l.shape[-2:]), y_l)
         shown = y_a != IGNORE
@@ -92,7 +100,8 @@ class AEL(Method):
         loss = self.options.weights.supervised * supervised + self.pseudo_weight(step.iteration) * loss_u
         least_sure = self.confidence.where(self.seen, 1.0).amin()
         watched = {"counted": mean(valid_mean(counted, shown)), "least_sure": least_sure}
-        return {"loss": loss, "supervised": supervised, "pseudo": loss_u} | watched
+        terms = {"loss": loss, "supervised": supervised, "pseudo": loss_u} | watched
+        return self.with_bank(step, view, student, y_a.where(counted, IGNORE), terms)
 
     @torch.no_grad()
     def follow(self, p: Tensor, labels: Tensor) -> None:
@@ -121,13 +130,19 @@ class AEL(Method):
         uniform = torch.rand(shape, generator=step.draws).to(chances) * chances[-1]
         return torch.searchsorted(chances, uniform, right=True).clamp_max(self.num_classes - 1)
 
-    def copy_paste(self, step: Step, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Classes of the crop before, scaled, on labelled crops."""
-        given, given_labels, _ = augment(images.roll(1, 0), labels.roll(1, 0), None, PASTED, step.draws)
+    def copy_paste(self, step: Step, images: Tensor, labels: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Classes of the crop before, scaled, on labelled crops; ``target`` are the labels of the target's pixels."""
+        of_source = (labels != target).to(images.dtype)
+        given, given_labels, foreign = augment(
+            images.roll(1, 0), labels.roll(1, 0), of_source.roll(1, 0), PASTED, step.draws
+        )
+        assert foreign is not None
         classes = self.classes(step, 0.5, len(labels), self.options.pseudo.classes)
         drawn = torch.rand(len(labels), 1, 1, generator=step.draws) < self.options.pseudo.paste_probability
         masks = (given_labels[:, None] == classes[:, :, None, None]).any(dim=1) & drawn.to(labels.device)
-        return torch.where(masks[:, None], given, images), torch.where(masks, given_labels, labels)
+        pasted = torch.where(masks, given_labels, labels)
+        target = pasted.where(torch.where(masks, foreign, of_source) < 0.5, IGNORE)
+        return torch.where(masks[:, None], given, images), pasted, target
 
     def cut_class(self, step: Step, images: Tensor, labels: Tensor, confidence: Tensor) -> tuple[Tensor, ...]:
         """On each crop the box of a drawn class in one that shows it: image, pseudo-label and confidence together."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from semiseg.config.section import Count, Probability, Section
 from semiseg.data.base import IGNORE
 from semiseg.losses import unlabelled_cross_entropy, valid_mean
 from semiseg.methods.base import Method, Needs, Pseudo, Step, Weights
+from semiseg.methods.base.settings import OWN_VIEWS, teacher_of
 from semiseg.networks import upsample
 from semiseg.pseudo_labels import pseudo_labels
 from semiseg.runtime.distributed import mean
@@ -23,6 +25,9 @@ class AugSegPseudo(Pseudo):
     """τ, the least confidence of a pseudo-label (public code: 0.95 for VOC, none for Cityscapes)."""
     operations: Count = 3
     """Most operations on the colours of a crop; how many is uniform from 1 (Zhao et al.: 3)."""
+    colours: Literal["random", "shared"] = "random"
+    """Random operations (Zhao et al.), or the strong colours that all methods share, ``method.augment.strong``: so
+    ``method.profile=equal`` has it."""
     labelled_rectangles: bool = True
     """Paste rectangles of labelled crops where the teacher is unsure (Zhao et al.)."""
     mix_probability: Probability = 1.0
@@ -32,6 +37,9 @@ class AugSegPseudo(Pseudo):
 class AugSegSettings(Section):
     weights: Weights = Weights()
     pseudo: AugSegPseudo = AugSegPseudo()
+
+    PAPER = OWN_VIEWS | teacher_of(0.999, ramp=True, buffers="ema") | {"warmup": 0.0}
+    EQUAL = {"pseudo.colours": "shared"}
 
 
 class AugSeg(Method):
@@ -44,37 +52,46 @@ class AugSeg(Method):
 
     The sides of a rectangle are √(1 - b) of the crop's, b of Beta(8, 2) for labelled ones and of Beta(4, 4) for the
     others, and it lies inside of the crop. What b stands for, that the labelled crop keeps its own colours, and that
-    every crop gives a rectangle could not be verified. The teacher is the one that all methods share
-    (``method.teacher.*``): the paper's is ``momentum_start=momentum_end=0.999``, ``ramp=true``, ``buffers=ema``.
+    every crop gives a rectangle could not be verified.
+
+    Its paper's, replaced under ``method.profile=equal``: the random colours, by the strong ones that all methods share;
+    a teacher with τ = min(1 - 1/(i + 1), 0.999) and averaged statistics (0.996 for Cityscapes), no class weights, no
+    warm-up, labelled crops that keep their colours and are not mixed.
     """
 
     settings = AugSegSettings
+    takes_bank = True
     needs = Needs(labelled_too=True, context=True)
     terms = ("supervised", "pseudo")
     watched = ("confident", "certainty")
 
     def losses(self, step: Step) -> dict[str, Tensor]:
         pseudo = self.options.pseudo
-        x_l, y_l, _ = self.labelled_view(step)
+        view = self.labelled_view(step)
+        x_l, y_l = view.images, view.labels
         x_u, inside = self.views.geometry(step)
         logits = self.teacher_logits(x_u)
         y_u, confidence = pseudo_labels(logits)
         beta = (confidence >= pseudo.confidence_threshold).to(confidence.dtype)
         confident, sure = mean(valid_mean(beta, inside)), certainty(logits, inside)
 
-        x_a, y_a = random_intensity(x_u, inside, step.draws, pseudo.operations), y_u.where(inside, IGNORE)
+        if pseudo.colours == "random":
+            x_a = random_intensity(x_u, inside, step.draws, pseudo.operations)
+        else:
+            x_a = self.views.colour(step, x_u)
+        y_a = y_u.where(inside, IGNORE)
         if pseudo.labelled_rectangles:
             x_a, y_a, beta = self.with_labelled(step, sure, (x_l, y_l, torch.ones_like(y_l).to(beta)), (x_a, y_a, beta))
         masks = self.rectangles(step, x_a, 4, 4, pseudo.mix_probability)
         x_a, y_a, beta = paste(masks, x_a, y_a, beta)
 
-        logits_l, logits_a = self.pass_student(x_l, x_a).logits.tensor_split([len(x_l)])
+        student = self.pass_student(x_l, x_a)
+        logits_l, logits_a = student.logits.tensor_split([len(x_l)])
         supervised = self.supervised(logits_l, y_l, step.iteration)
         loss_u = unlabelled_cross_entropy(upsample(logits_a, y_a.shape[-2:]), y_a, beta)
         loss = self.options.weights.supervised * supervised + self.pseudo_weight(step.iteration) * loss_u
-        return {
-            "loss": loss, "supervised": supervised, "pseudo": loss_u, "confident": confident, "certainty": sure.mean()
-        }  # fmt: skip
+        terms = {"supervised": supervised, "pseudo": loss_u, "confident": confident, "certainty": sure.mean()}
+        return self.with_bank(step, view, student, y_a.where(beta > 0, IGNORE), {"loss": loss} | terms)
 
     def with_labelled(
         self, step: Step, sure: Tensor, given: tuple[Tensor, ...], onto: tuple[Tensor, ...]

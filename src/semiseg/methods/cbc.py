@@ -14,6 +14,7 @@ from semiseg.data.base import IGNORE
 from semiseg.losses import dynamic_weights, weighted_cross_entropy
 from semiseg.methods.base import Method, Needs, Round, Step, Survey, Weights
 from semiseg.methods.base.curriculum import curriculum, store_share
+from semiseg.methods.base.settings import OWN_VIEWS
 from semiseg.methods.base.stages import supervised_losses
 from semiseg.networks import SegmentationNetwork, upsample
 from semiseg.runtime.distributed import mean
@@ -37,6 +38,8 @@ class CBCSettings(Section):
     rounds: Rounds = Rounds()
     pseudo: CBCPseudo = CBCPseudo()
 
+    PAPER = OWN_VIEWS | {"augment.weak": "scale"}
+
 
 class ClassBalancedCurriculum(Method):
     """L = (1 - u) · L_sup + u · 1/N_u Σ_n p_n(y_n)^γ · H(p_n, y_n), y the labels stored when the round began.
@@ -50,9 +53,13 @@ class ClassBalancedCurriculum(Method):
     class-balanced self-training (Zou et al., ECCV 2018) was not found there. The share is of all pixels, not of every
     sixteenth. Both kinds of crops are augmented by the weak set. The next round follows from the last weights and not
     from those that did best on the validation images.
+
+    The public code's, replaced under ``method.profile=equal``: no class weights, all crops flipped and scaled by 0.5 to
+    1.5 and nothing else.
     """
 
     settings: ClassVar[type[Section]] = CBCSettings
+    takes_bank = True
     needs = Needs(stored_labels=True)
     keeps_teacher = False
     terms = ("supervised", "pseudo")
@@ -73,12 +80,13 @@ class ClassBalancedCurriculum(Method):
         x_u = step.x_u
         if x_u.confidence is None:  # nothing is stored yet
             return supervised_losses(self, step)
-        x_l, y_l, _ = self.labelled_view(step)
+        view = self.labelled_view(step)
+        x_l, y_l = view.images, view.labels
         y_u = x_u.without_padding(x_u.labels)
         x_a, y_a, confidence = augment(x_u.images, y_u, x_u.confidence, self.views.weak_set, step.draws)
         assert confidence is not None
-        logits = self.pass_student(x_l, x_a, network=self.learner(step.iteration)).logits
-        logits_l, logits_a = logits.tensor_split([len(x_l)])
+        student = self.pass_student(x_l, x_a, network=self.learner(step.iteration))
+        logits_l, logits_a = student.logits.tensor_split([len(x_l)])
         supervised = self.supervised(logits_l, y_l, step.iteration)
         logits_a = at_least_single(upsample(logits_a, y_a.shape[-2:]))
         beta = self.dynamic(logits_a, y_a, confidence)
@@ -90,7 +98,8 @@ class ClassBalancedCurriculum(Method):
         share = weighted / (n_l + weighted).clamp_min(1e-12)
         loss = (1 - share) * self.options.weights.supervised * supervised + share * pseudo
         weight = mean((beta * (y_a != IGNORE)).sum()) / n_u.clamp_min(1)
-        return {"loss": loss, "supervised": supervised, "pseudo": pseudo, "weight": weight, "kept": n_u / y_a.numel()}
+        terms = {"loss": loss, "supervised": supervised, "pseudo": pseudo, "weight": weight, "kept": n_u / y_a.numel()}
+        return self.with_bank(step, view, student, y_a, terms)
 
     def learner(self, iteration: int) -> SegmentationNetwork:
         """Who learns in this step."""

@@ -12,6 +12,7 @@ from semiseg.contrastive.maps import coarsened, downsample_labels, rows
 from semiseg.data.base import IGNORE
 from semiseg.losses import directional_contrast, drawn
 from semiseg.methods.base import Batch, Needs, Projected, Step
+from semiseg.methods.base.settings import OWN_VIEWS
 from semiseg.networks import Output, SegmentationNetwork
 from semiseg.runtime.distributed import gathered, mean, world
 from semiseg.runtime.precision import at_least_single
@@ -42,6 +43,8 @@ class ContextAwareSettings(Section):
     weights: ContextAwareWeights = ContextAwareWeights()
     contrastive: ContextAwareContrast = ContextAwareContrast()
 
+    PAPER = OWN_VIEWS | {"warmup": 5 / 80}
+
 
 class ContextAware(Projected):
     """L = λ_sup L_sup + λ_contr (L_1→2 + L_2→1), from two crops of each unlabelled image under colours of their own.
@@ -53,7 +56,10 @@ class ContextAware(Projected):
     Otherwise than in the public code: crops share 18 % of their area, the least IoU of 0.1 there, or more, at any
     distance, so that the second's maps are interpolated at the first's cells; crops are neither flipped nor scaled; the
     head is the one of the memory bank, with BatchNorm, on features averaged to stride 8 where they are finer; the loss
-    begins after ``method.warmup``, there after 5 of 80 epochs.
+    begins after ``method.warmup``.
+
+    The public code's, replaced under ``method.profile=equal``: no class weights, a warm-up of 5 of 80 epochs, labelled
+    crops that keep their colours and are not mixed.
     """
 
     settings = ContextAwareSettings

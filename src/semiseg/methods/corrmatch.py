@@ -61,7 +61,8 @@ class CorrMatch(UniMatch):
     Not as in the public code: C is the data's; padding is a place to carry neither from nor to. Not verified: that L_c
     keeps the labels without regions, of which pixels a region's shares are (all), which of several regions a pixel
     takes (the most unanimous), and over which positions the softmax runs (so that carried logits are means). What
-    correlates learns at ``training.lr_multipliers.heads``.
+    correlates learns at ``training.lr_multipliers.heads``. A bank beside it contrasts the backbone's last map,
+    which it shows, whatever ``method.bank.tap`` says.
     """
 
     settings = CorrMatchSettings
@@ -81,7 +82,8 @@ class CorrMatch(UniMatch):
 
     def losses(self, step: Step) -> dict[str, Tensor]:
         pseudo, weights = self.options.pseudo, self.options.weights
-        x_l, y_l, _ = self.labelled_view(step)
+        view = self.labelled_view(step)
+        x_l, y_l = view.images, view.labels
         x_u, inside = self.views.geometry(step)
         weak, perturbed = self.decoded_twice(step, x_u)
         p_w = probabilities(weak.logits.detach(), x_u.shape[-2:])
@@ -94,7 +96,8 @@ class CorrMatch(UniMatch):
         y_r, in_region = region_labels(alike, y_u, beta, threshold, size, self.num_classes, step.draws, pseudo.regions)
         beta_r = torch.maximum(beta, in_region.to(beta))
 
-        output_l, logits_s, mixed = self.on_views(step, x_l, x_u, y_r, beta_r, p_w, beta)
+        student, logits_s, mixed = self.on_views(step, x_l, x_u, y_r, beta_r, p_w, beta)
+        output_l = student.part(slice(len(x_l)))
         y_s, beta_s, p_s, sure_s = mixed
         _, carried_l = self.carried(step, output_l, torch.ones_like(output_l.features[:, 0], dtype=torch.bool))
         terms = {
@@ -110,7 +113,8 @@ class CorrMatch(UniMatch):
         share = self.pseudo_weight(step.iteration)
         loss = weights.supervised * labelled / (1 + weights.correlation) + share * torch.stack(parts).sum()
         shares = {"confident": mean(valid_mean(beta, inside)), "in_regions": mean(valid_mean(in_region, inside))}
-        return {"loss": loss / max(weights.supervised + share, 1e-12), **terms, **shares, "threshold": threshold}
+        terms |= {"loss": loss / max(weights.supervised + share, 1e-12), **shares, "threshold": threshold}
+        return self.with_bank(step, view, student, y_s.where(beta_s > 0, IGNORE), terms)
 
     def carried(self, step: Step, output: Output, shown: Tensor) -> tuple[Tensor, Tensor]:
         """The correlation (B, N, N) of what the student gave, and its logits carried along (B, C, h, w)."""

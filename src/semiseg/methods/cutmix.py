@@ -8,6 +8,7 @@ from semiseg.augment.mixing import cutmix_masks, paste
 from semiseg.config.section import Probability, Section
 from semiseg.losses import consistency, valid_mean
 from semiseg.methods.base import Method, Needs, Pseudo, Step, Weights, probabilities
+from semiseg.methods.base.settings import OWN_VIEWS, teacher_of
 from semiseg.runtime.distributed import mean
 
 
@@ -21,6 +22,7 @@ class CutMixSettings(Section):
     pseudo: CutMixPseudo = CutMixPseudo()
 
     REFERENCE = {"pseudo.warmup": "ramp"}
+    PAPER = OWN_VIEWS | teacher_of(0.99) | {"warmup": 0.0, "augment.strong": "flip"}
 
 
 class CutMix(Method):
@@ -28,6 +30,9 @@ class CutMix(Method):
 
     One rectangle of half the area an image; r is the share of pixels whose mixed teacher confidence is above 0.97.
     Padding counts in neither.
+
+    Its paper's, replaced under ``method.profile=equal``: τ = 0.99 throughout, no class weights, no warm-up, crops that
+    are flipped only (on VOC also scaled: ``method.augment.weak=scale method.augment.strong=scale``).
     """
 
     settings = CutMixSettings

@@ -21,7 +21,8 @@ class CutOut(CutMix):
     normalisation, which is 0 behind it.
 
     The public code describes boxes of zeros and computes boxes of ones, so that the student sees the rectangle alone;
-    the area is as uniform then. Here, as the name has it, the rectangle is what is cut out.
+    the area is as uniform then. Here, as the name has it, the rectangle is what is cut out. What
+    ``method.profile=equal`` replaces is what it replaces of ``cutmix``.
     """
 
     def perturbed(

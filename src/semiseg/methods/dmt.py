@@ -9,7 +9,7 @@ from semiseg.config.section import NotNegative, Section
 from semiseg.losses import mutual_weights
 from semiseg.methods.base import Round, Survey, Weights
 from semiseg.methods.base.curriculum import curriculum, store_share
-from semiseg.methods.cbc import ClassBalancedCurriculum, Rounds
+from semiseg.methods.cbc import CBCSettings, ClassBalancedCurriculum, Rounds
 from semiseg.networks import SegmentationNetwork
 from semiseg.networks.second import begun_anew
 
@@ -26,6 +26,8 @@ class DMTSettings(Section):
     rounds: Rounds = Rounds()
     pseudo: DMTPseudo = DMTPseudo()
 
+    PAPER = CBCSettings.PAPER
+
 
 class DynamicMutualTraining(ClassBalancedCurriculum):
     """L of ``cbc`` with the weights β of two networks: p(y)^γ₁ where they agree, 0 where the learner is surer of
@@ -37,10 +39,13 @@ class DynamicMutualTraining(ClassBalancedCurriculum):
     not learnt yet, and takes the weights that did best on the validation images.
 
     The two differ by what they begin with: decoder and classifier at random. In the paper one backbone was trained on
-    COCO and the other on ImageNet, and with 100 labels each saw its own four fifths of these.
+    COCO and the other on ImageNet, and with 100 labels each saw its own four fifths of these. What
+    ``method.profile=equal`` replaces is what it replaces of ``cbc``. A bank (``method.bank``) is refused: it belongs to
+    the features of one student.
     """
 
     settings = DMTSettings
+    takes_bank = False  # two students take turns
 
     def __init__(self, config: Config, student: SegmentationNetwork, labelled: int) -> None:
         super().__init__(config, student, labelled)

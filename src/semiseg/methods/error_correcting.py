@@ -49,6 +49,7 @@ class ErrorCorrecting(Method):
 
     settings = ErrorCorrectingSettings
     further_rates = ()
+    takes_bank = True
     needs = Needs(context=True)
     keeps_teacher = False
     terms = ("supervised", "pseudo", "auxiliary", "corrector")
@@ -60,9 +61,11 @@ class ErrorCorrecting(Method):
 
     def losses(self, step: Step) -> dict[str, Tensor]:
         weights = self.options.weights
-        x_l, y_l, _ = self.labelled_view(step)
+        view = self.labelled_view(step)
+        x_l, y_l = view.images, view.labels
         x_u, inside = self.views.geometry(step)
-        logits_l, logits_u = self.pass_student(x_l, x_u).logits.tensor_split([len(x_l)])
+        student = self.pass_student(x_l, x_u)
+        logits_l, logits_u = student.logits.tensor_split([len(x_l)])
         supervised = self.supervised(logits_l, y_l, step.iteration)
         words: dict[str, Any] = {"ignore_index": IGNORE, "divisor": "weights", "across_processes": True}
 
@@ -84,11 +87,12 @@ class ErrorCorrecting(Method):
         loss = weights.supervised * supervised + self.pseudo_weight(step.iteration) * pseudo
         loss = loss + weights.auxiliary * auxiliary + weights.corrector * corrector
         pixels = mean(inside.sum().float()).clamp_min(1)
-        return {
+        terms = {
             "loss": loss, "supervised": supervised, "pseudo": pseudo, "auxiliary": auxiliary, "corrector": corrector,
             "certainty": mean((certainty * inside).sum()) / pixels,
             "corrected": mean(((y_u != own) & inside).sum().float()) / pixels,
         }  # fmt: skip
+        return self.with_bank(step, view, student, y_u, terms)
 
     def groups(self) -> list[ParameterGroup]:
         rates, network = self.training_config.lr_multipliers, self.corrector.network

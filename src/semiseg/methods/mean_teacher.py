@@ -7,6 +7,7 @@ from torch import Tensor
 from semiseg.config.section import Section
 from semiseg.losses import consistency
 from semiseg.methods.base import Method, Needs, Pseudo, Step, Weights, probabilities
+from semiseg.methods.base.settings import OWN_VIEWS, teacher_of
 
 
 class MeanTeacherSettings(Section):
@@ -14,6 +15,7 @@ class MeanTeacherSettings(Section):
     pseudo: Pseudo = Pseudo()
 
     REFERENCE = {"pseudo.warmup": "ramp"}
+    PAPER = OWN_VIEWS | teacher_of(0.99) | {"teacher.momentum_end": 0.999}
 
 
 class MeanTeacher(Method):
@@ -21,6 +23,10 @@ class MeanTeacher(Method):
 
     Both see the same geometry; only the student sees the strong colour jitter and blur of Table 1. λ rises with the
     paper's exp(-5(1 - t)²) over the warm-up when ``method.mean_teacher.pseudo.warmup`` is ``ramp``.
+
+    Its paper's, replaced under ``method.profile=equal``: τ from 0.99 to 0.999 (there 0.99 while λ rises and 0.999
+    after), no class weights, labelled crops that keep their colours and are not mixed. It was made for whole images:
+    what perturbs the crops is Table 1's either way.
     """
 
     settings = MeanTeacherSettings

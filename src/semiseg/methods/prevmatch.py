@@ -63,15 +63,15 @@ class PrevMatch(UniMatch):
 
     def losses(self, step: Step) -> dict[str, Tensor]:
         pseudo, weights = self.options.pseudo, self.options.weights
-        x_l, y_l, _ = self.labelled_view(step)
+        view = self.labelled_view(step)
         x_u, inside = self.views.geometry(step)
         weak, perturbed = self.decoded_twice(step, x_u)
         y_u, beta = labelled(weak.logits, inside, pseudo.confidence_threshold)
         y_p, sure = self.earlier_labels(step, x_u, inside)
-        output_l, logits_s, mixed = self.on_views(step, x_l, x_u, y_u, beta, y_p, sure)
+        student, logits_s, mixed = self.on_views(step, view.images, x_u, y_u, beta, y_p, sure)
         y_s, beta_s, y_ps, sure_s = mixed
 
-        supervised = self.supervised(output_l.logits, y_l, step.iteration)
+        supervised = self.supervised(student.logits[: len(view.images)], view.labels, step.iteration)
         strong = unlabelled_cross_entropy(logits_s, y_s, beta_s)
         features = unlabelled_cross_entropy(perturbed, y_u, beta)
         beta_p = self.earlier_weights(y_p, sure)
@@ -80,7 +80,7 @@ class PrevMatch(UniMatch):
         ramp, share = self.ramp(step.iteration), self.pseudo_weight(step.iteration)
         unlabelled = pseudo.strong * strong + pseudo.features * features + ramp * previous
         loss = weights.supervised * supervised + share * unlabelled
-        return {
+        terms = {
             "loss": loss / max(weights.supervised + share * (1 + ramp), 1e-12),
             "supervised": supervised,
             "strong": strong,
@@ -89,6 +89,7 @@ class PrevMatch(UniMatch):
             "confident": mean(valid_mean(beta, inside)),
             "confident_previous": mean(valid_mean(beta_p, inside)),
         }
+        return self.with_bank(step, view, student, y_s.where(beta_s > 0, IGNORE), terms)
 
     def ramp(self, iteration: int) -> float:
         """ρ at an iteration."""

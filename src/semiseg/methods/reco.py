@@ -13,7 +13,7 @@ from semiseg.contrastive.maps import downsample_labels, rows
 from semiseg.data.base import IGNORE
 from semiseg.losses import regional_contrast, unlabelled_cross_entropy, valid_mean
 from semiseg.methods.base import Needs, Projected, Pseudo, Step
-from semiseg.methods.base.settings import ContrastWeights
+from semiseg.methods.base.settings import OWN_VIEWS, ContrastWeights, teacher_of
 from semiseg.networks import Output, upsample
 from semiseg.pseudo_labels import pseudo_labels
 from semiseg.runtime.distributed import mean
@@ -46,6 +46,8 @@ class ReCoSettings(Section):
     pseudo: ReCoPseudo = ReCoPseudo()
     contrastive: ReCoContrast = ReCoContrast()
 
+    PAPER = OWN_VIEWS | teacher_of(0.99, batch_statistics=True) | {"warmup": 0.0}
+
 
 class ReCo(Projected):
     """L = λ_sup L_sup + λ_pseudo · 1/N Σ_i η_i Σ_n H(f_θ(colour(mix(x_u))), mix(ŷ_u))_n + λ_contr L_reco.
@@ -57,18 +59,22 @@ class ReCo(Projected):
     Otherwise than in the paper: the head is the one of the memory bank, of 1×1 convolutions; queries are drawn without
     replacement, keys from at most as many vectors of a class as a query has; N counts all pixels but padding, where the
     public code leaves out those whose loss is 0; pseudo-labels and L_reco rest during ``method.warmup``. The defaults
-    were read in the public code (lorenmt/reco), not in the paper; there the teacher runs on the statistics of its batch
-    with τ = 0.99, here as ``method.teacher`` says.
+    were read in the public code (lorenmt/reco), not in the paper.
+
+    The public code's, replaced under ``method.profile=equal``: a teacher with τ = 0.99 on the statistics of its batch,
+    no class weights, no warm-up, labelled crops that keep their colours and are not mixed.
     """
 
     settings = ReCoSettings
+    takes_bank = True
     needs = Needs(context=True)
     terms = ("supervised", "pseudo", "contrastive")
     watched = ("confident",)
 
     def losses(self, step: Step) -> dict[str, Tensor]:
         weights = self.options.weights
-        x_l, y_l, _ = self.labelled_view(step)
+        view = self.labelled_view(step)
+        x_l, y_l = view.images, view.labels
         x_u, inside = self.views.geometry(step)
         y_u, confidence = pseudo_labels(self.teacher_logits(x_u))
         x_a, y_a, confidence = self.mixed(step, x_u, y_u.where(inside, IGNORE), confidence)
@@ -84,13 +90,14 @@ class ReCo(Projected):
         sure = y_a.where(confidence >= self.options.contrastive.least_confidence, IGNORE)
         contrastive = self.contrastive(student, torch.cat([y_l, sure]), step)
         loss = weights.supervised * supervised + self.pseudo_weight(step.iteration) * pseudo
-        return {
+        terms = {
             "loss": loss + weights.contrastive * contrastive,
             "supervised": supervised,
             "pseudo": pseudo,
             "contrastive": contrastive,
             "confident": mean(valid_mean(confident, seen)),
         }
+        return self.with_bank(step, view, student, sure, terms)
 
     def mixed(self, step: Step, images: Tensor, labels: Tensor, confidence: Tensor) -> tuple[Tensor, ...]:
         """Every crop with classes, or a rectangle, of its neighbour: image, pseudo-label and confidence together."""

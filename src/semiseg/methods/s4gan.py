@@ -14,14 +14,15 @@ from semiseg.config.read import Config
 from semiseg.config.section import NotNegative, Probability, Section
 from semiseg.data.base import IGNORE
 from semiseg.losses import feature_matching, valid_mean, verdict, weighted_cross_entropy
-from semiseg.methods.base import Method, Needs, ParameterGroup, Step, Weights, probabilities
+from semiseg.methods.base import Method, Needs, ParameterGroup, Step, StepCost, Weights, probabilities
 from semiseg.methods.base.multi_label import MultiLabel, MultiLabelSettings
-from semiseg.methods.base.settings import CriticOptimiser
-from semiseg.networks import SegmentationNetwork, upsample
+from semiseg.methods.base.settings import OWN_VIEWS, CriticOptimiser, teacher_of
+from semiseg.networks import Output, SegmentationNetwork, upsample
 from semiseg.networks.critic import one_hot
 from semiseg.networks.image_critic import ImageCritic
 from semiseg.networks.still import standing_still
 from semiseg.runtime.distributed import mean
+from semiseg.runtime.flops import count_flops
 from semiseg.runtime.precision import at_least_single
 
 
@@ -50,6 +51,8 @@ class S4GANSettings(Section):
     critic: S4GANCritic = S4GANCritic()
     multi_label: MultiLabelSettings = MultiLabelSettings()
 
+    PAPER = OWN_VIEWS | teacher_of(0.999)
+
 
 class S4GAN(Method):
     """L = L_sup + λ_fm ‖mean D̄(p_u, x_u) - mean D̄(y_l, x_l)‖₁ + λ_st · H(p_u, argmax p_u) over images with D ≥ γ.
@@ -58,13 +61,17 @@ class S4GAN(Method):
     ½ BCE(D(y_l, x_l), 1). Ignored pixels and padding are zero in map and image alike.
 
     ``multi_label`` adds MLMT: binary cross-entropy of an image classifier with the classes of the labelled crops, and
-    the cosine distance of its logits for coloured unlabelled crops from its teacher's (eq. 2, ``method.teacher``; the
-    paper has τ = 0.999). The paper's two branches meet at test time, where maps of absent classes become zero. A
-    prediction here is the student's alone, so that rule is applied to what it learns from itself instead.
+    the cosine distance of its logits for coloured unlabelled crops from its teacher's (eq. 2, ``method.teacher``). The
+    paper's two branches meet at test time, where maps of absent classes become zero. A prediction here is the student's
+    alone, so that rule is applied to what it learns from itself instead.
+
+    Its paper's, replaced under ``method.profile=equal``: τ = 0.999 of that branch, no class weights, labelled crops
+    that keep their colours and are not mixed.
     """
 
     settings = S4GANSettings
     further_rates = ()
+    takes_bank = True
     needs = Needs(context=True)
     keeps_teacher = False
     terms = ("supervised", "pseudo", "matching", "critic", "presence", "presence_consistency")
@@ -87,9 +94,11 @@ class S4GAN(Method):
 
     def losses(self, step: Step) -> dict[str, Tensor]:
         weights, draws = self.options.weights, step.draws
-        x_l, y_l, _ = self.labelled_view(step)
+        view = self.labelled_view(step)
+        x_l, y_l = view.images, view.labels
         x_u, inside = self.views.geometry(step)
-        logits_l, logits_u = self.pass_student(x_l, x_u).logits.tensor_split([len(x_l)])
+        student = self.pass_student(x_l, x_u)
+        logits_l, logits_u = student.logits.tensor_split([len(x_l)])
         supervised = self.supervised(logits_l, y_l, step.iteration)
 
         labelled, seen = (y_l != IGNORE).flatten(1).any(dim=1), inside.flatten(1).any(dim=1)
@@ -118,10 +127,11 @@ class S4GAN(Method):
         loss = loss + weights.critic * critic
         if self.multi_label is not None:
             loss = loss + presence + self.multi_label.weight(step.iteration / self.iterations) * consistency
-        return {
+        terms = {
             "loss": loss, "supervised": supervised, "pseudo": pseudo, "matching": matching, "critic": critic,
             "presence": presence, "presence_consistency": consistency, "trusted": mean(valid_mean(trusted, seen)),
         }  # fmt: skip
+        return self.with_bank(step, view, student, y_u, terms)
 
     def averages(self) -> list[tuple[nn.Module, nn.Module]]:
         branch = self.multi_label
@@ -137,6 +147,19 @@ class S4GAN(Method):
     def optimisers(self) -> dict[str, OptimiserConfig]:
         further = {} if self.multi_label is None else {"classifier": self.options.multi_label.optimiser}
         return {**super().optimisers(), "critic": self.options.critic, **further}
+
+    def cost(self, labelled: int, unlabelled: int) -> StepCost:
+        """The critic's passes as well: over predictions for the student and again for itself, and twice over labels;
+        the image classifier's over both kinds of crops, and its teacher's."""
+
+        def flops(output: Output, size: tuple[int, int]) -> dict[str, int]:
+            maps, image = (torch.empty(1, channels, *size, device="meta") for channels in (self.num_classes, 3))
+            found = {"critic": 4 * count_flops(lambda: self.critic(maps, image, torch.Generator()))}
+            if (branch := self.multi_label) is not None:
+                found["image classifier"] = 3 * count_flops(lambda: branch.classifier(image))
+            return found
+
+        return super().cost(labelled, unlabelled)._replace(flops=flops)
 
 
 METHOD = S4GAN

@@ -12,13 +12,14 @@ from semiseg.config.section import NotNegative, Section
 from semiseg.contrastive.maps import downsample_labels
 from semiseg.data.base import IGNORE
 from semiseg.losses import valid_mean, verdict
-from semiseg.methods.base import Method, Needs, ParameterGroup, Step, probabilities
+from semiseg.methods.base import Method, Needs, ParameterGroup, Step, StepCost, probabilities
 from semiseg.methods.base.domains import labels_of_domains
 from semiseg.methods.base.settings import CriticOptimiser
-from semiseg.networks import SegmentationNetwork
+from semiseg.networks import Output, SegmentationNetwork
 from semiseg.networks.critic import PixelCritic
 from semiseg.networks.semantic_critic import SemanticCritic, class_vectors
 from semiseg.networks.still import standing_still
+from semiseg.runtime.flops import count_flops
 
 
 class SemanticShiftWeights(Section):
@@ -101,6 +102,20 @@ class SemanticShift(Method):
 
     def optimisers(self) -> dict[str, OptimiserConfig]:
         return {**super().optimisers(), "critic": self.options.critic}
+
+    def cost(self, labelled: int, unlabelled: int) -> StepCost:
+        """The critics' passes as well: that of maps sees both kinds of predictions for the student and again for
+        itself, that of classes their mean features in a labelled crop, those of the target twice."""
+
+        def flops(output: Output, size: tuple[int, int]) -> dict[str, int]:
+            maps = torch.empty(1, self.num_classes, *size, device="meta")
+            vectors = output.features.new_empty(1, self.num_classes, output.features.shape[1])
+            return {
+                "critic": 4 * count_flops(lambda: self.critic(maps)),
+                "semantic critic": 3 * count_flops(lambda: self.semantic_critic(vectors)),
+            }
+
+        return super().cost(labelled, unlabelled)._replace(flops=flops)
 
 
 def named(scores: Tensor, present: Tensor, first: int) -> Tensor:

@@ -14,7 +14,7 @@ from semiseg.data.base import IGNORE
 from semiseg.losses import class_means, drawn, info_nce, unlikely, valid_quantile, weighted_cross_entropy
 from semiseg.memory_bank import MemoryBank
 from semiseg.methods.base import Needs, Projected, Pseudo, Step, StepCost
-from semiseg.methods.base.settings import ContrastWeights
+from semiseg.methods.base.settings import OWN_VIEWS, ContrastWeights, teacher_of
 from semiseg.networks import Output, SegmentationNetwork, upsample
 from semiseg.runtime.distributed import gathered, mean
 from semiseg.runtime.precision import at_least_single
@@ -54,6 +54,8 @@ class U2PLSettings(Section):
     pseudo: U2PLPseudo = U2PLPseudo()
     contrastive: U2PLContrast = U2PLContrast()
 
+    PAPER = OWN_VIEWS | teacher_of(0.99) | {"warmup": 1 / 80}
+
 
 class U2PL(Projected):
     """L = λ_sup L_sup + λ_pseudo · N/N_r² Σ_reliable H(f_θ(mix(x_u)), mix(ŷ_u))_n + λ_c L_c.
@@ -68,9 +70,14 @@ class U2PL(Projected):
     no larger queue; unlabelled anchors are all reliable pixels (as in the paper), not the α of lowest entropy; the
     positive is the mean of the anchors, not of all pixels of the class; the head is the one of the memory bank, of 1×1
     convolutions; crops are mixed one by one. With r_l classes or fewer an unreliable pixel is no example of any.
+
+    The public code's, replaced under ``method.profile=equal``: τ = 0.99 throughout, no class weights, a warm-up of one
+    of 80 epochs, labelled crops that keep their colours and are not mixed.
     """
 
     settings = U2PLSettings
+    takes_bank = True
+    teacher_sees_labelled = True
     needs = Needs(context=True)
     terms = ("supervised", "pseudo", "contrastive")
     watched = ("reliable", "bank_filled")
@@ -82,7 +89,8 @@ class U2PL(Projected):
 
     def losses(self, step: Step) -> dict[str, Tensor]:
         weights, size = self.options.weights, step.x_u.labels.shape[-2:]
-        x_l, y_l, _ = self.labelled_view(step)
+        view = self.labelled_view(step)
+        x_l, y_l = view.images, view.labels
         x_u, inside = self.views.geometry(step)
         y_u = self.teacher_logits(x_u).argmax(dim=1).where(inside, IGNORE)
         masks = cutmix_masks(len(x_u), size[0], size[1], step.draws, probability=self.options.pseudo.mix_probability)
@@ -106,7 +114,8 @@ class U2PL(Projected):
         loss = weights.supervised * supervised + self.pseudo_weight(step.iteration) * pseudo
         loss = loss + weights.contrastive * contrastive
         terms = {"loss": loss, "supervised": supervised, "pseudo": pseudo, "contrastive": contrastive}
-        return terms | {"reliable": kept / shown, "bank_filled": self.bank.counts.float().mean() / self.bank.size}
+        terms |= {"reliable": kept / shown, "bank_filled": self.bank.counts.float().mean() / self.bank.size}
+        return self.with_bank(step, view, student, y_r, terms, teacher)
 
     def contrastive(self, step: Step, teacher: Output, student: Output, labels: Tensor, unreliable: Tensor) -> Tensor:
         """L_c, after the queues took theirs; labels of labelled and reliable pixels, unlabelled ones not reliable."""

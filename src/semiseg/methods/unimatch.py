@@ -16,6 +16,7 @@ from semiseg.losses import unlabelled_cross_entropy, valid_mean
 from semiseg.methods.base import Averaged, Needs, Pseudo, Step, StepCost, Weights
 from semiseg.methods.base.averaged import AveragedSettings
 from semiseg.methods.base.cost import plain_losses
+from semiseg.methods.base.settings import UNIMATCH_VIEWS
 from semiseg.networks import Output, upsample
 from semiseg.networks.activation_checkpointing import recomputed
 from semiseg.networks.channel_dropout import DecodedTwice
@@ -44,6 +45,8 @@ class UniMatchSettings(AveragedSettings):
     weights: Weights = Weights()
     pseudo: UniMatchPseudo = UniMatchPseudo()
 
+    PAPER = UNIMATCH_VIEWS
+
 
 class UniMatch(Averaged):
     """L = (λ_sup L_sup + λ_pseudo L_u) / (λ_sup + λ_pseudo), L_u = μ · (L_s1 + L_s2)/2 + λ · L_fp.
@@ -54,11 +57,16 @@ class UniMatch(Averaged):
     and is divided by the number of pixels that are no padding. Labels carry no gradient. No teacher is asked.
 
     Not as in the public code: rectangles come from the next crop of the batch and not from a second batch; the labelled
-    crops are normalised with the strong views and not with the weak one. Weak and strong augmentation are those that
-    all methods share (``method.augment.*``); the paper's resizes by 0.5 to 2 and has stronger colours, and grey.
+    crops are normalised with the strong views and not with the weak one.
+
+    Its paper's, replaced under ``method.profile=equal``: no class weights, no warm-up, crops resized by 0.5 to 2, and
+    strong colours with a wider jitter, grey pictures and blur (``method.augment.strong=wide``).
+    On Cityscapes the hardest labelled pixels count alone there: ``method.loss.hard_threshold=0.7
+    method.loss.hard_share=0.16 method.loss.divisor=weights``, and τ = 0.
     """
 
     settings: ClassVar[type[Section]] = UniMatchSettings
+    takes_bank = True
     needs = Needs(labelled_too=True, context=True)
     terms: ClassVar[tuple[str, ...]] = ("supervised", "strong", "features")
     watched: ClassVar[tuple[str, ...]] = ("confident",)
@@ -70,22 +78,21 @@ class UniMatch(Averaged):
 
     def losses(self, step: Step) -> dict[str, Tensor]:
         pseudo = self.options.pseudo
-        x_l, y_l, _ = self.labelled_view(step)
+        view = self.labelled_view(step)
         x_u, inside = self.views.geometry(step)
         weak, perturbed = self.decoded_twice(step, x_u)
         y_u, beta = labelled(weak.logits, inside, pseudo.confidence_threshold)
-        output_l, logits_s, (y_s, beta_s) = self.on_views(step, x_l, x_u, y_u, beta)
+        student, logits_s, (y_s, beta_s) = self.on_views(step, view.images, x_u, y_u, beta)
 
-        supervised = self.supervised(output_l.logits, y_l, step.iteration)
+        supervised = self.supervised(student.logits[: len(view.images)], view.labels, step.iteration)
         strong = unlabelled_cross_entropy(logits_s, y_s, beta_s)
         features = unlabelled_cross_entropy(perturbed, y_u, beta)
         shares = self.options.weights.supervised, self.pseudo_weight(step.iteration)
         loss = shares[0] * supervised + shares[1] * (pseudo.strong * strong + pseudo.features * features)
         loss = loss / max(sum(shares), 1e-12)
         confident = mean(valid_mean(beta, inside))
-        return {
-            "loss": loss, "supervised": supervised, "strong": strong, "features": features, "confident": confident
-        }  # fmt: skip
+        terms = {"supervised": supervised, "strong": strong, "features": features, "confident": confident}
+        return self.with_bank(step, view, student, y_s.where(beta_s > 0, IGNORE), {"loss": loss} | terms)
 
     def decoded_twice(self, step: Step, images: Tensor) -> tuple[Output, Tensor]:
         """What the student gives for the weak view, and full-size logits of its features with gaps."""
@@ -99,14 +106,13 @@ class UniMatch(Averaged):
         """The student on labelled crops and on strong views, mixed as ``maps`` (B, H, W) of the weak view are.
 
         Returns:
-            the output for the labelled crops; full-size logits of the views, all first ones, then all second ones;
-            their maps, likewise.
+            the output for the labelled crops and, after them, the views, all first ones, then all second ones;
+            full-size logits of the views; their maps, likewise.
         """
         views = [self.strong_view(step, x_u, *maps) for _ in range(self.strong_views)]
         output = self.pass_student(x_l, *(view[0] for view in views))
         mixed = [torch.cat(values) for values in list(zip(*views, strict=True))[1:]]
-        labelled, of_views = output.part(slice(len(x_l))), output.logits[len(x_l) :]
-        return labelled, upsample(of_views, x_u.shape[-2:]), mixed
+        return output, upsample(output.logits[len(x_l) :], x_u.shape[-2:]), mixed
 
     def strong_view(self, step: Step, images: Tensor, *maps: Tensor) -> tuple[Tensor, ...]:
         """Strong colours, then the neighbour's rectangle, of images and maps together."""

@@ -10,6 +10,7 @@ from semiseg.config.section import NotNegative, Probability, Section
 from semiseg.data.base import IGNORE
 from semiseg.losses import unlabelled_cross_entropy, valid_mean
 from semiseg.methods.base import Method, Needs, Pseudo, Step, StepCost, Weights
+from semiseg.methods.base.settings import UNIMATCH_VIEWS, teacher_of
 from semiseg.methods.unimatch import AREA, ASPECT
 from semiseg.networks import Output, upsample
 from semiseg.networks.activation_checkpointing import recomputed
@@ -39,6 +40,8 @@ class UniMatchV2Settings(Section):
     weights: UniMatchV2Weights = UniMatchV2Weights()
     pseudo: UniMatchV2Pseudo = UniMatchV2Pseudo()
 
+    PAPER = UNIMATCH_VIEWS | teacher_of(0.996, ramp=True, buffers="ema")
+
 
 class UniMatchV2(Method):
     """L = λ_sup L_sup + λ_pseudo · ½ Σ_{a=1,2} 1/N_a Σ_n β_n · H(d(m_a ∘ e(strong_a(x_u))), ŷ_u)_n.
@@ -51,34 +54,41 @@ class UniMatchV2(Method):
 
     Its figures were made with ``network.architecture=dpt network.backbone=dinov2:base network.decoder_channels=128``;
     ``training.optimizer=adamw training.learning_rate=2e-4 training.weight_decay=0.01`` with a fortieth of that rate for
-    the encoder, ``training.lr_multipliers.backbone=0.025 training.lr_multipliers.stem=0.025``; ``method.warmup=0``; and
-    the teacher of ``method.teacher.ramp=true method.teacher.momentum_start=0.996 method.teacher.momentum_end=0.996
-    method.teacher.buffers=ema`` (public code). There, strong colours are a wider jitter with grey pictures among them,
-    pictures are resized by 0.5 to 2, and on Cityscapes the hardest labelled pixels count alone: none of that is here.
+    the encoder, ``training.lr_multipliers.backbone=0.025 training.lr_multipliers.stem=0.025`` (public code).
+
+    Its paper's, replaced under ``method.profile=equal``: a teacher with τ = min(1 - 1/(i + 1), 0.996) and averaged
+    statistics, no class weights, no warm-up, crops resized by 0.5 to 2, and strong colours with a wider jitter, grey
+    pictures and blur.
     """
 
     settings = UniMatchV2Settings
+    takes_bank = True
     needs = Needs(labelled_too=True, context=True)
     terms = ("supervised", "pseudo")
     watched = ("confident",)
 
     def losses(self, step: Step) -> dict[str, Tensor]:
-        x_l, y_l, _ = self.labelled_view(step)
+        view = self.labelled_view(step)
         x_u, inside = self.views.geometry(step)
         y_u, confidence = pseudo_labels(self.teacher_logits(x_u))
         y_u = y_u.where(inside, IGNORE)
         beta = (confidence >= self.options.pseudo.confidence_threshold).to(confidence.dtype)
 
-        supervised = self.supervised(self.pass_student(x_l).logits, y_l, step.iteration)
+        labelled = self.pass_student(view.images)
+        supervised = self.supervised(labelled.logits, view.labels, step.iteration)
         views = [self.strong_view(step, x_u, y_u, beta) for _ in range(2)]
-        logits = self.pass_views(step, torch.cat([view[0] for view in views])).logits.chunk(2)
+        of_views = self.pass_views(step, torch.cat([view[0] for view in views]))
         each = [
             unlabelled_cross_entropy(upsample(logits_a, y_a.shape[-2:]), y_a, beta_a)
-            for logits_a, (_, y_a, beta_a) in zip(logits, views, strict=True)
+            for logits_a, (_, y_a, beta_a) in zip(of_views.logits.chunk(2), views, strict=True)
         ]
         pseudo = torch.stack(each).mean()
         loss = self.options.weights.supervised * supervised + self.pseudo_weight(step.iteration) * pseudo
-        return {"loss": loss, "supervised": supervised, "pseudo": pseudo, "confident": mean(valid_mean(beta, inside))}
+        confident = mean(valid_mean(beta, inside))
+        terms = {"loss": loss, "supervised": supervised, "pseudo": pseudo, "confident": confident}
+        student = Output(*(torch.cat(maps) for maps in zip(labelled, of_views, strict=True)))
+        sure = torch.cat([y_a.where(beta_a > 0, IGNORE) for _, y_a, beta_a in views])
+        return self.with_bank(step, view, student, sure, terms)
 
     def strong_view(self, step: Step, images: Tensor, labels: Tensor, beta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Strong colours, then a rectangle of the reversed batch, of image, pseudo-label and weight together."""

@@ -70,9 +70,12 @@ def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 
 def list_presets() -> list[dict[str, Any]]:
-    """A row a preset: name, title, table and paper_miou (None where the paper has none), needs."""
+    """A row a preset: name, title, table and paper_miou (None where the paper has none), system (None where the figure
+    is the paper's own method's), needs."""
     rows = []
     for name in preset_names():
         values = read_yaml(preset_path(name))
-        rows.append({"name": name} | {key: values.get(key) for key in ("title", "table", "paper_miou", "needs")})
+        rows.append(
+            {"name": name} | {key: values.get(key) for key in ("title", "table", "paper_miou", "system", "needs")}
+        )
     return sorted(rows, key=lambda row: (row["table"] or "", row["name"]))

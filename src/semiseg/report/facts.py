@@ -13,6 +13,7 @@ from semiseg.config.read import Config
 from semiseg.data.splits.lists import ANY_NAME
 from semiseg.errors import SemisegError, UsageError
 from semiseg.methods.base import Needs, StoredVectors
+from semiseg.methods.base.bank import method_of
 from semiseg.runs import checkpoint
 from semiseg.runs.metrics import read_metrics
 from semiseg.runtime.plugins import method_class
@@ -65,7 +66,7 @@ class RunFacts:
     @property
     def terms(self) -> tuple[str, ...]:
         """Names of the losses that its method returns."""
-        names: tuple[str, ...] = method_class(self.method).terms
+        names: tuple[str, ...] = method_of(self.config).terms
         return names
 
     @property
@@ -195,4 +196,4 @@ def _read_checkpoint(run: RunFacts) -> None:
     if "counts.counts" in method:
         counts = method["counts.counts"]
         run.class_counts, run.class_weights = counts.tolist(), class_weights(counts).tolist()
-    run.bank = method_class(run.method).stored_vectors(method)
+    run.bank = method_of(run.config).stored_vectors(method)

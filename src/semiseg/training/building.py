@@ -7,10 +7,10 @@ import torch
 from semiseg.config.read import Config
 from semiseg.data.run_data import RunData
 from semiseg.methods.base import Method
+from semiseg.methods.base.bank import method_of
 from semiseg.networks import SegmentationNetwork
 from semiseg.networks.build import build_network_of
 from semiseg.runtime import distributed
-from semiseg.runtime.plugins import method_class
 from semiseg.training.parallel import sync_batch_norm
 
 
@@ -39,7 +39,7 @@ def build_method(config: Config, data: RunData, device: torch.device, pretrained
     """
     t = config.training
     network = build_network_of(config, data.train.info.num_classes, pretrained=pretrained)
-    method: Method = method_class(config.method.name)(config, network, len(data.labelled)).to(device=device)
+    method: Method = method_of(config)(config, network, len(data.labelled)).to(device=device)
     if t.sync_batch_norm and distributed.world() > 1 and device.type == "cuda":
         sync_batch_norm(method)
     for network in networks(method):

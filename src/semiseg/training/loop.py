@@ -111,7 +111,8 @@ class Run:
         check_limits(config)
         self.main = distributed.is_main()
         run_folder.take(self.lock, self.main)
-        found = run_folder.prepare(config, self.kept, resume)
+        config, found = run_folder.prepare(config, self.kept, resume)
+        t = config.training
         distributed.barrier()  # all have looked before the first writes
         torch.manual_seed(t.seed)
         if t.deterministic:

@@ -10,6 +10,8 @@ import torch
 
 from semiseg import __version__
 from semiseg.config.keys import FREE_ON_RESUME, MENDS_ON_RESUME, used_fields, value_of
+from semiseg.config.nested import set_key
+from semiseg.config.profiles import filled_in
 from semiseg.config.read import Config, fields
 from semiseg.data.run_data import RunData
 from semiseg.errors import SemisegError, UsageError
@@ -23,8 +25,10 @@ from semiseg.training.journal import remark
 from semiseg.training.lock import NAME, RunLock
 
 
-def prepare(config: Config, kept: Kept, resume: bool | Literal["auto"]) -> Found | None:
+def prepare(config: Config, kept: Kept, resume: bool | Literal["auto"]) -> tuple[Config, Found | None]:
     """The checkpoint to go on from, read once and into main memory; None for a new run. Never writes over a run.
+
+    The configuration beside it is the given one; what its profile did not fill in when the run began stays as it was.
 
     Raises:
         UsageError: the folder is not empty, holds a run and ``resume`` is off or no checkpoint and it is on, or its run
@@ -34,17 +38,37 @@ def prepare(config: Config, kept: Kept, resume: bool | Literal["auto"]) -> Found
     run_dir = Path(config.run_dir)
     if not kept.any():
         _check_new(run_dir, resume)
-        return None
+        return config, None
     if not resume:
         raise UsageError(f"{run_dir} already holds a run; add --resume to go on, or choose another run_dir=")
     found = kept.newest()
     saved = Config.parse(found.state["config"])
-    keys = used_fields(config, fields()).keys() - FREE_ON_RESUME - MENDS_ON_RESUME
+    config = _as_begun(config, saved)
+    # What a profile fills in is compared, not its name.
+    keys = used_fields(config, fields()).keys() - FREE_ON_RESUME - MENDS_ON_RESUME - {"method.profile"}
     changed = [key for key in sorted(keys) if value_of(saved, key) != value_of(config, key)]
     if changed:
         shown = ", ".join(f"{key} (was {value_of(saved, key)}, now {value_of(config, key)})" for key in changed[:3])
         raise UsageError(f"--resume with another configuration: {shown}; give the same values or another run_dir=")
-    return found
+    return config, found
+
+
+def _as_begun(config: Config, saved: Config) -> Config:
+    """``config`` without what its profile filled in, where the run began with the usual value: as runs did before
+    profiles filled in anything for other methods than the paper's."""
+    known, method = fields(), config.method
+    filled = filled_in({"profile": method.profile, "name": method.name})
+    kept = {
+        key: value_of(saved, key)
+        for key in filled.keys() & used_fields(config, known).keys()
+        if value_of(config, key) == filled[key] != value_of(saved, key) == known[key].default
+    }
+    if method.profile == "reference" or method.name != saved.method.name or not kept:
+        return config
+    values = config.model_dump(mode="json")
+    for key, value in kept.items():
+        set_key(values, key, value)
+    return Config.parse(values)
 
 
 def _check_new(run_dir: Path, resume: bool | Literal["auto"]) -> None:

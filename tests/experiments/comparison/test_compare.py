@@ -1,6 +1,7 @@
 """``semiseg compare``: which runs there are, that they are equal, what is resumed, and what is written."""
 
 import json
+import shlex
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from conftest import HANGS
 from typer.testing import CliRunner
 
+from semiseg import Config
 from semiseg.cli import app
 from semiseg.errors import SemisegError, UsageError
 from semiseg.experiments.comparison import compare as module
@@ -34,6 +36,43 @@ def tiny(output: Path, **more: Any) -> module.Compared:
 
 def key(row: dict[str, Any]) -> tuple[Any, ...]:
     return row["method"], row["equal"], row["labelled"], row["split_seed"], row["iterations"]
+
+
+def test_profiles_stand_beside_each_other_in_one_folder(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"labelled": [3], "seeds": [1], "equal": ["steps"]}
+    assert "method.profile=paper" not in tiny(tmp_path, **given).page.read_text(encoding="utf-8")
+    compared = tiny(tmp_path, profile="paper", **given)
+    rows = {row["words"]: row for row in compared.rows if row["equal"] == "steps" and row["method"] == "mean_teacher"}
+    assert rows.keys() == {None, "method.profile=paper"}
+    assert "method.profile" not in rows[None]["command"]
+    command = rows["method.profile=paper"]["command"]
+    assert "method.profile=paper method.class_balance.enabled=false" in command
+    words = shlex.split(command)[3:]
+    settings = str(tmp_path / "settings.yaml")
+    equal, paper = Config.load(settings, ["method.name=mean_teacher"]), Config.load(settings, words)
+    assert (equal.method.profile, equal.method.class_balance.enabled, equal.method.augment.weak) == (
+        "equal",
+        True,
+        "paper",
+    )
+    assert (paper.method.class_balance.enabled, paper.method.augment.weak) == (False, "flip")
+    assert paper.method.teacher.half_life == 0.02, "what the preset sets by hand stays"
+    page = compared.page.read_text(encoding="utf-8")
+    assert "under the profile equal" in page and "Rows with method.profile=paper have" in page
+    assert "under the profile equal" in compared.table
+    with pytest.raises(UsageError, match="profile 'own': choose from equal, paper"):
+        tiny(tmp_path, profile="own", **given)
+    with pytest.raises(UsageError, match="exclude each other"):
+        tiny(tmp_path / "two", profile="paper", **given | {"overrides": [*TINY, "method.profile=reference"]})
+
+
+def test_a_comparison_of_an_earlier_version_goes_on_as_it_began(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"labelled": [3], "seeds": [1], "equal": ["steps"]}
+    done = tiny(tmp_path, **given)
+    path = tmp_path / "settings.yaml"
+    path.write_text(path.read_text().replace("profile: equal", "profile: paper"))
+    assert Config.load(path).method.augseg.pseudo.colours == "random"
+    assert tiny(tmp_path, **given).rows == done.rows
 
 
 def test_a_method_stands_beside_supervised_at_every_budget_and_nothing_runs_twice(

@@ -7,19 +7,21 @@ import os
 import shlex
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from semiseg.config.keys import FREE_ON_RESUME, value_of
+from semiseg.config.profiles import equal as equal_keys
 from semiseg.config.read import Config, fields, is_folder
 from semiseg.data.run_data import open_run_data
 from semiseg.derived import as_trained
 from semiseg.errors import SemisegError, UsageError, did_you_mean
 from semiseg.experiments.comparison.data import Data
-from semiseg.experiments.comparison.page import write_page
+from semiseg.experiments.comparison.page import conditions, write_page
+from semiseg.experiments.comparison.recipes import PROFILES, recipe
 from semiseg.experiments.comparison.runs import EQUAL, Comparison
 from semiseg.experiments.comparison.table import report
 from semiseg.experiments.results import read_results
@@ -45,6 +47,7 @@ class Request:
         seeds: of the runs and of their choices of labelled images.
         equal: of ``steps``, ``crops`` and ``seconds``.
         output: folder of results, of the settings that all runs share, and of runs in progress.
+        recipes: by method, the words by which its own paper's settings stand over those; None under the profile equal.
     """
 
     source: str
@@ -53,6 +56,7 @@ class Request:
     seeds: tuple[int, ...]
     equal: tuple[str, ...]
     output: Path
+    recipes: dict[str, list[str]] | None = None
 
     def comparison(self) -> Comparison:
         """The runs that all of these share."""
@@ -60,7 +64,17 @@ class Request:
         config = Config.load(settings)
         data = Data(str(settings), config.training.iterations, self.labelled)
         typed = f"semiseg compare {shlex.quote(self.source)} --output {shlex.quote(str(self.output))}"
-        return Comparison(self.source, data, self.output / RESULTS, self.output / "runs", None, None, typed=typed)
+        typed += " --profile paper" if self.recipes is not None else ""
+        return Comparison(
+            self.source,
+            data,
+            self.output / RESULTS,
+            self.output / "runs",
+            None,
+            None,
+            typed=typed,
+            recipes=self.recipes,
+        )
 
     def run(self) -> list[tuple[str, str]]:
         """Every run that is missing and that no other process is at; those that failed, with the reason."""
@@ -89,6 +103,7 @@ def compare(
     overrides: Sequence[str] = (),
     output: str | Path = "compare",
     jobs: int = 1,
+    profile: Literal["equal", "paper"] = "equal",
 ) -> Compared:
     """Compare methods with ``supervised``, and thereby with each other, on the same images, masks, crops and network.
 
@@ -105,17 +120,23 @@ def compare(
         overrides: ``section.key=value`` words of all runs.
         output: folder for results, settings and runs in progress.
         jobs: processes side by side, which share the cores of this machine.
+        profile: ``equal``: augmentation, teacher, class weights and warm-up are the same for all, so that only the use
+            of the unlabelled images differs; ``paper``: each method has its own paper's. Both can stand in one folder.
 
     Raises:
-        UsageError: an unknown method or equality, nothing to compare, settings other than those that the runs in
-            ``output`` were made with, or a start by torchrun.
+        UsageError: an unknown method, equality or profile, nothing to compare, settings other than those that the runs
+            in ``output`` were made with, or a start by torchrun.
         SemisegError: the data cannot be read.
     """
+    if profile not in PROFILES:
+        raise UsageError(f"profile {profile!r}: choose from {', '.join(PROFILES)}")
+    if "method.profile=paper" in overrides:  # said in the other place
+        profile, overrides = "paper", [word for word in overrides if word != "method.profile=paper"]
     request = _checked(str(source), methods, labelled, seeds, equal, Path(output), jobs)
-    request = _with_settings(request, list(overrides), bool(labelled))
+    request = _with_settings(request, list(overrides), bool(labelled), profile)
     failed = _run(request, jobs)
     rows = read_results(request.output / RESULTS)
-    table = report(rows)
+    table = "\n\n".join(f"{line}." for line in conditions(rows)) + "\n\n" + report(rows) if rows else report(rows)
     write_text(request.output / "compare.md", table + "\n", errors="replace")
     return Compared(rows, table, write_page(rows, request.source, request.output / "compare.html"), failed)
 
@@ -146,19 +167,24 @@ def _checked(
     return Request(source, chosen, counts, tuple(dict.fromkeys(seeds)), tuple(dict.fromkeys(equal)), output)
 
 
-def _with_settings(request: Request, words: list[str], counted: bool) -> Request:
+def _with_settings(request: Request, words: list[str], counted: bool, profile: str) -> Request:
     """The settings of all runs in a file beside the results, derived where ``source`` is a folder."""
     path = request.output / SETTINGS
     stored = Config.load(path) if path.exists() else None
     first = [f"method.name={request.methods[0] if stored is None else stored.method.name}", *words]
     config = Config.load(request.source, first)
+    if config.method.profile == "paper":  # which fills in what belongs to the first method: no other may have it
+        first.append("method.profile=equal")
+        config = Config.load(request.source, first)
     if is_folder(request.source):
         config = as_trained(request.source, first, open_run_data(config.data))
     if config.training.iterations < 1:
         raise UsageError("training.iterations=0 trains nothing")
     source = request.source
     if stored is not None:
-        free = {"method.name", "run_dir", *FREE_ON_RESUME}
+        free = {"method.name", "method.profile", "run_dir", *FREE_ON_RESUME}
+        if stored.method.profile == "paper":  # of an earlier version, which had no equal: its runs go on as they began
+            free |= equal_keys().keys()
         differ = [key for key in fields() if key not in free and value_of(stored, key) != value_of(config, key)]
         differ += [key for key in ROOTS if _place(stored, key) != _place(config, key)]
         if differ:
@@ -172,7 +198,8 @@ def _with_settings(request: Request, words: list[str], counted: bool) -> Request
     if is_folder(source):
         source = str((stored or config).data.root)  # its rows name it alike, however it is written
     labelled = request.labelled if counted else (str(config.data.labelled),)
-    return Request(source, request.methods, labelled, request.seeds, request.equal, request.output)
+    own = {m: recipe(request.source, m, words) for m in request.methods} if profile == "paper" else None
+    return replace(request, source=source, labelled=labelled, recipes=own)
 
 
 def _place(config: Config, key: str) -> Path | None:

@@ -9,12 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.experiments.comparison.budget import budgets, sentences
+from semiseg.experiments.comparison.runs import PAPER
 from semiseg.experiments.comparison.table import HEAD, grouped, sections
 from semiseg.report.charts import Cell, Chart, Curves, Table, colour_of, layout, plain, rounded
 from semiseg.report.page import render_page
 from semiseg.runtime.files import write_text
 
 Row = dict[str, Any]
+SHARED = (
+    "Images, masks, crops, network, optimiser and schedule are the same for all methods, and under the profile equal "
+    "also augmentation, teacher, class weights and warm-up: what differs is the use of the unlabelled images"
+)
+OWN = (
+    f"Rows with {PAPER} have the teacher, class weights, augmentation and warm-up of the method's own paper as well, "
+    "as far as it was read"
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,8 @@ def write_page(rows: list[Row], title: str, path: Path) -> Path:
 
 def page_parts(rows: list[Row]) -> list[Part]:
     """Everything that the page shows, in order."""
-    parts = [
+    parts = [Part("Conditions", conditions(rows))] if rows else []
+    parts += [
         Part(
             found.head.partition(": ")[0],
             [found.head.partition(": ")[2].rstrip("."), *(remark.rstrip(".") for remark in found.remarks)],
@@ -53,6 +63,13 @@ def page_parts(rows: list[Row]) -> list[Part]:
         parts.append(Part("mIoU over seconds of training", charts=[time_chart(runs)]))
         parts.append(Part("What the runs cost", tables=[costs(runs)]))
     return parts
+
+
+def conditions(rows: Sequence[Row]) -> list[str]:
+    """What the methods of these rows share, and what rows of another profile do not."""
+    own = [row for row in rows if PAPER in (row.get("words") or "").split()]
+    told = [] if len(own) == len([row for row in rows if row["method"] != "supervised"]) else [SHARED]
+    return [*told, *([OWN] if own else [])]
 
 
 def budget_chart(by_count: Mapping[str, Mapping[int, Sequence[float]]]) -> Chart:
@@ -109,7 +126,11 @@ def costs(runs: list[Row]) -> Table:
             row["kind"], len(of_kind), row["iterations"], row.get("labelled_crops"), row.get("unlabelled_crops"),
             None if flops is None else flops / 1e15, None if memory is None else memory / 2**30, round(seconds),
         ])  # fmt: skip
-    return Table(header, rows, "FLOPs and memory are counted, as by semiseg cost; seconds are those beside other runs.")
+    return Table(
+        header,
+        rows,
+        "FLOPs and memory are counted, as by semiseg cost, not measured; seconds are those beside other runs.",
+    )
 
 
 def _name(row: Row) -> str:

@@ -13,7 +13,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ from semiseg.methods.base import Averaged
 from semiseg.runtime.version import machine, versions
 
 EQUAL = ("steps", "crops", "seconds")
+PAPER = "method.profile=paper"
+"""What rows of methods under their own papers' settings hold in ``words``."""
 
 
 class Comparison:
@@ -48,6 +50,7 @@ class Comparison:
         stages: ``method.stages`` of the semi-supervised runs.
         extra: words of the semi-supervised runs alone, for a variant of a method; its rows name them in ``words``.
         typed: the command that makes these runs, for the rows of step times.
+        recipes: by method, words of its own paper; rows say so in ``words``. None where all share what these set.
 
     Attributes:
         failed: runs that ended with an error, and its line; the others still run.
@@ -59,9 +62,11 @@ class Comparison:
     def __init__(
         self, name: str, data: Data, results: Path, work: Path, root: str | None, iterations: int | None,
         stages: float = 0.0, extra: Sequence[str] = (), typed: str = "semiseg compare",
+        recipes: Mapping[str, Sequence[str]] | None = None,
     ) -> None:  # fmt: skip
         self.name, self.data, self.results, self.work, self.stages = name, data, results, work, stages
-        self.extra, self.typed = extra, typed
+        self.extra, self.typed, self.recipes = extra, typed, recipes or {}
+        self.named = [*extra, *([PAPER] if recipes is not None else [])]
         self.failed: list[tuple[str, str]] = []
         self.iterations = iterations or data.iterations
         root = root or (os.environ.get(data.root) if data.root else None)
@@ -79,7 +84,7 @@ class Comparison:
             *([f"method.{method}.average=true"] if issubclass(method_class(method), Averaged) else []),
             *([f"method.stages={self.stages}"] if self.stages and method != "supervised" else []),
             *([f"training.batch_size={batch}"] if batch else []), *schedule(iterations),
-            *(self.extra if method != "supervised" else ()),
+            *(self.extra if method != "supervised" else ()), *self.recipes.get(method, ()),
         ]  # fmt: skip
 
     def command(self, words: list[str]) -> str:
@@ -125,7 +130,7 @@ class Comparison:
         if count.first_stage:
             key |= {"first_stage": count.first_stage, "crops_a_step": count.crops}
 
-        again = "-".join([Path(self.name).name, *self.extra, method, labelled, str(split), equal]).replace("/", "_")
+        again = "-".join([Path(self.name).name, *self.named, method, labelled, str(split), equal]).replace("/", "_")
 
         def more(run_dir: Path) -> dict[str, Any]:
             if method != "supervised" and self.step_time(method, labelled) is None:  # a step is to be timed
@@ -165,11 +170,11 @@ class Comparison:
 
     def variant(self, method: str) -> dict[str, str | None]:
         """The column of rows of a variant; None, as in rows without the column, for the method as it is."""
-        return {} if method == "supervised" else {"words": " ".join(self.extra) or None}
+        return {} if method == "supervised" else {"words": " ".join(self.named) or None}
 
     def state(self, method: str) -> Path:
         """Where the last state of a method's first run is kept until its step has been timed."""
-        of = "-".join([self.name, method, str(self.iterations), *self.extra]).replace("/", "_")
+        of = "-".join([self.name, method, str(self.iterations), *self.named]).replace("/", "_")
         return self.work / f"{of}.pt"
 
     def step_time(self, method: str, labelled: str) -> dict[str, Any] | None:

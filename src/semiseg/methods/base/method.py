@@ -18,7 +18,7 @@ from semiseg.config.optimiser import OptimiserConfig
 from semiseg.config.read import Config
 from semiseg.config.section import Section
 from semiseg.data.base import IGNORE
-from semiseg.losses import weighted_cross_entropy
+from semiseg.losses import hard_labels, weighted_cross_entropy
 from semiseg.methods.base.cost import StepCost
 from semiseg.methods.base.stages import count_over, first_stage
 from semiseg.methods.base.step import Needs, ParameterGroup, Round, Step, StoredVectors
@@ -54,6 +54,9 @@ class Method(nn.Module):
             the log and the report.
         watched: names of what else it returns with every step, such as the share of confident pixels: logged only.
         measured: names of what :meth:`measures` gives with every validation.
+        takes_bank: whether it learns from pseudo-labels, which a bank beside it (``method.bank``) can use: its losses
+            then end with :meth:`with_bank`.
+        teacher_sees_labelled: whether its teacher sees the labelled crops anyway.
         further_rates: which of the rates ``heads`` and ``attention`` its :meth:`groups` read; None: both where they are
             its own.
 
@@ -75,6 +78,8 @@ class Method(nn.Module):
     terms: ClassVar[tuple[str, ...]] = ()
     watched: ClassVar[tuple[str, ...]] = ()
     measured: ClassVar[tuple[str, ...]] = ()
+    takes_bank: ClassVar[bool] = False
+    teacher_sees_labelled: ClassVar[bool] = False
     further_rates: ClassVar[tuple[str, ...] | None] = None
     teacher: SegmentationNetwork | None
     iterations: int
@@ -240,14 +245,32 @@ class Method(nn.Module):
         outputs = [recomputed(network, part, self.training) for part in parts]
         return Output(*(torch.cat(maps) for maps in zip(*outputs, strict=True)))
 
+    def with_bank(
+        self, step: Step, view: LabelledView, student: Output, labels: Tensor, terms: dict[str, Tensor],
+        teacher: Output | None = None,
+    ) -> dict[str, Tensor]:  # fmt: skip
+        """What :meth:`losses` returns, after a bank beside the method has added its term; here there is none.
+
+        Args:
+            step, view: the step and its labelled crops as the student saw them.
+            student: what the student gave for them, and after them for the unlabelled views.
+            labels: (B', H, W) int64 pseudo-labels of these views, 255 where the method learns from none.
+            terms: what the method alone returns.
+            teacher: what the teacher gave for the labelled crops, where it saw them.
+        """
+        return terms
+
     def supervised(self, logits: Tensor, labels: Tensor, iteration: int) -> Tensor:
         """Eq. 4: weighted cross-entropy on labelled crops, β = 1. logits (B, C, h, w), labels (B, H, W)."""
+        logits, loss = upsample(logits, labels.shape[-2:]), self.config.loss
+        if loss.hard_threshold is not None:
+            labels = hard_labels(logits, labels, loss.hard_threshold, loss.hard_share)
         return weighted_cross_entropy(
-            upsample(logits, labels.shape[-2:]),
+            logits,
             labels,
             self.class_weights(iteration),
             ignore_index=IGNORE,
-            divisor=self.config.loss.divisor,
+            divisor=loss.divisor,
             across_processes=True,
         )
 

@@ -9,6 +9,17 @@ from pydantic import field_validator
 from semiseg.config.optimiser import OptimiserConfig
 from semiseg.config.section import Count, NotNegative, Positive, Probability, Section
 
+OWN_VIEWS: dict[str, Any] = {"class_balance.enabled": False, "augment.weak": "flip"}
+"""Of ``Section.PAPER``: papers that weigh all classes alike and leave the colours of labelled crops as they are."""
+UNIMATCH_VIEWS: dict[str, Any] = OWN_VIEWS | {"warmup": 0.0, "augment.weak": "wide", "augment.strong": "wide"}
+"""UniMatch's, public code: pictures resized by 0.5 to 2, strong colours, pseudo-labels from the first step."""
+
+
+def teacher_of(tau: float, *, ramp: bool = False, **further: Any) -> dict[str, Any]:
+    """Of ``Section.PAPER``: a constant τ, reached by 1 - 1/(i + 1) where ``ramp``; ``further`` keys of the teacher."""
+    schedule = {"momentum_start": tau, "momentum_end": tau, "ramp": ramp} | further
+    return {f"teacher.{key}": value for key, value in schedule.items()}
+
 
 class Weights(Section):
     """λ of eq. 1 (section 4.2)."""

@@ -9,7 +9,15 @@ import torch
 from torch import Tensor
 
 from semiseg.augment.mixing import classmix_masks, paste
-from semiseg.augment.weak_strong import STRONG, STRONG_REFERENCE, WEAK, WEAK_REFERENCE, Strength, augment
+from semiseg.augment.weak_strong import (
+    STRONG,
+    STRONG_REFERENCE,
+    WEAK,
+    WEAK_REFERENCE,
+    WIDE,
+    Strength,
+    augment,
+)
 from semiseg.config.method import AugmentConfig
 from semiseg.data.base import IGNORE
 from semiseg.methods.base.step import Step
@@ -27,8 +35,13 @@ class LabelledView(NamedTuple):
 
 def strengths(config: AugmentConfig) -> tuple[Strength, Strength]:
     """The weak and the strong set that a configuration names."""
-    weak = {"paper": WEAK, "reference": WEAK_REFERENCE, "none": NOTHING}[config.weak]
-    return weak, {"paper": STRONG, "reference": STRONG_REFERENCE, "weak": WEAK}[config.strong]
+    flip = dataclasses.replace(NOTHING, flip=0.5)
+    scale = dataclasses.replace(flip, resize=1.0, resize_range=(0.5, 1.5))
+    wide = dataclasses.replace(WIDE, jitter=0.0, grey=0.0, blur=0.0)
+    alone = {"flip": flip, "scale": scale}
+    weak = {"paper": WEAK, "reference": WEAK_REFERENCE, "none": NOTHING, "wide": wide} | alone
+    strong = {"paper": STRONG, "reference": STRONG_REFERENCE, "weak": WEAK, "wide": WIDE} | alone
+    return weak[config.weak], strong[config.strong]
 
 
 class Views:
@@ -73,12 +86,12 @@ class Views:
             around = context.tensors[0]
             context = dataclasses.replace(context, tensors=[around, torch.zeros_like(around[:, 0], dtype=torch.int64)])
         inside = batch.without_padding(torch.zeros_like(batch.labels))
-        geometry = dataclasses.replace(self.strong_set, jitter=0.0, blur=0.0, classmix=0.0)
+        geometry = dataclasses.replace(self.strong_set, jitter=0.0, grey=0.0, blur=0.0, classmix=0.0)
         images, inside, _ = augment(batch.images, inside, None, geometry, step.draws, context=context)
         return images, inside != IGNORE
 
     def colour(self, step: Step, images: Tensor) -> Tensor:
-        """Jitter and blur of the strong set without its geometry."""
+        """Jitter, grey and blur of the strong set without its geometry."""
         colour = dataclasses.replace(self.strong_set, flip=0.0, resize=0.0, classmix=0.0)
         images, _, _ = augment(images, torch.zeros_like(images[:, 0], dtype=torch.int64), None, colour, step.draws)
         return images

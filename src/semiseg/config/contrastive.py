@@ -85,3 +85,13 @@ class ContrastiveConfig(Section):
         "bank_start": 0.5,
         "feature_stride": "network",
     }
+
+
+class BankConfig(ContrastiveConfig):
+    """A bank beside another method than memory_bank, whose own stands in ``method.memory_bank.contrastive``."""
+
+    enabled: bool = False
+    """The class-wise memory bank with heads, attention and L_contr of memory_bank beside a method that learns from
+    pseudo-labels; ``method.bank=true`` says the same."""
+    weight: NotNegative = 0.1
+    """λ_contr (section 4.2: 0.1); 0: the method as without a bank."""

@@ -1,0 +1,124 @@
+"""Runs of seconds of any registered method; test_runs.py makes them in one process and starts this file in two.
+
+python whole_runs.py IMAGES RUNS METHOD ...
+
+METHOD is a name, or ``name+bank`` for one with a bank beside it.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import tiny
+from torch import Tensor
+
+from semiseg import Config
+from semiseg.methods import corrmatch, method_names
+from semiseg.methods.ael import AEL
+from semiseg.methods.base.views import NOTHING
+from semiseg.networks.correlation import Correlation
+from semiseg.runtime import distributed
+from semiseg.training import loop, preflight
+
+EVERY = (*method_names(), "fixmatch+bank", "unimatch+bank", "u2pl+bank", "cbc+bank")
+"""The bank beside one with a teacher, without, whose teacher sees the labelled crops anyway, and with rounds."""
+STEPS = 4
+SHORT: dict[str, list[str]] = {  # what acts within so few steps
+    "cbc": ["rounds.first=0.25", "rounds.count=2"], "dmt": ["rounds.first=0.25", "rounds.count=1"],
+    "prevmatch": ["previous.every=0.25"], "s4gan": ["multi_label.enabled=true", "pseudo.score_threshold=0"],
+    "adversarial": ["pseudo.score_threshold=0", "pseudo.start=0"], "u2pl": ["contrastive.bank_size=16"],
+    "context_aware": ["contrastive.stored=32", "contrastive.least_confidence=0"],
+    "patch_contrast": ["contrastive.patch=8", "contrastive.alike=0.8", "contrastive.confidence_threshold=0"],
+    **{name: ["pseudo.confidence_threshold=0"] for name in ("augseg", "classmix", "corrmatch", "cutmix", "cutout",
+       "fixmatch", "reco", "unimatch", "unimatch_v2")},
+}  # fmt: skip
+NOT_DRAWN: dict[str, list[str]] = {  # settings by which a method draws nothing: every process draws for its own crops
+    "ael": ["pseudo.paste_probability=0", "pseudo.sampling=0"],
+    "augseg": ["pseudo.labelled_rectangles=false", "pseudo.mix_probability=0", "pseudo.colours=shared"],
+    **{name: ["pseudo.dropout=0"] for name in ("unimatch", "prevmatch", "corrmatch")},
+    "unimatch_v2": ["pseudo.dropped=0"], "s4gan": ["critic.dropout=0"],
+    "prevmatch": ["previous.most=1", "pseudo.dropout=0"],
+    # Queries, keys and patches are those of each process by themselves, as their pages say.
+    "reco": ["weights.contrastive=0"], "u2pl": ["weights.contrastive=0"], "patch_contrast": ["weights.contrastive=0"],
+}  # fmt: skip
+
+
+def configured(images: Path, run_dir: Path, name: str, *words: str, **changes: Any) -> Config:
+    """Four steps; ``words`` are of the method's own section."""
+    name, _, bank = name.partition("+")
+    own = [*SHORT.get(name, []), *words]
+    usual: dict[str, Any] = {
+        "method__name": name, "method__warmup": 0, "training__validate_every": STEPS, "training__iterations": STEPS,
+        "training__checkpoint_every": 2, "method__bank": bool(bank), "method__bank__bank_size": 8,
+        "method__bank__dim": 16, "method__bank__quality_filter": False,
+    }  # fmt: skip
+    keys = {f"method.{name}.{word.partition('=')[0]}".replace(".", "__"): word.partition("=")[2] for word in own}
+    return tiny(images, run_dir, **usual | keys | changes)
+
+
+def whole(config: Config, resume: bool = False) -> dict[str, Tensor]:
+    """Train it, and what its method then holds."""
+    run = loop.Run(config, resume=resume)
+    run.train(progress=False)
+    return run.method.state_dict()
+
+
+def undrawn(patch: pytest.MonkeyPatch) -> None:
+    """Nothing is pasted or cut: what a crop gets from its neighbour depends on who its neighbour is."""
+
+    def nothing(batch: int, height: int, width: int, *_: Any, **__: Any) -> Tensor:
+        return torch.zeros(batch, height, width, dtype=torch.bool)
+
+    for name in ("augseg", "cutmix", "cutout", "fixmatch", "reco", "u2pl", "unimatch", "unimatch_v2"):
+        patch.setattr(f"semiseg.methods.{name}.cutmix_masks", nothing)
+    patch.setattr("semiseg.methods.base.views.Views.mix", lambda views, labels, probability, step, *given: given)
+    patch.setattr(AEL, "cut_class", lambda method, step, *given: given)
+    # Of equally good regions the one that was drawn first is taken.
+    patch.setattr(corrmatch, "region_labels", lambda alike, y, *_: (y, torch.zeros_like(y, dtype=torch.bool)))
+    correlate = Correlation.forward
+    patch.setattr(
+        Correlation, "forward", lambda module, features, shown, draws=None: correlate(module, features, shown)
+    )
+
+
+def trained(images: Path, run_dir: Path, name: str) -> dict[str, Any]:
+    """Gradients of each step of a run in float64, and the state after it. Its joint batch is the same for any number
+    of processes; no BatchNorm sees a part of the batch only, and nothing is drawn."""
+    config = configured(
+        images, run_dir, name, *NOT_DRAWN.get(name.partition("+")[0], []), network__architecture="deeplabv2",
+        network__batch_norm="frozen", training__batch_size=4, method__profile="equal",
+    )  # fmt: skip
+    gradients = []
+    torch.set_default_dtype(torch.float64)
+    try:
+        run = loop.Run(config)
+        run.method.views.weak_set = run.method.views.strong_set = NOTHING
+        take = run.optimisers.step
+
+        def watched(*words: Any) -> None:
+            gradients.append({n: p.grad.clone() for n, p in run.method.named_parameters() if p.grad is not None})
+            take(*words)
+
+        run.optimisers.step = watched  # type: ignore[method-assign]
+        run.train(progress=False)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    # What is stored of a step stands in the order of the processes.
+    state = {key: value for key, value in run.method.state_dict().items() if key not in ("keys", "key_labels")}
+    return {"gradients": gradients, "state": state}
+
+
+def main(images: str, runs: str, *names: str) -> None:
+    torch.set_num_threads(1)
+    preflight.memory_remark = lambda *words: None  # type: ignore[assignment] # it takes longer than these runs
+    with pytest.MonkeyPatch.context() as patch:
+        undrawn(patch)
+        found = {name: trained(Path(images), Path(runs) / name, name) for name in names}
+    torch.save(found, Path(runs) / f"found.{distributed.rank()}")
+    distributed.stop()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
