@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shlex
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from semiseg.experiments.results import read_results
 from semiseg.runtime import distributed
 from semiseg.runtime.files import write_text
 from semiseg.runtime.plugins import method_names
+from semiseg.runtime.shell import command_line, path_word
 from semiseg.runtime.signals import Signals, Stopped
 
 SEEDS = (1, 2, 3)
@@ -59,7 +59,7 @@ class Request:
         settings = self.output / SETTINGS
         config = Config.load(settings)
         data = Data(str(settings), config.training.iterations, self.labelled)
-        typed = f"semiseg compare {shlex.quote(self.source)} --output {shlex.quote(str(self.output))}"
+        typed = command_line(["semiseg", "compare", path_word(self.source), "--output", self.output])
         return Comparison(self.source, data, self.output / RESULTS, self.output / "runs", None, None, typed=typed)
 
     def run(self) -> list[tuple[str, str]]:
