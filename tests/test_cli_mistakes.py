@@ -1,5 +1,6 @@
 """What the file system refuses is one line and an exit code, not a traceback."""
 
+import io
 import signal
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from semiseg.cli import app
+from semiseg.cli import app, main
 from semiseg.training import failures
 
 
@@ -52,6 +53,7 @@ def test_an_interrupted_run_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -
         "semiseg: SIGTERM after step 3 of 9; all of it is saved in r/last.pt. To go on: semiseg train 'my photos' "
         "'data.crop=[32, 48]' --resume --quiet\n"
     )
+    assert "To go on: semiseg train ./-photos --resume\n" in call("train", "--", "-photos")[1]  # no option
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     assert "To go on: semiseg torchrun --nproc-per-node 2 train photos --resume\n" in call("train", "photos")[1]
@@ -68,3 +70,11 @@ def test_a_reader_that_stops_early_is_no_error() -> None:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b"" and process.wait() == 1
+
+
+def test_a_terminal_that_lacks_a_letter_ends_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii"))
+    monkeypatch.setattr("semiseg.cli.app", lambda: print("caf\xe9 \u2013 \udce9", flush=True))
+    main()
+    assert written.getvalue() == b"caf\\xe9 \\u2013 \\udce9\n"

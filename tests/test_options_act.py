@@ -16,8 +16,8 @@ from fake_networks import Images
 from torch import Tensor
 
 from semiseg import Config
-from semiseg.config.keys import value_of
 from semiseg.config.contrastive import BankConfig
+from semiseg.config.keys import value_of
 from semiseg.config.read import fields
 from semiseg.data.base import DatasetInfo
 from semiseg.data.run_data import RunData, open_run_data

@@ -43,12 +43,22 @@ def test_batches_suit_batch_norm_memory_and_processes(
 )  # fmt: skip
 def test_steps_grow_with_masks_and_speed(facts: Make, device: str, masks: int, value: int) -> None:
     found = iterations(facts(device, labelled=masks))
-    assert found.value == value and f"for each of {masks} masks" in found.reason
+    assert found.value == value and f"for each of {masks} masks, in hundreds" in found.reason
 
 
-@pytest.mark.parametrize(("steps", "every"), [(1, 1), (2, 1), (10, 1), (11, 2), (1000, 100), (1005, 101)])
-def test_a_run_has_at_most_ten_validations(steps: int, every: int) -> None:
-    assert validate_every(steps).value == checkpoint_every(steps).value == every
+@pytest.mark.parametrize(
+    ("steps", "every", "count"),
+    [(1, 1, "1 validation"), (3, 1, "3 validations"), (10, 1, "10 validations"), (11, 2, "6 validations"),
+     (1000, 100, "10 validations"), (1005, 101, "10 validations")],
+)  # fmt: skip
+def test_a_run_has_at_most_ten_validations(steps: int, every: int, count: str) -> None:
+    assert validate_every(steps) == (every, f"{count} a run")
+    assert checkpoint_every(steps, every) == (every, "with every validation")
+
+
+@pytest.mark.parametrize(("validates", "expected"), [(7, (7, "with every validation")), (5000, (100, "10 a run"))])
+def test_checkpoints_follow_the_validations_that_were_given(validates: int, expected: tuple[int, str]) -> None:
+    assert checkpoint_every(1000, validates) == expected
 
 
 def test_the_count_of_memory_is_that_of_the_method_that_needs_most() -> None:

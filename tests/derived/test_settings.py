@@ -63,6 +63,7 @@ def test_what_follows_from_a_given_value_follows_it(facts: Make) -> None:
     assert values(derive(facts("photos", "small_cuda"), {"data.crop": (64, 128)}))["training.batch_size"] == 8
     short = values(derive(facts("nuclei"), {"training.iterations": 50}))
     assert short["training.validate_every"] == 5
+    assert values(derive(facts("nuclei"), {"training.validate_every": 7}))["training.checkpoint_every"] == 7
     assert values(derive(facts("nuclei"), {"data.cache": False}))["data.workers"] == 2
     many = facts("photos", "cuda", unlabelled=50)
     assert not values(derive(many, {"data.resize": None}))["data.cache"]
@@ -76,7 +77,7 @@ def test_where_the_validation_images_come_from(facts: Make) -> None:
     def reason(given: dict[str, Any] | None = None, **changes: Any) -> str:
         return derive(facts("nuclei", **changes), given)[-1].reason
 
-    assert "a fifth of the masks" in reason() and "fold=0 to 4" in reason()
+    assert "one in five on average" in reason() and "fold=0 to 4" in reason()
     assert reason(own_validation=True) == "those of images/val"
     assert reason({"data.options.fold": 2}) == "fold 2 of 5 over the masks"
     assert reason(labelled=2, validation=1) == "drawn from the masks"

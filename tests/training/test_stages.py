@@ -217,7 +217,8 @@ def test_rounds_of_a_method_with_a_gap_are_still_refused(
     ("words", "said"),
     [
         ({"method__name": "supervised"}, "supervised trains on the labelled images alone all along"),
-        ({"method__stages": 0.01}, "less than half a step of training.iterations=6"),
+        ({"method__stages": 0.01}, "with training.iterations=6: it is no more than half a step"),
+        ({"method__stages": 0.9, "training__iterations": 1}, "=1: the method needs the only step itself"),
         ({"method__stages": 0}, None),
         ({}, None),
     ],

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 # Importing a module registers its commands, in the order `semiseg --help` shows them.
 # isort: off
 from semiseg.cli import training  # noqa: F401
@@ -22,4 +25,6 @@ __all__ = ["app", "main"]
 
 def main() -> None:
     """Entry point of the console script."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # stderr does so by itself: no name or dash ends a command that worked
+        sys.stdout.reconfigure(errors="backslashreplace")
     app()

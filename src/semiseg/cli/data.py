@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from rich.table import Table
 
 from semiseg.cli.shared import AsJson, Overrides, Source, command, data_app
 from semiseg.errors import SemisegError, UsageError, did_you_mean, one_line
+from semiseg.runtime.shell import command_line
 
 if TYPE_CHECKING:
     from semiseg.config.read import Config
@@ -172,4 +172,5 @@ def data_get(
     print(f"{got.train} images to train on and {got.val} for validation in {got.folder}; the download is kept as "
           f"{got.archive}")  # fmt: skip
     labelled = min(12, max(1, got.train // 4))
-    print(f"next: semiseg data check {shlex.quote(str(got.folder))} data.labelled={labelled} data.crop=128")
+    words: list[str | Path] = ["semiseg", "data", "check", got.folder, f"data.labelled={labelled}", "data.crop=128"]
+    print(f"next: {command_line(words)}")

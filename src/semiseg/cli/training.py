@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 from typing import Annotated
 
 import typer
@@ -24,6 +23,7 @@ from semiseg.cli.shared import (
     command,
     which_checkpoint,
 )
+from semiseg.runtime.shell import command_line, path_word
 
 
 @command(app, "train")
@@ -46,7 +46,7 @@ def train(
         result = run_training(source, overrides or [], resume="auto" if auto_resume else resume, progress=not quiet)
     except Stopped as stop:
         how = "--resume" if stop.saved and not auto_resume else "--auto-resume"
-        again = _again([source, *(overrides or []), how, *(["--quiet"] if quiet else [])])
+        again = _again([path_word(source), *(overrides or []), how, *(["--quiet"] if quiet else [])])
         raise Stopped(stop.signal, f"{stop}. To go on: {again}") from None
     if distributed.is_main():
         print(
@@ -64,7 +64,7 @@ def _again(words: list[str]) -> str:
     if processes > here:
         return "the same command on all machines, with --auto-resume"
     start = ["semiseg"] if processes == 1 else ["semiseg", "torchrun", "--nproc-per-node", str(processes)]
-    return shlex.join([*start, "train", *words])
+    return command_line([*start, "train", *words])
 
 
 @command(app, "evaluate")

@@ -22,10 +22,10 @@ from semiseg.config.nested import set_key
 from semiseg.config.network import NetworkConfig
 from semiseg.config.profiles import filled_in
 from semiseg.config.section import Section
-from semiseg.config.shorthand import allows_none, short_keys, spread
+from semiseg.config.shorthand import short_keys, spread
 from semiseg.config.training import TrainingConfig
+from semiseg.config.words import apply_word
 from semiseg.errors import UsageError, did_you_mean, value_shown
-from semiseg.runtime.documents import parse_yaml
 from semiseg.runtime.files import write_text
 
 __all__ = ["Config", "fields", "is_folder"]
@@ -114,7 +114,7 @@ class Config(Section):
         values = _copy(values)
         if isinstance(values.get("method"), dict):
             spread(values["method"])  # ``bank: true`` makes room for words about the bank
-        problems = [problem for word in overrides if (problem := _apply_word(values, word))]
+        problems = [problem for word in overrides if (problem := apply_word(values, word, fields()))]
         try:
             config: Config = _complete().model_validate(values)
         except ValidationError as error:
@@ -139,25 +139,6 @@ def _complete() -> type[Config]:
 def fields() -> dict[str, Any]:
     """Every leaf key, e.g. ``training.seed``, with its pydantic field: for errors and the documentation."""
     return leaf_fields(_complete())
-
-
-def _apply_word(values: dict[str, Any], word: str) -> str | None:
-    """Set what ``section.key=value`` says, or say what is wrong with the word."""
-    key, equals, text = word.partition("=")
-    if not equals:
-        return f"{value_shown(word)} is not section.key=value; write e.g. training.iterations=1000"
-    short = short_keys()
-    valid = [*fields(), *short]
-    if key not in valid and not key.startswith("data.options."):
-        return f"unknown key {value_shown(key)}{did_you_mean(key, valid) or '; `semiseg settings` lists them'}"
-    try:
-        value = parse_yaml(text) if text else None
-        for complete_key in short.get(key, [key]):
-            if key not in short or value is not None or allows_none(complete_key):
-                set_key(values, complete_key, value)
-    except ValueError:
-        return f"{value_shown(word)}: the value is not valid YAML; close its brackets, or put quotes around text"
-    return None
 
 
 def is_folder(source: str | Path) -> bool:

@@ -30,4 +30,5 @@ def workers(facts: Facts, cached: bool) -> Choice:
             return Choice(0, "decoded images are in memory: no process need wait for another")
         return Choice(min(CPU_WORKERS, facts.threads), "images are decoded while the network computes")
     count = max(1, min(GPU_WORKERS, facts.threads // facts.processes - 1))
-    return Choice(count, f"crops are cut while the GPU computes; {facts.threads} processor threads")
+    threads = "1 processor thread" if facts.threads == 1 else f"{facts.threads} processor threads"
+    return Choice(count, f"crops are cut while the GPU computes; {threads}")

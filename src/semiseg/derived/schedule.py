@@ -36,7 +36,7 @@ def batch_size(facts: Facts, crop: Size) -> Choice:
         reason = f"no fewer{views}, for BatchNorm; more take longer"
     if chosen % facts.processes:
         chosen = facts.share(chosen) * facts.processes
-        reason += f"; a multiple of {facts.processes} processes"
+        reason += f"; rounded up to a multiple of {facts.processes} processes"
     return Choice(chosen, reason)
 
 
@@ -44,16 +44,29 @@ def iterations(facts: Facts) -> Choice:
     """Optimiser steps: more of them for more masks, and where they are fast."""
     steps = STEPS[facts.device]
     chosen = min(steps.most, round((steps.fewest + steps.each_mask * facts.labelled) / 100) * 100)
-    how = f"{steps.fewest} and {steps.each_mask} for each of {facts.labelled} masks"
+    masks = "one mask" if facts.labelled == 1 else f"each of {facts.labelled} masks"
+    how = f"{steps.fewest} and {steps.each_mask} for {masks}, in hundreds"
     where = "a CPU" if facts.on_cpu else facts.device
     return Choice(chosen, f"{how}, at most {steps.most} on {where}")
 
 
 def validate_every(steps: int) -> Choice:
-    """Steps between validations, so that a run has ten."""
-    return Choice(-(-steps // VALIDATIONS), f"{VALIDATIONS} validations a run")
+    """Steps between validations, so that a run has ten, or as many as it has steps."""
+    every = -(-steps // VALIDATIONS)
+    return Choice(every, f"{_counted(steps, every)} validation{'s' if steps > 1 else ''} a run")
 
 
-def checkpoint_every(steps: int) -> Choice:
-    """Steps between checkpoints: as between validations."""
-    return Choice(-(-steps // VALIDATIONS), "with every validation")
+def checkpoint_every(steps: int, validates: int) -> Choice:
+    """Steps between checkpoints: as between validations, unless these are so rare that a run would have fewer than ten.
+
+    Args:
+        steps: of the run.
+        validates: steps between validations.
+    """
+    every = min(validates, -(-steps // VALIDATIONS))
+    return Choice(every, "with every validation" if every == validates else f"{_counted(steps, every)} a run")
+
+
+def _counted(steps: int, every: int) -> int:
+    """How often something happens that happens every so many steps and after the last."""
+    return -(-steps // every)

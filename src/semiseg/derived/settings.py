@@ -44,7 +44,7 @@ def derive(facts: Facts, given: Mapping[str, Any] | None = None) -> list[Row]:
     settle("evaluation.mode", lambda: sizes.evaluation_mode(facts, resize, crop_size))
     settle("training.batch_size", lambda: schedule.batch_size(facts, crop_size))
     steps = settle("training.iterations", lambda: schedule.iterations(facts))
-    settle("training.validate_every", lambda: schedule.validate_every(steps))
-    settle("training.checkpoint_every", lambda: schedule.checkpoint_every(steps))
+    validates = settle("training.validate_every", lambda: schedule.validate_every(steps))
+    settle("training.checkpoint_every", lambda: schedule.checkpoint_every(steps, validates))
     rows.append(Row(VALIDATION, *validation.validation_images(facts, given.get(FOLD))))
     return rows

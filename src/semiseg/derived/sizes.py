@@ -19,6 +19,8 @@ LARGEST_CROP = {"cpu": 160, "cuda": 512, "mps": 256}
 SMALLEST_CROP = 64
 """Where images are larger, as of toy streets: 16 features, at a stride of 16."""
 STEP = 32  # crops are multiples of it
+HALF = (0.4, 0.65)
+"""Shares that are called half: crops are multiples of STEP."""
 WHOLE = 16
 """Validation images pass the network whole up to so many times the pixels of a crop."""
 
@@ -43,26 +45,30 @@ def resize(facts: Facts) -> Choice:
 
 def crop(facts: Facts, side: int) -> Choice:
     """Side of the training crop in pixels, where ``side`` is the small side of the images as the network sees them."""
-    most = min(LARGEST_CROP[facts.device], max(STEP, side // STEP * STEP))
+    largest = LARGEST_CROP[facts.device]
+    most = chosen = min(largest, max(STEP, side // STEP * STEP))
     if facts.on_cpu:
-        half = round(side / 2 / STEP) * STEP
-        chosen = min(most, max(SMALLEST_CROP, half))
-        share = "all" if chosen >= side else "about half" if chosen == half else f"{chosen / side:.0%}"
+        chosen = min(most, max(SMALLEST_CROP, round(side / 2 / STEP) * STEP))
+    else:
+        while chosen > SMALLEST_CROP and step_bytes(facts.share(FEWEST) * chosen**2) > gpu_budget(facts):
+            chosen -= STEP
+    if chosen >= side:
+        return Choice(chosen, f"all of the small side, {side}" + (f", padded to {STEP}" if chosen > side else ""))
+    if chosen == most < largest:
+        return Choice(chosen, f"the small side, {side}, in multiples of {STEP}")
+    if facts.on_cpu:
+        share = "about half" if HALF[0] <= chosen / side <= HALF[1] else f"{100 * chosen / side:.0f} %"
         return Choice(chosen, f"{share} of the small side, {side}; larger crops take long on a CPU")
-    chosen = most
-    while chosen > SMALLEST_CROP and step_bytes(facts.share(FEWEST) * chosen**2) > gpu_budget(facts):
-        chosen -= STEP
     if chosen < most:
         return Choice(chosen, f"the largest of which {FEWEST} fit into the GPU's memory")
-    if chosen < LARGEST_CROP[facts.device]:
-        return Choice(chosen, f"the small side, {side}, in multiples of {STEP}")
     return Choice(chosen, f"of a small side of {side}; larger crops take memory and time")
 
 
 def evaluation_mode(facts: Facts, resize_to: Resize | None, crop_size: Size) -> Choice:
     """``sliding`` where validation images are much larger than the crop, else ``whole``."""
     height, width = resized(facts.largest_validation, resize_to)
-    times = height * width / (crop_size[0] * crop_size[1])
-    if times > WHOLE:
-        return Choice("sliding", f"validation images are up to {times:.0f} times a crop: in windows of its size")
-    return Choice("whole", f"validation images are at most {max(1, round(times))} times a crop: in one pass")
+    pixels = crop_size[0] * crop_size[1]
+    times = -(-height * width // pixels)
+    if height * width > WHOLE * pixels:
+        return Choice("sliding", f"validation images are up to {times} times a crop: in windows")
+    return Choice("whole", f"validation images are at most {times} times a crop: in one pass")

@@ -16,5 +16,6 @@ def validation_images(facts: Facts, fold: int | None) -> Choice:
     if facts.labelled + facts.validation < FOLDS:
         return Choice(facts.validation, "drawn from the masks")
     return Choice(
-        facts.validation, f"a fifth of the masks; data.options.fold=0 to {FOLDS - 1} takes each fifth in turn"
+        facts.validation,
+        f"drawn from the masks, one in five on average; data.options.fold=0 to {FOLDS - 1} lets each validate once",
     )

@@ -6,7 +6,6 @@ import datetime
 import hashlib
 import json
 import re
-import shlex
 import shutil
 import statistics
 import sys
@@ -22,6 +21,7 @@ from semiseg.methods.base.bank import method_of
 from semiseg.runs.kept import Kept
 from semiseg.runs.metrics import read_metrics
 from semiseg.runtime.files import write_text
+from semiseg.runtime.shell import command_line, path_word
 from semiseg.runtime.version import machine, versions
 
 
@@ -73,7 +73,7 @@ def run_once(
         None where another process is at this run; else its row: last and best mIoU of the student and last of the
         teacher in percent, IoU by class, the command line, date, machine and versions.
     """
-    name = _folder_name("-".join(str(value) for value in key.values() if value not in ("", None)))
+    name = folder_name("-".join(str(value) for value in key.values() if value not in ("", None)))
     work.mkdir(parents=True, exist_ok=True)
     try:  # the system lets go of it when the process ends
         lock = FileLock(work / f".{name}.lock").acquire(timeout=0)
@@ -86,7 +86,7 @@ def run_once(
         if same is not None and (found := same()) is not None:
             append(path, found | key)
             return found | key
-        command = command or shlex.join(["semiseg", "train", preset, *overrides])
+        command = command or command_line(["semiseg", "train", path_word(preset), *overrides])
         words = [f"run_dir={work / name}", "training.tensorboard=false"]
         if config is None:
             config = Config.load(preset, [*overrides, *words])
@@ -142,7 +142,7 @@ def _run(
     return row
 
 
-def _folder_name(text: str) -> str:
+def folder_name(text: str) -> str:
     """``text`` as a name every file system takes; a long one is cut and told apart by a digest."""
     name = re.sub(r"[^\w.+-]+", "_", text)
     return name if len(name) <= 80 else f"{name[:60]}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import socket
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 from filelock import FileLock
 
 from semiseg.errors import UsageError
+from semiseg.runtime.shell import command_line
 
 NAME = "lock.json"
 GUARD = ".lock"
@@ -82,7 +82,7 @@ class RunLock:
         if host != socket.gethostname():
             raise UsageError(
                 f"process {pid} of machine {host} trains in {run}; wait for it, or choose another run_dir=. If that "
-                f"machine or process is gone: rm {shlex.quote(str(self.path))}"
+                f"machine or process is gone: {command_line(['rm', self.path])}"
             )
         if _alive(pid) and holder.get("started") == started(pid):
             raise UsageError(

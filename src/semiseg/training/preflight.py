@@ -77,10 +77,9 @@ def stages_remark(config: Config) -> str | None:
     if not method_class(name).needs.unlabelled:
         return f"method.stages={share} has no effect: {name} trains on the labelled images alone all along"
     if first_stage(config) == 0:
-        return (
-            f"method.stages={share} has no effect: it is less than half a step of training.iterations="
-            f"{config.training.iterations}; raise one of them"
-        )
+        steps = config.training.iterations
+        why = "the method needs the only step itself" if steps == 1 else "it is no more than half a step"
+        return f"method.stages={share} has no effect with training.iterations={steps}: {why}; raise it"
     return None
 
 

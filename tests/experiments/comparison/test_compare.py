@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import HANGS
+from conftest import HANGS, write_picture
 from typer.testing import CliRunner
 
 from semiseg import Config
@@ -177,6 +177,30 @@ def test_a_folder_is_the_same_however_it_is_written_and_whichever_method_comes_f
     other = shutil.copytree(folder, tmp_path / "other")
     with pytest.raises(UsageError, match=r"other settings \(data\.root\)"):
         compare(other, ["mean_teacher"], overrides=words, output=tmp_path / "c")
+
+
+def test_commands_of_rows_run_from_any_folder_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for i in range(8):
+        write_picture(Path("-photos #2: it's"), f"photo{i}", i, mask=i < 5)
+    words = ["network.backbone=small", "network.pretrained=none", "training.iterations=2", "data.workers=0",
+             "training.device=cpu", "data.crop=32", "training.batch_size=2"]  # fmt: skip
+    given = {"seeds": [1], "equal": ["seconds"], "overrides": words, "output": "-out #2: it's"}
+    compared = compare("-photos #2: it's", ["mean_teacher"], **given)
+    assert not compared.failed and not list((tmp_path / "-out #2: it's" / "runs").glob("*/checkpoints"))
+    runs = [row for row in compared.rows if row["equal"] != "step_time"]
+    assert len(runs) == 2
+    for row in runs:
+        result = CliRunner().invoke(app, shlex.split(row["command"])[1:])
+        assert result.exit_code == 0, (row["command"], result.output)
+        assert f"last {row['miou_last']:.2f}" in result.stdout
+
+
+def test_a_data_set_with_a_long_path_has_a_file_of_its_own_for_a_state(tmp_path: Path) -> None:
+    names = ["/".join(["photos" * 30] * 3) + end for end in ("/a", "/b")]
+    data = Data("toy_streets", 2, ("3",), TINY)
+    kept = [Comparison(n, data, tmp_path / "r.json", tmp_path, None, None).state("mean_teacher") for n in names]
+    assert len(set(kept)) == 2 and all(len(path.name) < 100 and path.parent == tmp_path for path in kept)
 
 
 def test_parts_of_a_step_are_counted_once(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import tiny
+from conftest import tiny, write_picture
 
 from semiseg.training.advice.closing import class_table, closing, commands, teacher_remark
 from semiseg.training.advice.run_files import FinishedRun, finished_run
@@ -94,6 +94,24 @@ def test_commands_can_be_copied(folder: Path, tmp_path: Path) -> None:
     assert report == ["semiseg", "report", str(tmp_path / "my run")]
     assert suggest == ["semiseg", "suggest", str(tmp_path / "my run")]
     assert closing(run.path)[-4:] == ["Next:", *(f"  {command}" for command in commands(run))]
+
+
+def test_folders_whose_names_begin_with_a_dash_are_no_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_picture(Path("-photos"), "one", 1, mask=True)
+    write_picture(Path("-photos"), "two", 2, mask=True)
+    run = read(written(Path("-run"), Path("-photos"), last=result(*(0.5 + i / 100 for i in range(30)))))
+    predict, report, suggest = (shlex.split(command)[2:] for command in commands(run))
+    assert predict[:2] == ["./-run", "./-photos/images"] and report == suggest == ["./-run"]
+    assert class_table(run)[-1].endswith("semiseg evaluate ./-run")
+
+
+def test_a_neighbour_is_named_as_it_is_found_from_within_a_run_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path / "runs" / "plain", folder, changes={"method__name": "supervised"})
+    monkeypatch.chdir(written(tmp_path / "runs" / "with", folder))
+    assert " against ../plain, " in (gain(read(Path("."))) or "")
 
 
 def test_without_unlabelled_images_or_data_there_is_nothing_to_suggest(folder: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from semiseg.training.advice.history import History, Validation
 from semiseg.training.advice.sentence import LONGEST, sentence
 
 RUN = Circumstances(iterations=1000, labelled=12, images=2)
+KEY = "method.pseudo.confidence_threshold"
 TEACHES = {"confident": 0.71, "confident_accuracy": 0.93, "accuracy": 0.84}
 
 
@@ -80,7 +81,55 @@ def test_a_teacher_that_is_not_like_its_student(teacher: float | None, clause: s
 def test_before_pseudo_labels_begin_no_cause_is_named() -> None:
     waiting = Circumstances(1000, 12, 2, waits_until=900)
     assert sentence(run([50, 60, 62, 58, 54, 50], FALLS), waiting) == (
-        "mIoU 50.0 (-12.0 from its best at 300): falling; the unlabelled images join in at step 900"
+        "mIoU 50.0 (-12.0 from its best at 300): falling; the unlabelled images join in after step 900"
+    )
+
+
+@pytest.mark.parametrize(
+    ("curve", "words"),
+    [
+        ([50.0, 50.0], "mIoU 50.0 (level with its best at 100): too early to call a trend"),
+        ([50.0, 49.97], "mIoU 50.0 (level with its best at 100): too early to call a trend"),
+        ([50.0, 49.94], "mIoU 49.9 (-0.1 from its best at 100): too early to call a trend"),
+    ],
+)
+def test_a_figure_that_reads_the_same_is_not_told_as_a_loss(curve: list[float], words: str) -> None:
+    assert sentence(run(curve), RUN) == words
+
+
+@pytest.mark.parametrize(
+    ("curve", "words"),
+    [
+        ([50, 50, 51, 50], "mIoU 50.0 (-1.0 from its best at 90000): no gain beyond chance; "),
+        ([70, 60, 40, 20], "mIoU 20.0 (-50.0 from its best at 30000): falling; "),
+    ],
+)
+def test_where_too_few_pixels_count_that_is_the_cause_that_is_named(curve: list[float], words: str) -> None:
+    known = run(curve, [2.0, 1.0, 0.5, 0.2], 120_000, confident=0.0004)
+    waits = Circumstances(150_000, 12, 2, threshold=KEY)
+    assert sentence(known, waits) == (
+        words + "only 0.0 % of unlabelled pixels count: lower method.pseudo.confidence_threshold"
+    )
+
+
+@pytest.mark.parametrize(
+    ("curve", "words"),
+    [
+        ([50, 60, 62, 58, 54, 50], "mIoU 50.0 (-12.0 from its best at 300): falling"),
+        ([40, 50, 58, 58.5, 58, 58.2], "mIoU 58.2 (-0.3 from its best at 400): no gain beyond chance (5 points)"),
+    ],
+)
+@pytest.mark.parametrize("losses", [FALLS, FALLS[::-1]])
+def test_the_training_loss_is_not_compared_with_that_before_they_joined_in(
+    curve: list[float], words: str, losses: list[float]
+) -> None:
+    assert sentence(run(curve, losses), Circumstances(1000, 12, 2, waits_until=350)) == words
+
+
+def test_at_the_very_step_from_which_they_join_in_no_cause_is_named_either() -> None:
+    waiting = Circumstances(1000, 12, 2, waits_until=600)
+    assert sentence(run([50, 60, 62, 58, 54, 50], FALLS), waiting) == (
+        "mIoU 50.0 (-12.0 from its best at 300): falling; the unlabelled images join in after step 600"
     )
 
 
@@ -106,7 +155,7 @@ def test_it_is_one_short_line_and_the_verdict_is_always_in_it(curve: list[float]
     ):
         each = [quality] * len(curve) if quality is not None else [{"accuracy": 1 / (i + 1)} for i in range(len(curve))]
         known = run(curve, loss, last, quality=each, first_loss=float(first), confident=0.0)
-        found = sentence(known, Circumstances(150_000, 100_000, 100_000, waits, "method.pseudo.confidence_threshold"))
+        found = sentence(known, Circumstances(150_000, 100_000, 100_000, waits, threshold=KEY))
         assert len(found) <= LONGEST and "\n" not in found and ": " in found
         assert len(f"{last}/150000: {found}") <= 160
         assert "unlabelled" not in found.split("; ")[0]

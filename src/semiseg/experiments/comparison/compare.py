@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shlex
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -28,6 +27,7 @@ from semiseg.experiments.results import read_results
 from semiseg.runtime import distributed
 from semiseg.runtime.files import write_text
 from semiseg.runtime.plugins import method_names
+from semiseg.runtime.shell import command_line, path_word
 from semiseg.runtime.signals import Signals, Stopped
 
 SEEDS = (1, 2, 3)
@@ -63,8 +63,8 @@ class Request:
         settings = self.output / SETTINGS
         config = Config.load(settings)
         data = Data(str(settings), config.training.iterations, self.labelled)
-        typed = f"semiseg compare {shlex.quote(self.source)} --output {shlex.quote(str(self.output))}"
-        typed += " --profile paper" if self.recipes is not None else ""
+        words: list[str | Path] = ["semiseg", "compare", path_word(self.source), "--output", self.output]
+        words += ["--profile", "paper"] if self.recipes is not None else []
         return Comparison(
             self.source,
             data,
@@ -72,7 +72,7 @@ class Request:
             self.output / "runs",
             None,
             None,
-            typed=typed,
+            typed=command_line(words),
             recipes=self.recipes,
         )
 

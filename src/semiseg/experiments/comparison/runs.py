@@ -27,9 +27,10 @@ from semiseg.experiments.comparison.curve import columns, schedule
 from semiseg.experiments.comparison.data import Data
 from semiseg.experiments.comparison.step_ratio import alone, step_times, training
 from semiseg.experiments.comparison.table import supervised_steps
-from semiseg.experiments.results import append, read_results, run_once
+from semiseg.experiments.results import append, folder_name, read_results, run_once
 from semiseg.methods import method_class
 from semiseg.methods.base import Averaged
+from semiseg.runtime.shell import command_line, path_word
 from semiseg.runtime.version import machine, versions
 
 EQUAL = ("steps", "crops", "seconds")
@@ -90,7 +91,7 @@ class Comparison:
     def command(self, words: list[str]) -> str:
         """What to type for a run; a folder that the environment gives stands there as its variable."""
         folder = f" data.root=${self.data.root}" if self.data.root else ""
-        return shlex.join(["semiseg", "train", self.data.preset, *words]) + folder
+        return command_line(["semiseg", "train", path_word(self.data.preset), *words]) + folder
 
     def config(self, method: str, labelled: str, split: int) -> Config:
         """Of a method's own run, or of supervised with as many steps."""
@@ -130,7 +131,7 @@ class Comparison:
         if count.first_stage:
             key |= {"first_stage": count.first_stage, "crops_a_step": count.crops}
 
-        again = "-".join([Path(self.name).name, *self.named, method, labelled, str(split), equal]).replace("/", "_")
+        again = folder_name("-".join([Path(self.name).name, *self.named, method, labelled, str(split), equal]))
 
         def more(run_dir: Path) -> dict[str, Any]:
             if method != "supervised" and self.step_time(method, labelled) is None:  # a step is to be timed
@@ -174,8 +175,8 @@ class Comparison:
 
     def state(self, method: str) -> Path:
         """Where the last state of a method's first run is kept until its step has been timed."""
-        of = "-".join([self.name, method, str(self.iterations), *self.named]).replace("/", "_")
-        return self.work / f"{of}.pt"
+        of = "-".join([self.name, method, str(self.iterations), *self.named])
+        return self.work / f"{folder_name(of)}.pt"
 
     def step_time(self, method: str, labelled: str) -> dict[str, Any] | None:
         """The row with the ratio of step times, once it has been measured."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from semiseg.data.files import ImageFiles
 from semiseg.data.run_data import RunData, open_run_data
 from semiseg.errors import SemisegError
+from semiseg.runtime.shell import command_line
 from semiseg.training.advice.run_files import FinishedRun, finished_run
 from semiseg.training.advice.siblings import gain
 from semiseg.training.advice.unlabelled import TIE
@@ -42,7 +42,7 @@ def class_table(run: FinishedRun) -> list[str]:
         cells = "".join(f"{'–' if value is None else format(value, '.1f'):>9}" for value in row[1:])
         worst = "   the worst" if len(known) > 1 and row is by_iou[0] else ""
         lines.append(f"{row[0]:<{width}}{cells}{worst}")
-    more = f"{left} more classes, all better or absent: semiseg evaluate {shlex.quote(str(run.path))}"
+    more = f"{left} more classes, all better or absent: {command_line(['semiseg', 'evaluate', run.path])}"
     return [*lines, more] if left else lines
 
 
@@ -58,14 +58,14 @@ def commands(run: FinishedRun) -> list[str]:
     """What to type next, each a whole line: predict, report, and suggest where unlabelled images are left."""
     data = _open(run)
     output = Path("predictions") / run.path.resolve().name
-    words = ["semiseg", "predict", str(run.path), _images(data), "--output", str(output)]
+    words: list[str | Path] = ["semiseg", "predict", run.path, _images(data), "--output", output]
     best, teacher = run.miou("best"), run.miou("last_teacher")
     if teacher_remark(run) is not None and (best is None or (teacher or 0) >= best):
         words += ["--checkpoint", "last", "--teacher"]  # the teacher that was measured
-    found = [words, ["semiseg", "report", str(run.path)]]
+    found: list[list[str | Path]] = [words, ["semiseg", "report", run.path]]
     if data is not None and any(name not in run.labelled for name in data.train.names):
-        found.append(["semiseg", "suggest", str(run.path)])
-    return [shlex.join(command) for command in found]
+        found.append(["semiseg", "suggest", run.path])
+    return [command_line(command) for command in found]
 
 
 def _open(run: FinishedRun) -> RunData | None:
@@ -75,8 +75,8 @@ def _open(run: FinishedRun) -> RunData | None:
         return None
 
 
-def _images(data: RunData | None) -> str:
+def _images(data: RunData | None) -> str | Path:
     """The folder of the first training image; IMAGES where they are no files."""
     if data is None or not isinstance(data.train, ImageFiles):
         return "IMAGES"
-    return str(next(iter(data.train.files.values())).parent)
+    return next(iter(data.train.files.values())).parent

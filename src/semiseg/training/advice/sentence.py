@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from semiseg.training.advice.circumstances import Circumstances
-from semiseg.training.advice.history import History
+from semiseg.training.advice.history import History, Validation
 from semiseg.training.advice.noise import chance, sigma
 from semiseg.training.advice.trend import WINDOW, Trend, change, trend
-from semiseg.training.advice.unlabelled import percent, teacher, unlabelled
+from semiseg.training.advice.unlabelled import few, percent, teacher, unlabelled
 
 LONGEST = 145
 """Characters; with ``150000/150000: `` in front a line keeps below 160."""
@@ -22,17 +22,22 @@ def sentence(history: History, run: Circumstances) -> str:
     """What the numbers say, in one line of at most ``LONGEST`` characters; later clauses go where they do not fit."""
     words = _standing(history)
     joint = ": "
-    for clause in (_verdict(history, run), teacher(history), unlabelled(history, run)):
+    for clause in (_verdict(history, run), few(history, run), teacher(history), unlabelled(history, run)):
         if clause and len(words) + len(joint) + len(clause) <= LONGEST:
             words, joint = words + joint + clause, "; "
     return words
 
 
 def _standing(history: History) -> str:
-    """``mIoU 58.2 (-2.1 from its best at 400)``, or the change since the last validation where this is the best."""
+    """``mIoU 58.2 (-2.1 from its best at 400)``, or the change since the last validation where this is the best.
+
+    Differences are those of the figures as shown: 58.2 is not below 58.2.
+    """
     last, best = history.last, history.best
     words = f"mIoU {last.miou:.1f}"
     if last is not best:
+        if round(best.miou - last.miou, 1) == 0:
+            return f"{words} (level with its best at {best.iteration})"
         return f"{words} ({last.miou - best.miou:+.1f} from its best at {best.iteration})"
     if len(history.validations) == 1:
         return words
@@ -49,17 +54,26 @@ def _verdict(history: History, run: Circumstances) -> str:
             below = f"changes of this network below about {chance(error):.0f} points are chance"
             return f"with {run.images} validation image{plural}, {below}"
         return "too few validations to call a trend" if ends else "too early to call a trend"
+    # What comes next is no more of the same, or should not be: no cause is named but that.
+    bare = run.waits(history.last.iteration) or bool(few(history, run))
     if direction is Trend.RISING:
         words = "still rising" if history.last is history.best else "rising on the whole"
-        return f"{words}, so that more steps would probably help" if ends else words
-    if history.last.iteration < run.waits_until:  # what comes next is no more of the same
+        return f"{words}, so that more steps would probably help" if ends and not bare else words
+    if bare:
         return "no gain beyond chance" if direction is Trend.FLAT else "falling"
-    return _why_flat(history, error, ends) if direction is Trend.FLAT else _why_falling(history, run)
+    return _why_flat(history, run, error) if direction is Trend.FLAT else _why_falling(history, run)
 
 
-def _why_flat(history: History, error: float, ends: bool) -> str:
+def _loss(then: Validation, now: Validation, run: Circumstances) -> Trend | None:
+    """Where the training loss went; None where that is not known, or unlabelled images joined in meanwhile: rates and
+    batches are others then, and it may have been the sum over two networks."""
+    joined = run.waits(then.iteration) and not run.waits(now.iteration)
+    return None if joined else change(then.loss, now.loss)
+
+
+def _why_flat(history: History, run: Circumstances, error: float) -> str:
     then, now = history.validations[-WINDOW:][0], history.last
-    loss = change(then.loss, now.loss)
+    loss, ends = _loss(then, now, run), now.iteration >= run.iterations
     if loss is Trend.FALLING:
         return f"no gain beyond chance while the training loss falls: {MASKS}"
     words = f"no gain beyond chance ({chance(error):.0f} points)"
@@ -78,8 +92,9 @@ def _why_falling(history: History, run: Circumstances) -> str:
     before, after = best.quality.get("accuracy"), now.quality.get("accuracy")
     if before is not None and after is not None and after < before - LABELS_WORSE:
         return f"falling, and so do the teacher's labels: {percent(before)} were right then, {percent(after)} are now"
-    if change(best.loss, now.loss) is Trend.FALLING:
+    loss = _loss(best, now, run)
+    if loss is Trend.FALLING:
         return f"the network now learns {run.masks} by heart; {MASKS}"
-    if best.loss is None or now.loss is None:
+    if loss is None:
         return "falling"
     return "falling, and the training loss falls no more: try a lower learning rate"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,6 @@ def _words(run: FinishedRun, other: FinishedRun) -> str | None:
     if mine is None or its is None:
         return None
     on_terms = terms(_effort(run), _effort(other))
-    where = run.path.parent / other.path.name
+    where = Path(os.path.relpath(other.path)) if run.path.name in ("", "..") else run.path.parent / other.path.name
     words = f"{mine - its:+.1f} points of mIoU against {where}, supervised on the same masks (last against last"
     return f"{words}; {on_terms})" if on_terms else f"{words})"

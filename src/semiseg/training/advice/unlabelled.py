@@ -16,16 +16,25 @@ BY_THEN = 0.2
 def unlabelled(history: History, run: Circumstances) -> str:
     """One clause; empty where nothing was measured. Right is named only where masks are hidden from training."""
     done, quality = history.last.iteration, history.last.quality
-    if done < run.waits_until:
-        return f"the unlabelled images join in at step {run.waits_until}"
-    share = history.confident
-    if share is not None and share < FEW and run.threshold is not None and done >= BY_THEN * run.iterations:
-        return f"only {percent(share)} of the unlabelled pixels count: a lower {run.threshold} lets more in"
+    if run.waits(done):
+        if run.waits_until >= run.iterations:
+            return f"the {run.waiting} never join in"
+        return f"the {run.waiting} join in after step {run.waits_until}"
+    if few(history, run):
+        return ""
     sure, right = quality.get("confident"), quality.get("confident_accuracy")
     if sure is None:
         return ""
     words = f"the teacher is sure of {percent(sure)} of the unlabelled pixels"
     return words if right is None else f"{words}, and right on {percent(right)} of those"
+
+
+def few(history: History, run: Circumstances) -> str:
+    """What to do where a threshold lets too few pixels count; empty where it lets enough in, or has not begun to."""
+    done, share = history.last.iteration, history.confident
+    if share is None or share >= FEW or run.threshold is None or run.waits(done) or done < BY_THEN * run.iterations:
+        return ""
+    return f"only {percent(share)} of unlabelled pixels count: lower {run.threshold}"
 
 
 def teacher(history: History) -> str:
