@@ -78,9 +78,14 @@ def undrawn(patch: pytest.MonkeyPatch) -> None:
     # Of equally good regions the one that was drawn first is taken.
     patch.setattr(corrmatch, "region_labels", lambda alike, y, *_: (y, torch.zeros_like(y, dtype=torch.bool)))
     correlate = Correlation.forward
-    patch.setattr(
-        Correlation, "forward", lambda module, features, shown, draws=None: correlate(module, features, shown)
-    )
+
+    def drop_nothing(
+        module: Correlation, features: Tensor, shown: Tensor, draws: torch.Generator | None = None
+    ) -> Tensor:
+        module.reduce[1].eval()  # its BatchNorm would see the crops of one process only
+        return correlate(module, features, shown)
+
+    patch.setattr(Correlation, "forward", drop_nothing)
 
 
 def trained(images: Path, run_dir: Path, name: str) -> dict[str, Any]:
