@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from semiseg.errors import SemisegError, UsageError
 from semiseg.export.card import write_card
 from semiseg.export.onnx import write_onnx
@@ -79,8 +81,8 @@ def export(
         raise
     except Exception as error:  # the exporters raise many kinds of errors
         raise SemisegError(
-            f"{model.config.network.backbone} cannot be written as {format} ({first_line(error)}); "
-            "try another --format, and please report it"
+            f"{model.config.network.backbone} cannot be written as {format} by PyTorch {torch.__version__} "
+            f"({first_line(error)}); try another --format or a newer PyTorch, and please report it where that fails too"
         ) from error
     finally:
         partial.unlink(missing_ok=True)
