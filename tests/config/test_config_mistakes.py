@@ -116,7 +116,7 @@ def test_a_bare_off_is_the_word_it_looks_like(tmp_path: Path) -> None:
 @pytest.mark.parametrize("word", [
     "training.iterations=true", "training.batch_size=yes", "data.crop=[true, 32]", "data.resize=true",
     "training.learning_rate=true", "data.labelled=true", "method.teacher.half_life=true", "training.seed=on",
-    "evaluation.window=[64, false]", "run_dir=true", "training.loggers=[true]",
+    "evaluation.window=[64, false]", "training.loggers=[true]",
 ])  # fmt: skip
 def test_true_is_no_number(word: str) -> None:
     assert "true and false are no value of this key" in message({}, word)
@@ -126,7 +126,7 @@ def test_true_is_no_number(word: str) -> None:
 @pytest.mark.parametrize("word", [
     "training.accumulation=100000000", "data.workers=100000", "training.iterations=1000000000000", "training.seed=-1",
     "data.crop=100000", "training.unlabelled_ratio=1e9", "network.decoder_channels=1000000000", "run_dir=\"a\\0b\"",
-    "data.split_seed=-1", "name=" + "[" * 5000, "training.seed=" + "9" * 5000,
+    "data.split_seed=-1", "training.loggers=" + "[" * 5000, "training.seed=" + "9" * 5000,
 ])  # fmt: skip
 def test_values_that_no_run_has(word: str) -> None:
     assert len(message({}, word)) < 600

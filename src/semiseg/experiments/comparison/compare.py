@@ -45,6 +45,7 @@ class Request:
         seeds: of the runs and of their choices of labelled images.
         equal: of ``steps``, ``crops`` and ``seconds``.
         output: folder of results, of the settings that all runs share, and of runs in progress.
+        typed: the command that asks for these runs, but for the methods.
     """
 
     source: str
@@ -53,14 +54,15 @@ class Request:
     seeds: tuple[int, ...]
     equal: tuple[str, ...]
     output: Path
+    typed: str = "semiseg compare"
 
     def comparison(self) -> Comparison:
         """The runs that all of these share."""
         settings = self.output / SETTINGS
         config = Config.load(settings)
         data = Data(str(settings), config.training.iterations, self.labelled)
-        typed = command_line(["semiseg", "compare", path_word(self.source), "--output", self.output])
-        return Comparison(self.source, data, self.output / RESULTS, self.output / "runs", None, None, typed=typed)
+        results, work = self.output / RESULTS, self.output / "runs"
+        return Comparison(self.source, data, results, work, None, None, typed=self.typed)
 
     def run(self) -> list[tuple[str, str]]:
         """Every run that is missing and that no other process is at; those that failed, with the reason."""
@@ -172,7 +174,15 @@ def _with_settings(request: Request, words: list[str], counted: bool) -> Request
     if is_folder(source):
         source = str((stored or config).data.root)  # its rows name it alike, however it is written
     labelled = request.labelled if counted else (str(config.data.labelled),)
-    return Request(source, request.methods, labelled, request.seeds, request.equal, request.output)
+    typed = _typed(request, words, counted)
+    return Request(source, request.methods, labelled, request.seeds, request.equal, request.output, typed)
+
+
+def _typed(request: Request, words: list[str], counted: bool) -> str:
+    """What to type for the runs that are asked for, but for the methods."""
+    options = {"--labelled": request.labelled if counted else (), "--seeds": request.seeds, "--equal": request.equal}
+    given = [part for name, values in options.items() if values for part in (name, ",".join(map(str, values)))]
+    return command_line(["semiseg", "compare", path_word(request.source), *words, *given, "--output", request.output])
 
 
 def _place(config: Config, key: str) -> Path | None:
