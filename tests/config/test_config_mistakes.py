@@ -126,7 +126,7 @@ def test_true_is_no_number(word: str) -> None:
 @pytest.mark.parametrize("word", [
     "training.accumulation=100000000", "data.workers=100000", "training.iterations=1000000000000", "training.seed=-1",
     "data.crop=100000", "training.unlabelled_ratio=1e9", "network.decoder_channels=1000000000", "run_dir=\"a\\0b\"",
-    "data.split_seed=-1", "data.crop=" + "[" * 5000, "training.seed=" + "9" * 5000,
+    "data.split_seed=-1", "training.loggers=" + "[" * 5000, "training.seed=" + "9" * 5000,
 ])  # fmt: skip
 def test_values_that_no_run_has(word: str) -> None:
     assert len(message({}, word)) < 600

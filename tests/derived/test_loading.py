@@ -21,6 +21,8 @@ Make = Callable[..., Facts]
         (("photos",), {"memory": 2**30}, None, 1, False, "would take 1.8 GiB"),
         (("photos",), {"memory": None}, None, 1, False, "would take 1.8 GiB"),
         (("photos", "cuda"), {}, None, 4, False, "in 4 processes would take 7.2 GiB"),
+        (("tiny",), {"mean_pixels": 1_000_000}, None, 1, True, "40 decoded images take 153 MiB"),  # one is huge
+        (("tiny",), {"mean_pixels": 1_000_000}, 32, 1, True, "40 decoded images take 1 MiB"),
         (("nuclei", "cuda"), {"processes": 2}, None, 4, True, "in 8 processes take 100 MiB"),
     ],
 )  # fmt: skip

@@ -30,6 +30,7 @@ def test_facts_of_a_folder_of_several_sizes(tmp_path: Path) -> None:
     )
     areas = [height * width for height, width in sizes]
     assert (np.prod(found.smallest), np.prod(found.largest)) == (min(areas), max(areas))
+    assert found.mean_pixels == round(np.mean(areas))
     assert found.largest_validation == data.val.image(0).shape[:2]
     assert (found.labelled, found.unlabelled, found.validation, found.classes) == (2, 4, 1, 3)
     assert (found.device, found.gpu_memory, found.processes) == ("cpu", None, 1)

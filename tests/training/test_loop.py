@@ -202,6 +202,20 @@ def test_unknown_device() -> None:
         resolve_device("gpu9")
 
 
+@pytest.mark.parametrize("name", ["meta", "vulkan", "ipu", "hpu"])
+def test_devices_that_are_not_here_are_one_line(name: str) -> None:
+    with pytest.raises(UsageError, match=f"device {name}: PyTorch cannot compute on one here; use auto or cpu"):
+        resolve_device(name)
+
+
+def test_a_gpu_beyond_the_last_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert resolve_device("cuda:1").index == 1
+    with pytest.raises(UsageError, match="device cuda:2: PyTorch finds 2 CUDA devices, from cuda:0 on"):
+        resolve_device("cuda:2")
+
+
 def test_the_time_of_a_run_counts_all_its_parts(folder: Path, tmp_path: Path) -> None:
     config = tiny(folder, tmp_path / "run", method__name="supervised")
     assert 0 < semiseg.train(config, progress=False).seconds < 900

@@ -44,6 +44,8 @@ class Facts:
     """Processor threads that this process may use."""
     processes: int = 1
     """Processes that share the run (torchrun)."""
+    mean_pixels: int | None = None
+    """Mean number of pixels of a training image; None: as many as an image of the median sides."""
     joint: int = 1
     """Crops that pass the student together for each labelled one: itself and its share of unlabelled views."""
 

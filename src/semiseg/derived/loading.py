@@ -14,8 +14,11 @@ CPU_WORKERS, GPU_WORKERS = 2, 4
 def cache(facts: Facts, resize_to: Resize | None, copies: int) -> Choice:
     """Whether to keep decoded images, of which each loader process has its own copy."""
     height, width = resized((facts.small_side, facts.large_side), resize_to)
+    pixels = height * width
+    if resize_to is None and facts.mean_pixels is not None:  # a few large images among small ones count
+        pixels = facts.mean_pixels
     images = facts.labelled + facts.unlabelled
-    nbytes = 4 * height * width * images * copies * facts.processes  # three colours and a mask
+    nbytes = 4 * pixels * images * copies * facts.processes  # three colours and a mask
     size = f"{nbytes / 2**30:.1f} GiB" if nbytes >= 2**30 else f"{max(1, round(nbytes / 2**20))} MiB"
     kept = f"{images} decoded images" + (f" in {copies * facts.processes} processes" if copies > 1 else "")
     if nbytes <= min(MOST, SHARE * (facts.memory or MOST)):

@@ -47,6 +47,7 @@ def read_facts(data: RunData, device: torch.device, own_validation: bool) -> Fac
         large_side=round(float(np.median([max(size) for size in sizes]))),
         smallest=min(sizes, key=_area),
         largest=max(sizes, key=_area),
+        mean_pixels=round(sum(map(_area, sizes)) / len(sizes)),
         largest_validation=max(validation, key=_area),
         labelled=len(labelled),
         unlabelled=len(data.train) - len(labelled),

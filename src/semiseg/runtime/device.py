@@ -14,7 +14,7 @@ def resolve_device(name: str) -> torch.device:
     """``auto`` takes CUDA, then the CPU; any other name is a torch device.
 
     Raises:
-        UsageError: not a device, or CUDA where PyTorch finds no such device.
+        UsageError: not a device, or one that PyTorch does not find here.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -22,8 +22,16 @@ def resolve_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise UsageError(f"{name!r} is no device; use auto, cpu, cuda or cuda:0") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"device {name}: PyTorch finds no CUDA device; use auto or cpu")
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise UsageError(f"device {name}: PyTorch finds no CUDA device; use auto or cpu")
+        if (device.index or 0) >= (count := torch.cuda.device_count()):
+            raise UsageError(f"device {name}: PyTorch finds {count} CUDA devices, from cuda:0 on; use one of them")
+    elif device.type != "cpu":
+        try:
+            torch.zeros(1, device=device).item()  # which meta, a device of shapes alone, cannot do either
+        except (RuntimeError, AssertionError, ImportError):
+            raise UsageError(f"device {name}: PyTorch cannot compute on one here; use auto or cpu") from None
     return device
 
 

@@ -132,6 +132,8 @@ def test_who_validates_in_a_flat_folder_follows_from_the_names(tmp_path: Path) -
     assert open_folder(root, "val").names == sorted(validation_part(names))
     assert open_folder(root, "val", validation="permutation").names == sorted(permuted_part(names))
     assert open_folder(root, "train", validation="none").names == names
+    with pytest.raises(UsageError, match="validation=none leaves no validation image"):
+        open_folder(root, "val", validation="none")
     with pytest.raises(UsageError, match="validation='fifth': choose hash, permutation or none"):
         open_folder(root, "val", validation="fifth")
 

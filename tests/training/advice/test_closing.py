@@ -96,6 +96,15 @@ def test_commands_can_be_copied(folder: Path, tmp_path: Path) -> None:
     assert closing(run.path)[-4:] == ["Next:", *(f"  {command}" for command in commands(run))]
 
 
+def test_predictions_of_another_run_are_not_in_the_way(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("run", "run-2"):
+        (Path("predictions") / name).mkdir(parents=True)
+    assert commands(read(written(tmp_path / "run", folder)))[0].endswith(" --output predictions/run-3")
+
+
 def test_folders_whose_names_begin_with_a_dash_are_no_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_picture(Path("-photos"), "one", 1, mask=True)

@@ -174,6 +174,8 @@ def open_folder(
     if split == "train":  # said once
         told = [text for part in ("images", "masks") for text in unread(base / part, SPLITS if divided else ())]
     told += [told_alone(images["train"] | images["val"], alone[split])] if alone[split] else []
+    if split == "val" and validation == NONE and not divided:
+        raise UsageError(f"data.options.validation={NONE} leaves no validation image, which a run needs; leave it out")
     if not images[split]:
         raise SemisegError(
             f"no {split} images in {base}: {LAYOUT}; images/ holds: {contents(base / 'images')}; "

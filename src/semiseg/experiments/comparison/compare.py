@@ -48,6 +48,7 @@ class Request:
         equal: of ``steps``, ``crops`` and ``seconds``.
         output: folder of results, of the settings that all runs share, and of runs in progress.
         recipes: by method, the words by which its own paper's settings stand over those; None under the profile equal.
+        typed: the command that asks for these runs, but for the methods.
     """
 
     source: str
@@ -57,24 +58,15 @@ class Request:
     equal: tuple[str, ...]
     output: Path
     recipes: dict[str, list[str]] | None = None
+    typed: str = "semiseg compare"
 
     def comparison(self) -> Comparison:
         """The runs that all of these share."""
         settings = self.output / SETTINGS
         config = Config.load(settings)
         data = Data(str(settings), config.training.iterations, self.labelled)
-        words: list[str | Path] = ["semiseg", "compare", path_word(self.source), "--output", self.output]
-        words += ["--profile", "paper"] if self.recipes is not None else []
-        return Comparison(
-            self.source,
-            data,
-            self.output / RESULTS,
-            self.output / "runs",
-            None,
-            None,
-            typed=command_line(words),
-            recipes=self.recipes,
-        )
+        results, work = self.output / RESULTS, self.output / "runs"
+        return Comparison(self.source, data, results, work, None, None, typed=self.typed, recipes=self.recipes)
 
     def run(self) -> list[tuple[str, str]]:
         """Every run that is missing and that no other process is at; those that failed, with the reason."""
@@ -199,7 +191,16 @@ def _with_settings(request: Request, words: list[str], counted: bool, profile: s
         source = str((stored or config).data.root)  # its rows name it alike, however it is written
     labelled = request.labelled if counted else (str(config.data.labelled),)
     own = {m: recipe(request.source, m, words) for m in request.methods} if profile == "paper" else None
-    return replace(request, source=source, labelled=labelled, recipes=own)
+    typed = _typed(request, words, counted, profile)
+    return replace(request, source=source, labelled=labelled, recipes=own, typed=typed)
+
+
+def _typed(request: Request, words: list[str], counted: bool, profile: str) -> str:
+    """What to type for the runs that are asked for, but for the methods."""
+    options = {"--labelled": request.labelled if counted else (), "--seeds": request.seeds, "--equal": request.equal}
+    given = [part for name, values in options.items() if values for part in (name, ",".join(map(str, values)))]
+    given += ["--profile", "paper"] if profile == "paper" else []
+    return command_line(["semiseg", "compare", path_word(request.source), *words, *given, "--output", request.output])
 
 
 def _place(config: Config, key: str) -> Path | None:

@@ -68,7 +68,9 @@ def section(rows: list[Row], data: str, labelled: int | str, iterations: int) ->
     lines, remarks = [], []
     for (name, words, crops, first), of_method in grouped(runs, "method", "words", "crops", "first_stage").items():
         joint = of_method[0].get("crops_a_step", crops // iterations)
-        method = f"{name} {words}".strip() + (f", {first} supervised steps first" if first else "")
+        method = f"{name} {words}".strip()
+        if first:
+            method += f", {first} supervised step{'s' if first > 1 else ''} first"
         time = times.get((name, words, joint))
         pairs = {"steps": (iterations, 0), "crops": (iterations, joint * iterations)}
         if time is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, count
 from pathlib import Path
 
 from semiseg.data.files import ImageFiles
@@ -57,7 +58,7 @@ def teacher_remark(run: FinishedRun) -> str | None:
 def commands(run: FinishedRun) -> list[str]:
     """What to type next, each a whole line: predict, report, and suggest where unlabelled images are left."""
     data = _open(run)
-    output = Path("predictions") / run.path.resolve().name
+    output = _unused(Path("predictions") / run.path.resolve().name)
     words: list[str | Path] = ["semiseg", "predict", run.path, _images(data), "--output", output]
     best, teacher = run.miou("best"), run.miou("last_teacher")
     if teacher_remark(run) is not None and (best is None or (teacher or 0) >= best):
@@ -66,6 +67,12 @@ def commands(run: FinishedRun) -> list[str]:
     if data is not None and any(name not in run.labelled for name in data.train.names):
         found.append(["semiseg", "suggest", run.path])
     return [command_line(command) for command in found]
+
+
+def _unused(folder: Path) -> Path:
+    """A folder of this name, or with a number behind it, that is not there yet: nothing is written over."""
+    numbered = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
+    return next(path for path in chain([folder], numbered) if not path.exists())
 
 
 def _open(run: FinishedRun) -> RunData | None:
