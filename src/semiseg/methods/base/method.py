@@ -7,7 +7,8 @@ must not lose (teacher, heads, bank, class counts, a critic) lies in its ``state
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -178,6 +179,16 @@ class Method(nn.Module):
     def stored_vectors(cls, state: Mapping[str, Tensor]) -> StoredVectors | None:
         """The vectors in a method's ``state_dict``, None where it keeps none."""
         return None
+
+    @contextmanager
+    def predicting(self) -> Iterator[SegmentationNetwork]:
+        """Within it the first learner predicts as it will after the run, for a validation."""
+        yield next(iter(self.learners().values()))
+
+    @classmethod
+    def complete(cls, config: Config, network: SegmentationNetwork, state: Mapping[str, Tensor]) -> None:
+        """Give a loaded first learner what it predicts with besides, from the ``state_dict`` of the method, or of the
+        network alone below ``student.``: as within :meth:`predicting`."""
 
     def cost(self, labelled: int, unlabelled: int) -> StepCost:
         """What a step of ``labelled`` and ``unlabelled`` crops computes: here one view of each, and all further modules
