@@ -1,17 +1,24 @@
 """s4GAN by hand: one score an image, what is learnt from trusted ones, matched features, and the second branch."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import oracles
 import pytest
 import torch
 from by_hand import made
+from conftest import tiny
 from torch import Tensor
 
+from semiseg import evaluate
+from semiseg.export import export
 from semiseg.methods import Batch, Step
 from semiseg.methods.s4gan import S4GAN
 from semiseg.networks import Output, upsample
 from semiseg.networks.critic import one_hot
+from semiseg.runs.checkpoint import load_model
+from semiseg.training.loop import Run
 from semiseg.training.optimisers import Optimisers
 
 CLASSES, HEIGHT, WIDTH = 4, 32, 48
@@ -157,3 +164,29 @@ def test_the_classifiers_teacher_follows_it_and_both_have_their_optimisers() -> 
     rates = {name: optimiser.param_groups[0]["lr"] for name, optimiser in optimisers.items()}
     assert rates == {"main": 0.01, "critic": 1e-4, "classifier": 0.03}
     assert set(Optimisers(build()).by_name) == {"main", "critic"}
+
+
+def test_the_two_branches_meet_in_validations_and_predictions(folder: Path, tmp_path: Path) -> None:
+    """Of Mittal et al.: at test time maps of classes that the classifier's teacher does not find are left out."""
+    words = {"method__name": "s4gan", "method__s4gan__multi_label__enabled": True, "training__iterations": 2,
+             "training__validate_every": 2, "method__s4gan__multi_label__optimiser__learning_rate": 0.001}  # fmt: skip
+    run = Run(tiny(folder, tmp_path / "run", **words))
+    with torch.no_grad():  # class 1 is nowhere, whatever the student says
+        for linear in (run.method.multi_label.teacher.linear, run.method.multi_label.classifier.linear):
+            linear.bias.copy_(torch.tensor([5.0, -50.0, 5.0]))
+        run.method.student.classifier.bias.copy_(torch.tensor([0.0, 9.0, 0.0]))
+    run.train(progress=False)
+    assert run.method.student.presence is None, "training goes on without"
+    assert not any("presence" in key for key in run.method.state_dict() if key.startswith("student."))
+    model = load_model(tmp_path / "run", "last")
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    plain = run.method.eval().student(images).logits
+    found = model.network(images).logits
+    assert (plain.argmax(1) == 1).all() and not (found.argmax(1) == 1).any()
+    assert (found <= plain).all() and torch.equal(found[:, [0, 2]], plain[:, [0, 2]])
+    result = json.loads((tmp_path / "run" / "evaluation.json").read_text())["last"]
+    assert not any(row[1] for row in result["confusion"]), "no pixel of any class is taken for class 1"
+    assert evaluate(tmp_path / "run", which="last").miou == pytest.approx(result["miou"])
+    pytest.importorskip("safetensors")
+    exported = export(tmp_path / "run", tmp_path / "model.safetensors", format="safetensors", which="last")
+    torch.testing.assert_close(load_model(exported).network(images).logits, found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated
 
 import torch
@@ -20,6 +22,7 @@ from semiseg.methods.base.settings import OWN_VIEWS, CriticOptimiser, teacher_of
 from semiseg.networks import Output, SegmentationNetwork, upsample
 from semiseg.networks.critic import one_hot
 from semiseg.networks.image_critic import ImageCritic
+from semiseg.networks.presence import Presence
 from semiseg.networks.still import standing_still
 from semiseg.runtime.distributed import mean
 from semiseg.runtime.flops import count_flops
@@ -62,8 +65,9 @@ class S4GAN(Method):
 
     ``multi_label`` adds MLMT: binary cross-entropy of an image classifier with the classes of the labelled crops, and
     the cosine distance of its logits for coloured unlabelled crops from its teacher's (eq. 2, ``method.teacher``). The
-    paper's two branches meet at test time, where maps of absent classes become zero. A prediction here is the student's
-    alone, so that rule is applied to what it learns from itself instead.
+    two branches meet at test time, in validations and predictions: maps of classes that the teacher does not find in an
+    image, or in the window that is looked at, are left out (``networks/presence.py``). The same rule is applied to what
+    the student learns from itself, which is not so in the paper. Where it finds no class, nothing is left out.
 
     Its paper's, replaced under ``method.profile=equal``: τ = 0.999 of that branch, no class weights, labelled crops
     that keep their colours and are not mixed.
@@ -132,6 +136,21 @@ class S4GAN(Method):
             "presence": presence, "presence_consistency": consistency, "trusted": mean(valid_mean(trusted, seen)),
         }  # fmt: skip
         return self.with_bank(step, view, student, y_u, terms)
+
+    @contextmanager
+    def predicting(self) -> Iterator[SegmentationNetwork]:
+        if self.multi_label is not None:
+            self.student.presence = Presence(self.multi_label.teacher, self.options.multi_label.presence_threshold)
+        try:
+            yield self.student
+        finally:
+            self.student.presence = None
+
+    @classmethod
+    def complete(cls, config: Config, network: SegmentationNetwork, state: Mapping[str, Tensor]) -> None:
+        options = config.method.settings.multi_label
+        if options.enabled:
+            network.presence = MultiLabel.loaded(network, options, state)
 
     def averages(self) -> list[tuple[nn.Module, nn.Module]]:
         branch = self.multi_label

@@ -12,6 +12,7 @@ from semiseg.networks.backbones.base import VARIANTS, Backbone, Variant
 from semiseg.networks.batch_norm import Policy, apply_batch_norm_policy
 from semiseg.networks.decoders.base import Decoder
 from semiseg.networks.output import Output
+from semiseg.networks.presence import Presence
 
 
 class SegmentationNetwork(nn.Module):
@@ -28,6 +29,7 @@ class SegmentationNetwork(nn.Module):
     Attributes:
         tap: what it gives as features beside the logits: V of the ``"decoder"``, or the last map of the ``"backbone"``.
             It changes no logits and is no part of ``state_dict()``.
+        presence: what leaves classes out of its predictions, not in training; None: nothing does.
         mean, std: (1, 3, 1, 1) float32, the normalisation the backbone's weights expect; saved with them.
 
     ``state_dict()`` also tells the variant of the backbone (see ``ResNet``), and loading one changes to it.
@@ -54,6 +56,7 @@ class SegmentationNetwork(nn.Module):
         self.batch_norm: Policy = "train"
         self.recompute = False  # activation checkpointing of the backbone
         self.frozen = False
+        self.presence: Presence | None = None
         self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1))
 
@@ -74,7 +77,10 @@ class SegmentationNetwork(nn.Module):
         under :class:`~semiseg.networks.decoders.dpt.DPT` twice its finest level. With ``tap="backbone"`` that is the
         size of the features alone; the logits keep that of V.
         """
-        return self.decode(self.encode(images))
+        output = self.decode(self.encode(images))
+        if self.presence is None or self.training:
+            return output
+        return output._replace(logits=self.presence(images, output.logits))
 
     def encode(self, images: Tensor) -> list[Tensor]:
         """images (B, 3, H, W) float in [0, 1], RGB → the backbone's maps that the decoder takes, (B, ·, ·, ·) each."""

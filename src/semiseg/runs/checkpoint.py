@@ -15,6 +15,7 @@ import torch
 from semiseg.config.read import Config
 from semiseg.data.base import DatasetInfo
 from semiseg.errors import SemisegError
+from semiseg.methods.base.bank import method_of
 from semiseg.networks import SegmentationNetwork
 from semiseg.networks.build import build_network_of
 from semiseg.runs.seal import fault, seal
@@ -160,6 +161,7 @@ def load_model(
         )
         iteration, method = int(state["iteration"]), state["method"]
         weights = {key.removeprefix(prefix): value for key, value in method.items() if key.startswith(prefix)}
+        weights = {key: value for key, value in weights.items() if not key.startswith("presence.")}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SemisegError(f"{path} lacks what a checkpoint holds ({_what(error)}); train or export it again") from None
     if not weights:
@@ -167,6 +169,8 @@ def load_model(
     network = build_network_of(config, len(info.classes), pretrained=False)
     try:
         network.load_state_dict(weights)
+        if not teacher:
+            method_of(config).complete(config, network, method)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise SemisegError(f"{path}: its weights do not fit its configuration ({first_line(error)})") from None
     network.to(device).eval()

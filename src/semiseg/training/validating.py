@@ -43,14 +43,9 @@ class Validator:
         self.results: dict[str, EvaluationResult] = {}  # of this process: last and best
         self.watched = watched_images(data) if method.keeps_teacher and method.needs.unlabelled else []
 
-    @property
-    def learner(self) -> torch.nn.Module:
-        """The network that is validated, reported and exported."""
-        return next(iter(self.method.learners().values()))
-
     def validate(self, iteration: int, seconds: float, log: MetricsLog | None, save_best: Callable[[], None]) -> float:
         """Validate after ``iteration`` steps; returns mIoU in percent, NaN where no validation image has any truth."""
-        result = self._measure(self.learner)
+        result = self._learner_now()
         teacher = self._validate_teacher() if self.config.training.validate_teacher else {}
         self.method.train()
         self.results["last"] = result
@@ -76,7 +71,7 @@ class Validator:
     def finish(self) -> dict[str, EvaluationResult]:
         """Last and best of the learner and last of the teacher, measured where they were not yet."""
         if "last" not in self.results:  # a run that was already finished
-            self.results["last"] = self._measure(self.learner)
+            self.results["last"] = self._learner_now()
         if "best" not in self.results:  # found before a resume
             best = checkpoint.load_model(self.best_path, device=self.device)
             self.results["best"] = self._measure(best.network)
@@ -90,6 +85,10 @@ class Validator:
                     "worse than the student's own; a shorter memory (method.teacher.half_life=0.02) follows faster"
                 ])  # fmt: skip
         return self.results
+
+    def _learner_now(self) -> EvaluationResult:
+        with self.method.predicting() as network:
+            return self._measure(network)
 
     def _measure(self, network: torch.nn.Module) -> EvaluationResult:
         return validate(network, self.data.val, self.config, self.device, needs_truth=False)
@@ -128,7 +127,8 @@ class Validator:
         for kind, values in new:
             log.write(kind, iteration, values)
         if log.loggers:
-            log.pictures(iteration, validation_pictures(self.learner, self.data.val, self.config, self.device))
+            with self.method.predicting() as network:
+                log.pictures(iteration, validation_pictures(network, self.data.val, self.config, self.device))
 
     def _leave_plateau(self, iteration: int) -> None:
         """Load the best weights again after ``training.plateau_patience`` validations (authors' code)."""

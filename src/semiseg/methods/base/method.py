@@ -19,9 +19,10 @@ from semiseg.config.read import Config
 from semiseg.config.section import Section
 from semiseg.data.base import IGNORE
 from semiseg.losses import hard_labels, weighted_cross_entropy
+from semiseg.methods.base.asked import Asked
 from semiseg.methods.base.cost import StepCost
 from semiseg.methods.base.stages import count_over, first_stage
-from semiseg.methods.base.step import Needs, ParameterGroup, Round, Step, StoredVectors
+from semiseg.methods.base.step import Needs, ParameterGroup, Round, Step
 from semiseg.methods.base.unread import unread_of
 from semiseg.methods.base.views import LabelledView, Views
 from semiseg.networks import Output, SegmentationNetwork, upsample
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from semiseg.methods.base.survey import Survey
 
 
-class Method(nn.Module):
+class Method(Asked):
     """Base of all methods.
 
     A method defines :meth:`losses` and, as far as it differs, what stands below. ``needs``, ``terms``, ``watched``
@@ -166,19 +167,6 @@ class Method(nn.Module):
         """What the user should know and can do something about, one line each, given what was just measured."""
         return []
 
-    # What other rooms ask.
-
-    def distance(self, features: Tensor, height: int) -> Tensor | None:
-        """How far features (B, D, h, w) of images ``height`` pixels high lie from labelled ones: cosine distance to the
-        nearest stored vector, (rows,) in [0, 2], fewer than B·h·w where finer features are averaged to stride 8. None
-        where nothing is stored."""
-        return None
-
-    @classmethod
-    def stored_vectors(cls, state: Mapping[str, Tensor]) -> StoredVectors | None:
-        """The vectors in a method's ``state_dict``, None where it keeps none."""
-        return None
-
     def cost(self, labelled: int, unlabelled: int) -> StepCost:
         """What a step of ``labelled`` and ``unlabelled`` crops computes: here one view of each, and all further modules
         that learn, whose FLOPs and activations are not counted."""
@@ -244,21 +232,6 @@ class Method(nn.Module):
             return output
         outputs = [recomputed(network, part, self.training) for part in parts]
         return Output(*(torch.cat(maps) for maps in zip(*outputs, strict=True)))
-
-    def with_bank(
-        self, step: Step, view: LabelledView, student: Output, labels: Tensor, terms: dict[str, Tensor],
-        teacher: Output | None = None,
-    ) -> dict[str, Tensor]:  # fmt: skip
-        """What :meth:`losses` returns, after a bank beside the method has added its term; here there is none.
-
-        Args:
-            step, view: the step and its labelled crops as the student saw them.
-            student: what the student gave for them, and after them for the unlabelled views.
-            labels: (B', H, W) int64 pseudo-labels of these views, 255 where the method learns from none.
-            terms: what the method alone returns.
-            teacher: what the teacher gave for the labelled crops, where it saw them.
-        """
-        return terms
 
     def supervised(self, logits: Tensor, labels: Tensor, iteration: int) -> Tensor:
         """Eq. 4: weighted cross-entropy on labelled crops, β = 1. logits (B, C, h, w), labels (B, H, W)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -11,6 +13,7 @@ from semiseg.config.section import NotNegative, Positive, Probability, Section
 from semiseg.data.base import IGNORE
 from semiseg.losses import valid_mean
 from semiseg.networks.image_classifier import ImageClassifier
+from semiseg.networks.presence import Presence, classes_there
 from semiseg.networks.segmentation import SegmentationNetwork
 from semiseg.teacher import make_teacher
 
@@ -80,9 +83,23 @@ class MultiLabel(nn.Module):
 
         Where it finds none, nothing is left out: some class must be there.
         """
-        there = target.sigmoid() >= self.options.presence_threshold
-        there = there | ~there.any(dim=1, keepdim=True)
-        return probabilities * there[..., None, None]
+        return probabilities * classes_there(target, self.options.presence_threshold)[..., None, None]
+
+    @staticmethod
+    def loaded(
+        network: SegmentationNetwork, options: MultiLabelSettings, state: Mapping[str, Tensor]
+    ) -> Presence | None:
+        """The teacher of a run for predictions of its student, from the state of the method or of an exported student.
+
+        None where there is none in it.
+        """
+        found = Presence(ImageClassifier(network), options.presence_threshold)
+        for prefix in ("multi_label.teacher.", "student.presence.classifier."):
+            weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+            if weights:
+                found.classifier.load_state_dict(weights)
+                return found
+        return None
 
 
 def shown(labels: Tensor, num_classes: int) -> Tensor:
