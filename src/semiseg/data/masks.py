@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,12 +11,6 @@ from semiseg.data.base import IGNORE, Colour
 from semiseg.errors import SemisegError
 
 UNKNOWN = 254  # in a table: a value that no mask should hold
-
-
-def convert_command(path: Path) -> str:
-    """The command that turns coloured masks into class numbers, given one of them, BASE/masks/[SPLIT/]NAME."""
-    base = next((above.parent for above in path.parents if above.name == "masks"), path.parent)
-    return f"semiseg data convert {shlex.quote(str(base))} --from colour --output {shlex.quote(f'{base}_converted')}"
 
 
 def value_table(classes: Mapping[int, int], ignored: tuple[int, ...] = ()) -> np.ndarray:

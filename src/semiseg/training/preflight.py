@@ -12,7 +12,8 @@ from semiseg.cost.step import step_memory
 from semiseg.cost.validation import validation_memory
 from semiseg.data.base import Size
 from semiseg.data.check.dataset import Checked, check_data
-from semiseg.data.datasets.folder import Folder, is_divided
+from semiseg.data.datasets.folder import Folder
+from semiseg.data.layouts.places import is_divided
 from semiseg.data.run_data import RunData
 from semiseg.data.splits.shuffled_folds import FOLDS
 from semiseg.errors import SemisegError, one_line
