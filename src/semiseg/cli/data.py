@@ -157,7 +157,7 @@ def data_convert(
     colours: Annotated[Path | None, typer.Option(help="For colour: YAML or CSV file of classes and colours.")] = None,
     skip_missing: Annotated[bool, typer.Option("--skip-missing", help="Leave out images that are not found.")] = False,
 ) -> None:
-    """Index masks from an annotation tool's export, or from other masks. Example: semiseg data convert labels --output new"""
+    """Class masks from a tool's export or from other masks. Example: semiseg data convert labels --output new"""
     from semiseg.data.convert import convert
 
     names = None if classes is None else [name.strip() for name in classes.split(",")]

@@ -74,8 +74,8 @@ def predict_files(
     """Write masks, overlays, confidence and class shares of images and videos into the folder ``output``.
 
     An image becomes ``masks/STEM.png`` at the size of the image, a palette PNG whose values are those of the training
-    masks (``info.values``) and whose palette is ``info.colours``, and a row of ``shares.csv``. Pixels that the file says
-    are no content (transparent, no data) are 255 and count for no class. A video becomes ``shares/STEM.csv``.
+    masks (``info.values``) and whose palette is ``info.colours``, and a row of ``shares.csv``. Pixels that the file
+    says are no content (transparent, no data) are 255 and count for no class. A video becomes ``shares/STEM.csv``.
 
     Args:
         network: images (B,3,H,W) float32 in [0,1] -> an output with ``logits`` (B,C,h,w).

@@ -52,7 +52,8 @@ def check_run_data(config: Config, data: RunData, shown: bool = False) -> Checke
     errors = [finding for finding in checked.findings if finding.level == "error"]
     if errors:
         more = f" ({len(errors) - 1} more; `semiseg data check` lists them)" if len(errors) > 1 else ""
-        raise SemisegError(f"{errors[0].where}: {errors[0].message}; {errors[0].remedy}{more}")
+        # Nothing stands behind the remedy, which may end with a command to copy.
+        raise SemisegError(f"{errors[0].where}: {errors[0].message}{more}; {errors[0].remedy}")
     return checked
 
 

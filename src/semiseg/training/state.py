@@ -24,7 +24,7 @@ def model_state(run: Run) -> dict[str, Any]:
             "classes": list(info.classes),
             "colours": [list(c) for c in info.colours],
             "ids": list(info.ids),
-        },  # fmt: skip
+        },
         "best": [best.miou, best.iteration, best.stale],
         "seconds": run.clock.seconds,
         "data": run_folder.data_facts(run.data),

@@ -78,6 +78,16 @@ def test_images_outside_of_train_and_val_are_told(tmp_path: Path) -> None:
     assert any("1 files outside of train/ and val/" in text for text in open_folder(root, "train").remarks)
 
 
+def test_what_lies_beside_folders_of_training_and_validation_is_told(tmp_path: Path) -> None:
+    root = folder(tmp_path, "train", "train", called="{}_mask.png")
+    for i, split in enumerate(("valid", "test")):
+        put(scene(i)[0], root / split / "a.png")
+        put(scene(i)[1], root / split / "a_mask.png")
+    train = open_folder(root, "train")
+    assert len(train) == 8 and open_folder(root, "val").names == ["a"]
+    assert any("2 files outside of train/ and val/" in text and "/test/a.png" in text for text in train.remarks)
+
+
 def test_names_of_sub_folders_tell_images_of_one_stem_apart(tmp_path: Path) -> None:
     for i, site in enumerate(("one", "two")):
         put(scene(i)[0], tmp_path / "images" / site / "a.png")
@@ -112,7 +122,7 @@ def test_whole_numbers_stored_as_floating_point_are_class_numbers(tmp_path: Path
 def test_what_nothing_reads_says_what_to_export_instead(tmp_path: Path) -> None:
     root = folder(tmp_path, masks=None)
     put(scene(0)[1] * 255, root / "masks" / "task-1-annotation-1-by-1-tag-leaf-0.png")
-    with pytest.raises(SemisegError, match="brush masks of Label Studio.*; .*export the project as JSON"):
+    with pytest.raises(SemisegError, match=r"brush masks of Label Studio.*; .*export the project as JSON"):
         open_folder(root, "train")
     with pytest.raises(SemisegError, match="export the project as JSON"):
         convert(root, None, tmp_path / "out")
@@ -123,8 +133,8 @@ def test_a_folder_that_holds_two_things_is_not_guessed(tmp_path: Path) -> None:
     root = folder(tmp_path / "in")
     sheet = {"images": [{"id": 0, "file_name": "c00.png"}], "categories": [{"id": 1, "name": "disc"}]}
     (root / "coco.json").write_text(json.dumps(sheet))
-    with pytest.raises(UsageError, match="holds masks and COCO annotations.*choose one of them"):
+    with pytest.raises(UsageError, match=r"holds masks and COCO annotations.*choose one of them"):
         convert(root, None, tmp_path / "out")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match="nothing says what .*empty holds; say so with --from"):
+    with pytest.raises(UsageError, match=r"nothing says what .*empty holds; say so with --from"):
         convert(tmp_path / "empty", None, tmp_path / "out")

@@ -16,8 +16,8 @@ from semiseg.errors import SemisegError
 class Laid:
     """A sentence on what was found; how sure it is; the command that makes it usable, empty where it is read as it is.
 
-    ``sure`` is ``certain`` where every mask has its image or an export says what it is, ``likely`` where some masks have
-    none or an export could be another's, and ``unknown`` where nothing is recognised.
+    ``sure`` is ``certain`` where every mask has its image or an export says what it is, ``likely`` where some masks
+    have none or an export could be another's, and ``unknown`` where nothing is recognised.
     """
 
     told: str

@@ -17,8 +17,8 @@ def number_classes(
 ) -> tuple[list[str], dict[str, int], int]:
     """Names in the order of their numbers, number by label, and the number of pixels in no region.
 
-    The background comes first unless ``order``, or the export, places it. Labels that mean "ignored" get 255, and so do, or as the
-    background do, labels that ``order`` lacks.
+    The background comes first unless ``order``, or the export, places it. Labels that mean "ignored" get 255, and so
+    do, or as the background do, labels that ``order`` lacks.
 
     Raises:
         UsageError: a name twice, an unknown word, or labels that ``order`` lacks.

@@ -47,7 +47,9 @@ class _Numbered:
     def draw(self, plan: Plan, size: Size) -> np.ndarray:
         values = read_mask(self.path)
         if values.shape != size or values.min() < 0 or values.max() >= len(self.names):
-            raise SemisegError(f"{self.path} is {values.shape} with values up to {values.max()}; expected {size} and the "
-                               f"{len(self.names)} labels of label_names.txt")  # fmt: skip
+            raise SemisegError(
+                f"{self.path} is {values.shape} with values up to {values.max()}; expected {size} and the "
+                f"{len(self.names)} labels of label_names.txt: make it anew with labelme_json_to_dataset"
+            )
         found: np.ndarray = np.array([plan.number[name] for name in self.names], np.uint8)[values]
         return found

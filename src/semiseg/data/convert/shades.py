@@ -28,8 +28,9 @@ MOST_LEVELS = 255
 class Shades:
     """How stored pixels become labels.
 
-    ``label`` by grey value, or by colour where masks are ``coloured``; ``near``: in which files
-    pixels between the colours, as JPEG and smoothed borders have them, go to the nearest: none, JPEG files, all. ``names`` are the classes in their order.
+    ``label`` by grey value, or by colour where masks are ``coloured``; ``near``: in which files pixels between the
+    colours, as JPEG and smoothed borders have them, go to the nearest: none, JPEG files, all. ``names`` are the classes
+    in their order.
     """
 
     label: dict[int, str]
@@ -60,7 +61,7 @@ def unpacked(code: int) -> Colour:
 
 
 def is_grey(path: Path, described: bool) -> bool:
-    """Whether a mask's values are numbers, not colours. A palette's numbers count where the classes are ``described``."""
+    """Whether a mask's values are numbers, not colours; a palette's are where the classes are ``described``."""
     if path.suffix.lower() in LOSSY:
         return False
     try:
@@ -132,8 +133,8 @@ def grey_shades(masks: Sequence[Path], said: Description, given: Sequence[str] |
     shown = ", ".join(map(str, found[:8]))
     names = given if given is None or not _hex_names(given) else None
     if names is not None and len(names) != len(found):
-        raise UsageError(f"--classes has {len(names)} names, and the masks {len(found)} values ({shown}); give each its "
-                         "name in that order, or --classes NAME=VALUE,…")  # fmt: skip
+        raise UsageError(f"--classes has {len(names)} names, and the masks {len(found)} values ({shown}); give each "
+                         "its name in that order, or --classes NAME=VALUE,…")  # fmt: skip
     if given is None and said.classes and len(said.classes) == len(found):
         names = said.classes
     elif given is None and said.classes:
@@ -147,8 +148,8 @@ def grey_shades(masks: Sequence[Path], said: Description, given: Sequence[str] |
         return Shades(dict(zip(found, plain, strict=True)) | ignored, plain)
     labels = {value: hex_name((value,) * 3) if value <= IGNORE else f"value_{value}" for value in found if value}
     black = {0: BACKGROUND} if 0 in found else {}
-    return Shades(black | labels | ignored, list(labels.values()),
-                  notes=[*notes, f"grey levels found: {shown}; name them in that order with --classes NAME,NAME,…"])  # fmt: skip
+    notes.append(f"grey levels found: {shown}; name them in that order with --classes NAME,NAME,…")
+    return Shades(black | labels | ignored, list(labels.values()), notes=notes)
 
 
 def colour_shades(colours: Iterable[Colour], table: dict[str, Colour], given: Sequence[str] | None) -> Shades:

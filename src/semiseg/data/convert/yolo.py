@@ -99,8 +99,8 @@ def _lines(path: Path) -> list[tuple[int, list[float]]]:
             if not words[0].isdecimal() or len(values) < 4 or (len(values) > 4 and len(values) % 2):
                 raise ValueError(f"{len(words)} words")
         except ValueError as error:
-            raise SemisegError(f"{path}, line {i} is no outline ({error}); expected CLASS X Y X Y X Y …, each X and Y a "
-                               "share of the side") from None  # fmt: skip
+            raise SemisegError(f"{path}, line {i} is no outline ({error}); expected CLASS X Y X Y X Y …, each X and Y "
+                               "a share of the side") from None  # fmt: skip
         rows.append((int(words[0]), values))
     return rows
 

@@ -17,7 +17,7 @@ KEYS = ("name", "classes", "colours", "ignore", "orientation")
 
 @dataclass(frozen=True)
 class Description:
-    """What a dataset.yaml says; None where it is silent. ``ids`` are the classes' values in mask files, if not 0, 1, …"""
+    """What a dataset.yaml says; None where it is silent. ``ids``: the classes' values in mask files, if not 0, 1, …"""
 
     name: str | None = None
     classes: tuple[str, ...] | None = None

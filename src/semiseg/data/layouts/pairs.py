@@ -11,6 +11,7 @@ from semiseg.data.files import LOSSY
 from semiseg.data.layouts.beside import apart
 from semiseg.data.layouts.endings import Matched, match
 from semiseg.data.layouts.places import Place, find_places, is_image
+from semiseg.data.layouts.words import splits
 from semiseg.data.pairing import told_alone, unread
 from semiseg.errors import SemisegError
 
@@ -109,8 +110,9 @@ def _files(folder: Path, prefix: str) -> Iterator[tuple[str, list[Path]]]:
         return
     files = [path for path in sorted(folder.iterdir()) if is_image(path)]
     if not files:
+        hidden = (".", "__MACOSX")
         files = [path for path in sorted(folder.rglob("*")) if is_image(path)
-                 and not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)]  # fmt: skip
+                 and not any(part.startswith(hidden) for part in path.relative_to(folder).parts)]  # fmt: skip
     named: dict[str, list[Path]] = defaultdict(list)
     for path in files:
         named[prefix + (path.relative_to(folder).parent / path.stem).as_posix()].append(path)
@@ -152,9 +154,16 @@ def _unread(root: Path, places: list[Place], divided: bool) -> list[str]:
     if divided:
         tops = {place.images.parent for place in places} | {p.masks.parent for p in places if p.masks is not None}
         parts = {part for place in places for part in (place.images, place.masks) if part is not None}
-        told += [text for top in sorted(tops) if top != root and top not in parts
+        if own := _filled_splits(root, places):
+            tops, parts = {*tops, root}, {*parts, *own}
+        told += [text for top in sorted(tops) if top not in parts and (top != root or own)
                  if (text := _outside(top, parts)) is not None]  # fmt: skip
     return told
+
+
+def _filled_splits(root: Path, places: list[Place]) -> set[Path]:
+    """The folders train/ and val/ of ``root`` itself, where the places lie in them."""
+    return {path for path in splits(root).values() if any(place.images.is_relative_to(path) for place in places)}
 
 
 def _outside(top: Path, parts: set[Path]) -> str | None:

@@ -49,7 +49,7 @@ def find_places(root: Path) -> list[Place]:
 
 
 def is_divided(root: Path) -> bool:
-    """Whether a folder says which images train and which validate: ``images/train``, ``images/val``, ``train/images``."""
+    """Whether a folder says which images train and which validate: ``images/train``, ``train/images``, …"""
     pictures = _images_of(root)
     return bool(splits(pictures) if pictures else _filled(splits(root)))
 

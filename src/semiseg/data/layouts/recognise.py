@@ -109,8 +109,8 @@ def _coco(files: Files) -> Export | None:
 
 
 def _labelme(files: Files) -> Export | None:
-    sheets = [path for path, sheet in _samples(files, "*.json")
-              if isinstance(sheet, dict) and isinstance(sheet.get("shapes"), list) and "imagePath" in sheet]  # fmt: skip
+    found = [(path, sheet) for path, sheet in _samples(files, "*.json") if isinstance(sheet, dict)]
+    sheets = [path for path, sheet in found if isinstance(sheet.get("shapes"), list) and "imagePath" in sheet]
     return Export("labelme", f"labelme annotations ({sheets[0].name}, …)", "certain", files.root) if sheets else None
 
 
