@@ -65,4 +65,4 @@ def _kind(text: str, split: str, name: str) -> str:
         words = [word for word in text.split(" ") if Path(word.rstrip(":,")).stem not in (name, Path(name).stem)]
         text = " ".join(words)
     text = re.sub(r"train/\S+|val/\S+|source/\S+", "…", text)
-    return re.sub(r"\d+", "#", text)
+    return re.sub(r"\d+(, \d+)*", "#", text)

@@ -49,8 +49,8 @@ def count_classes(base: Path, masks: Sequence[Path], ignored: Sequence[int]) -> 
         shown = ", ".join(str(value) for value in sorted(occurring)[:5])
         raise ConvertFirst(
             f"{occurring[highest]} holds the value {highest}, and the masks {len(occurring)} different values in all "
-            f"({shown}): {highest} is no class number; correct the mask, number the classes 0, 1, … and name them in "
-            "dataset.yaml (classes:), or, for grey levels, run",
+            f"({shown}; not counting {IGNORE}): {highest} is no class number; correct the mask, number the classes 0, "
+            "1, … and name them in dataset.yaml (classes:), or, for grey levels, run",
             convert_command(base),
         )
     if highest >= OBJECTS and _number_objects(base, masks[:LOOKED_AT]):

@@ -26,9 +26,10 @@ def apart(files: dict[str, list[Path]]) -> tuple[dict[str, Path], dict[str, Path
     images: dict[str, Path] = {}
     masks: dict[str, Path] = {}
     kinds: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    known = {spelling(name) for name in files}
     for name, paths in files.items():
         if len(paths) == 1:
-            (masks if _has_ending(name, files) else images)[name] = paths[0]
+            (masks if _has_ending(name, known) else images)[name] = paths[0]
         else:
             kinds[tuple(sorted(path.suffix.lower() for path in paths))].append(name)
     for suffixes, names in kinds.items():
@@ -39,13 +40,12 @@ def apart(files: dict[str, list[Path]]) -> tuple[dict[str, Path], dict[str, Path
     return images, masks
 
 
-def _has_ending(name: str, files: dict[str, list[Path]]) -> bool:
-    """Whether a name is that of another file and the usual ending of a mask."""
+def _has_ending(name: str, known: set[str]) -> bool:
+    """Whether a name is one of those ``known``, spelt as they are, and the usual ending of a mask."""
     text = spelling(name)
     found = MASK_ENDING.search(text)
     if found is None:
         return False
-    known = {spelling(other) for other in files}
     return any(text[: found.start()] + ending in known for ending in ("", *IMAGE_ENDINGS))
 
 

@@ -41,7 +41,8 @@ def match(images: Iterable[str], masks: dict[str, Path]) -> Matched:
     found, left = paired(names, masks)
     if not left:
         return Matched(found)
-    lonely = {name: path for name, path in masks.items() if path in set(left)}
+    free = set(left)
+    lonely = {name: path for name, path in masks.items() if path in free}
     tries = [_by_ending(names, ending, lonely, found) for ending in ("", *_image_endings(names))]
     return max(tries, key=lambda one: len(one.masks))
 
