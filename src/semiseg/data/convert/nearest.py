@@ -15,6 +15,7 @@ FLAT = 24  # range of a channel among a pixel and its eight neighbours where not
 SHARE = 5e-4  # of the flat pixels that a colour needs
 TIGHT, MOST_TIGHT = 24.0, 0.8  # distance within which so large a share of a painted area is of its colour
 REACH = 5  # side in pixels of the square in which a border is looked for
+ROWS = 256  # of a picture that are looked at at once
 EDGE = 16  # channels so near to 0 or 255 are 0 or 255
 
 
@@ -65,9 +66,12 @@ def nearest(picture: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:
     is close to its colour, stays.
     """
     table = np.array(colours, np.float32)
-    distance = np.stack([np.linalg.norm(picture.astype(np.float32) - colour, axis=2) for colour in table])
-    index: np.ndarray = distance.argmin(axis=0).astype(np.uint8)
-    close = distance.min(axis=0) <= CLOSE
+    index = np.empty(picture.shape[:2], np.uint8)
+    close = np.empty(picture.shape[:2], bool)
+    for top in range(0, len(picture), ROWS):
+        rows = slice(top, top + ROWS)
+        away = np.stack([np.linalg.norm(picture[rows].astype(np.float32) - colour, axis=2) for colour in table])
+        index[rows], close[rows] = away.argmin(axis=0), away.min(axis=0) <= CLOSE
     around = np.zeros(index.shape, np.uint8)
     for k in range(len(table)):
         here = Image.fromarray(((index == k) & close).astype(np.uint8) * 255)
