@@ -45,9 +45,9 @@ def by_kind(findings: Iterable[Finding]) -> list[Finding]:
     """
     kinds: dict[tuple[str, str, str], list[Finding]] = {}
     for finding in findings:
-        split, _, name = finding.where.rpartition("/")
-        kinds.setdefault((finding.level, *(_kind(text, split, name) for text in (finding.message, finding.remedy))),
-                         []).append(finding)  # fmt: skip
+        name = finding.where.rpartition("/")[2]
+        kind = (finding.level, _kind(finding.message, name), _kind(finding.remedy, name))
+        kinds.setdefault(kind, []).append(finding)
     return [_joined(alike) for alike in kinds.values()]
 
 
@@ -59,7 +59,7 @@ def _joined(alike: list[Finding]) -> Finding:
     return replace(first, message=f"{len(alike)} files alike, first: {first.message}", files=files[:NAMED])
 
 
-def _kind(text: str, split: str, name: str) -> str:
+def _kind(text: str, name: str) -> str:
     """A text without its file and numbers."""
     if name:
         words = [word for word in text.split(" ") if Path(word.rstrip(":,")).stem not in (name, Path(name).stem)]

@@ -94,8 +94,9 @@ def _outlines(feature: dict[str, Any], path: Path) -> list[list[Ring]]:
     """Rings of every part, the outer one first; none of a point or line."""
     geometry = feature.get("geometry") or {}
     try:
-        parts = {"Polygon": lambda: [geometry["coordinates"]], "MultiPolygon": lambda: geometry["coordinates"]}
-        rows = parts.get(geometry.get("type"), list)()
+        kind, rows = geometry.get("type"), []
+        if kind in ("Polygon", "MultiPolygon"):
+            rows = geometry["coordinates"] if kind == "MultiPolygon" else [geometry["coordinates"]]
         found = [[[(number(x), number(y)) for x, y, *_ in ring] for ring in rings] for rings in rows]
         if any(len(ring) < 3 for rings in found for ring in rings) or not all(found):
             raise ValueError("an outline of fewer than three corners")

@@ -164,7 +164,8 @@ def colour_shades(colours: Iterable[Colour], table: dict[str, Colour], given: Se
         UsageError: names that do not fit the colours.
     """
     if by_value := values_given(given):
-        table = {name: (value,) * 3 if isinstance(value, int) else value for name, value in by_value.items()}
+        table = {name: (value, value, value) if isinstance(value, int) else value
+                 for name, value in by_value.items()}  # fmt: skip
     if table:
         label = {_code(colour): name for name, colour in table.items()}
         if BLACK not in table.values():

@@ -30,7 +30,7 @@ def read_yolo(source: Path, images: Path | None, skip_missing: bool) -> Export:
     texts = {_key(root, path): path for path in sorted(root.rglob("*.txt")) if path.name.lower() not in OTHER_TEXTS}
     known = Images(images or root, root)
     pictures: list[Picture] = []
-    boxes, seen = 0, set()
+    boxes, seen = 0, set[tuple[str, ...]]()
     tested: list[str] = []
     drawn: dict[str, list[tuple[int, list[float]]]] = {}
     for path in known.others(set()):
@@ -46,7 +46,7 @@ def read_yolo(source: Path, images: Path | None, skip_missing: bool) -> Export:
     if not drawn:
         raise SemisegError(f"no image in {source} has a YOLO text file of its name, in labels/ or beside it; "
                            f"found {len(texts)} text files")  # fmt: skip
-    classes = _classes(root, {number for rows in drawn.values() for number, _ in rows})
+    classes = _classes(root, {kind for rows in drawn.values() for kind, _ in rows})
     for path in known.others(set()):
         name = path.relative_to(known.folder).as_posix()
         if name in tested:
@@ -56,7 +56,7 @@ def read_yolo(source: Path, images: Path | None, skip_missing: bool) -> Export:
             rows = sorted(drawn[name], key=lambda row: len(row[1]) != 4)  # boxes lie under outlines
             shapes = Shapes([Shape(IGNORED if len(v) == 4 else classes[i], _Outline(v)) for i, v in rows])
         pictures.append(Picture(path, name, shapes, split=_split(_key(known.folder, path))))
-    shown = {number for rows in drawn.values() for number, values in rows if len(values) > 4}
+    shown = {kind for rows in drawn.values() for kind, values in rows if len(values) > 4}
     blank = classes[0] if 0 in classes and 0 not in shown and len(shown) > 0 else None
     notes = [f"no outline is of {blank}: it is taken for the pixels outside of all"] if blank else []
     notes += [f"{boxes} labels are boxes without an outline: their pixels are ignored"] if boxes else []
