@@ -19,6 +19,8 @@ from semiseg.runtime.shell import command_line
 
 if TYPE_CHECKING:
     from semiseg.config.read import Config
+    from semiseg.data.check.finding import Finding
+    from semiseg.data.check.layout import Laid
     from semiseg.data.run_data import RunData
 
 
@@ -29,26 +31,32 @@ def data_check(
     looks: Annotated[bool, typer.Option(help="Also compare unlabelled with labelled images: a few seconds.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Find what would break a training run. Example: semiseg data check toy_streets"""
+    """Say what a folder holds, and find what would break a training run. Example: semiseg data check toy_streets"""
     from semiseg.config.read import Config
     from semiseg.data.check.dataset import check_data
-    from semiseg.data.check.finding import from_error
+    from semiseg.data.check.finding import by_kind, from_error
+    from semiseg.data.check.layout import laid_out
     from semiseg.data.check.mask_files import check_mask_files
+    from semiseg.data.layouts.command import ConvertFirst
     from semiseg.data.run_data import open_run_data
     from semiseg.derived import as_trained
     from semiseg.runtime.progress import CountingBar
 
+    if Path(source).is_file() and Path(source).suffix.lower() not in (".yaml", ".yml"):
+        _check_export(Path(source), as_json)
     config = Config.load(source, overrides or [])
+    folders = [Path(part.root) for part in (config.data, config.data.source)
+               if part.dataset == "folder" and part.root is not None]  # fmt: skip
+    laid = laid_out(folders[0]) if folders else None
     counts, compared = "could not be opened", None
+    findings: list[Finding] = []
     try:
         data = open_run_data(config.data)
     except UsageError:
         raise
     except SemisegError as error:
-        folders = [Path(part.root) for part in (config.data, config.data.source)
-                   if part.dataset == "folder" and part.root is not None]  # fmt: skip
         findings = [finding for folder in folders for finding in check_mask_files(folder)]
-        if not findings and not as_json:
+        if not findings and not as_json and not isinstance(error, ConvertFirst):
             raise
         if not any(Path(finding.where).name in str(error) for finding in findings):
             findings.insert(0, from_error("data", error))  # the error is not about one of these files
@@ -67,19 +75,43 @@ def data_check(
         )
         if looks and not any(finding.level == "error" for finding in findings):
             compared = _compare_looks(config, data, shown=not as_json)
+    _print_check(laid, by_kind(findings), counts, compared, as_json)
+
+
+def _check_export(path: Path, as_json: bool) -> None:
+    """What a single file is; always ends the command, since nothing can be trained on it."""
+    from semiseg.data.check.finding import Finding
+    from semiseg.data.check.layout import laid_out
+
+    laid = laid_out(path)
+    if not laid.command:
+        raise UsageError(f"{path} is no export that is known; give the folder of images, or a preset")
+    finding = Finding("error", "data", f"{laid.told}, to be converted", f"run {laid.command}", laid.command)
+    _print_check(laid, [finding], "could not be opened", None, as_json)
+
+
+def _print_check(
+    laid: Laid | None, findings: list[Finding], counts: str, compared: dict[str, object] | None, as_json: bool
+) -> None:
+    """The layout, a table of the findings and, below it, whole, the commands that they give; then the exit code."""
     errors = sum(finding.level == "error" for finding in findings)
     if as_json:
-        found = [vars(finding) for finding in findings]
-        print(json.dumps({"errors": errors, "findings": found, "looks": compared}, default=str))
+        found = {"errors": errors, "findings": [vars(finding) for finding in findings], "looks": compared,
+                 "layout": None if laid is None else vars(laid)}  # fmt: skip
+        print(json.dumps(found, default=str))
     else:
+        if laid is not None:
+            print(f"found ({laid.sure}): {one_line(laid.told)}")
         table = Table("level", "where", "what", "what to do")
         for finding in findings:
-            table.add_row(
-                *(escape(one_line(text)) for text in (finding.level, finding.where, finding.message, finding.remedy))
-            )
+            message, remedy = (text.replace(finding.command, "the command below") if finding.command else text
+                               for text in (finding.message, finding.remedy))  # fmt: skip
+            table.add_row(*(escape(one_line(text)) for text in (finding.level, finding.where, message, remedy)))
         if findings:
             Console().print(table)
         print(f"{counts}: {errors} errors, {len(findings) - errors} remarks")
+        for command in dict.fromkeys(finding.command for finding in findings if finding.command):
+            print(f"command:\n{command}")
         if compared is not None:
             print(compared["told"])
     if errors:
@@ -102,10 +134,20 @@ def _compare_looks(config: Config, data: RunData, shown: bool) -> dict[str, obje
 @command(data_app, "convert")
 def data_convert(
     source: Annotated[Path, typer.Argument(help="The export: a file, or the folder that holds it.")],
-    form: Annotated[str, typer.Option("--from", help="labelme, coco, labelstudio or colour (RGB masks).")],
     output: Annotated[Path, typer.Option(help="New folder for images/, masks/ and dataset.yaml.")],
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="What it is, where the files do not say: coco, yolo, labelme, labelme_dataset, labelstudio, via, "
+            "supervisely, qupath, instances (masks that number objects) or colour (grey or coloured masks).",
+        ),
+    ] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the images, if not beside the export.")] = None,
-    classes: Annotated[str | None, typer.Option(help="Classes in the order of their numbers, e.g. a,b,c.")] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(help="Classes in the order of their numbers, or of grey values: a,b,c; or a=0,b=128,c=#ff0000."),
+    ] = None,
     background: Annotated[str, typer.Option(help="Class of pixels outside all regions, or ignore.")] = "background",
     empty: Annotated[
         str, typer.Option(help="Annotated images without regions: unlabelled or background.")
@@ -115,7 +157,7 @@ def data_convert(
     colours: Annotated[Path | None, typer.Option(help="For colour: YAML or CSV file of classes and colours.")] = None,
     skip_missing: Annotated[bool, typer.Option("--skip-missing", help="Leave out images that are not found.")] = False,
 ) -> None:
-    """Index masks from an annotation tool's export. Example: semiseg data convert labels --from labelme --output new"""
+    """Class masks from a tool's export or from other masks. Example: semiseg data convert labels --output new"""
     from semiseg.data.convert import convert
 
     names = None if classes is None else [name.strip() for name in classes.split(",")]
@@ -130,7 +172,8 @@ def data_convert(
     Console().print(table)
     for note in done.notes:
         print(f"semiseg: {one_line(note)}", file=sys.stderr)
-    print(f"{done.images} images, {done.masks} with a mask, in {output}; next: semiseg data check {output}")
+    print(f"{done.images} images, {done.masks} with a mask, in {output}; next: "
+          f"{command_line(['semiseg', 'data', 'check', output])}")  # fmt: skip
 
 
 @command(data_app, "split")

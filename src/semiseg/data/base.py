@@ -44,16 +44,26 @@ def default_colours(count: int) -> tuple[Colour, ...]:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """Classes of a data set: names and RGB colours by class id, and the label value that is ignored."""
+    """Classes of a data set: names and RGB colours by class, and the label value that is ignored.
+
+    ``ids`` are the values of the classes in mask files, where these are not 0, 1, …: labels in memory hold classes,
+    predictions are written with the ids.
+    """
 
     name: str
     classes: tuple[str, ...]
     colours: tuple[Colour, ...]
     ignore_index: int = IGNORE
+    ids: tuple[int, ...] = ()
 
     @property
     def num_classes(self) -> int:
         return len(self.classes)
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """Of each class its value in mask files."""
+        return self.ids or tuple(range(len(self.classes)))
 
 
 class ImageSet(ABC):

@@ -88,7 +88,9 @@ def read_mask(path: Path) -> np.ndarray:
         with opened(path) as file:
             _check_stored(file, path)
             mask = ImageOps.exif_transpose(file)
-            if mask.mode in ("LA", "PA"):  # the index is the first channel, the second only opacity
+            if mask.mode == "F":
+                values = _whole(np.array(mask), path)
+            elif mask.mode in ("LA", "PA"):  # the index is the first channel, the second only opacity
                 values = np.array(mask)[..., 0]
             elif mask.mode in ("L", "P", "1") or mask.mode.startswith("I"):
                 values = np.array(mask)
@@ -103,11 +105,17 @@ def read_mask(path: Path) -> np.ndarray:
     return values.astype(np.uint8) if values.dtype == bool else values
 
 
+def _whole(values: np.ndarray, path: Path) -> np.ndarray:
+    """Numbers that a program such as ImageJ stored as floating point, as int32."""
+    found: np.ndarray = values.astype(np.int32)
+    if not np.isfinite(values).all() or (found != values).any():
+        raise SemisegError(f"{path} holds floating-point values; save class numbers as 8-bit PNG")
+    return found
+
+
 def _check_stored(mask: Image.Image, path: Path) -> None:
     """Refuse masks whose numbers Pillow changes on reading, or that are no numbers."""
-    if mask.mode == "F":
-        raise SemisegError(f"{path} holds floating-point values; save class numbers as 8-bit PNG")
-    if is_deep(mask) and not mask.mode.startswith("I"):
+    if is_deep(mask) and not mask.mode.startswith(("I", "F")):
         raise SemisegError(f"{path} holds 16-bit colours, of which 8 bits would be read; save it with 8 bits")
     if mask.mode in ("L", "1") and stored_as(mask) not in PLAIN:
         raise SemisegError(

@@ -9,15 +9,8 @@ import numpy as np
 
 from semiseg.data.base import IGNORE, Colour
 from semiseg.errors import SemisegError
-from semiseg.runtime.shell import command_line
 
 UNKNOWN = 254  # in a table: a value that no mask should hold
-
-
-def convert_command(path: Path) -> str:
-    """The command that turns coloured masks into class numbers, given one of them, BASE/masks/[SPLIT/]NAME."""
-    base = next((above.parent for above in path.parents if above.name == "masks"), path.parent)
-    return command_line(["semiseg", "data", "convert", base, "--from", "colour", "--output", Path(f"{base}_converted")])
 
 
 def value_table(classes: Mapping[int, int], ignored: tuple[int, ...] = ()) -> np.ndarray:

@@ -61,20 +61,19 @@ def told_alone(images: Iterable[str], alone: list[Path]) -> str:
     return told
 
 
-def unread(folder: Path, parts: tuple[str, ...] = ()) -> list[str]:
-    """What of a folder is not read, in sentences: images in sub-folders other than ``parts``, and other suffixes."""
+def unread(folder: Path, nested: bool = True) -> list[str]:
+    """What of a folder is not read, in sentences: images in its sub-folders (with ``nested``), and other suffixes."""
     if not folder.is_dir():
         return []
     told = []
-    read = {folder / part for part in parts} or {folder}
-    images = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
-    if nested := [p for p in images if p.parent not in read]:
-        where = "outside of train/ and val/" if parts else "in sub-folders"
-        told.append(f"{len(nested)} files {where} of {folder} are not read, e.g. {nested[0]}; "
-                    f"move them into {folder / parts[0] if parts else folder}")  # fmt: skip
-    others = [path for inside in sorted(read) if inside.is_dir() for path in sorted(inside.iterdir())
-              if path.is_file() and path.suffix.lower() not in (*SUFFIXES, *BESIDE)
-              and not path.name.startswith(".")]  # fmt: skip
+    below = sorted(folder.rglob("*")) if nested else []
+    deeper = [p for p in below
+              if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.parent != folder]  # fmt: skip
+    if deeper:
+        told.append(f"{len(deeper)} files in sub-folders of {folder} are not read, e.g. {deeper[0]}; "
+                    f"move them into {folder}")  # fmt: skip
+    others = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")
+              and path.suffix.lower() not in (*SUFFIXES, *BESIDE)]  # fmt: skip
     if others:
         suffix, count = Counter(path.suffix.lower() for path in others).most_common(1)[0]
         told.append(f"{count} files in {folder} end in {suffix or 'nothing'}, which is not read; save them as PNG")

@@ -12,6 +12,7 @@ from semiseg.data.base import ImageSet
 from semiseg.data.datasets import DATASETS, opener
 from semiseg.data.datasets.counting import occurring_values
 from semiseg.data.datasets.folder import NONE, Folder
+from semiseg.data.layouts.places import is_divided
 from semiseg.data.splits.lists import parse_labelled, read_list, seeded_split
 from semiseg.errors import SemisegError, UsageError
 
@@ -112,6 +113,9 @@ def open_run_data(config: DataConfig) -> RunData:
     """
     train, val = open_split(config, "train"), open_split(config, "val")
     with_mask = [name for i, name in enumerate(train.names) if train.has_label(i)]
+    if not with_mask and any(val.has_label(i) for i in range(len(val))) and not _divides_itself(train):
+        raise SemisegError("one image has a mask, and it validates; add a mask for at least one more image, or put "
+                           "training images and validation images with masks into folders train/ and val/")  # fmt: skip
     if not with_mask:
         raise SemisegError("no training image has a mask; add masks for a few images (same file stem as the image)")
     if config.labelled_list is not None:
@@ -130,12 +134,17 @@ def open_run_data(config: DataConfig) -> RunData:
     return RunData(train, val, labelled, unlabelled or sorted(chosen), _open_source(config, train.info.classes))
 
 
+def _divides_itself(images: ImageSet) -> bool:
+    """Whether the data set itself says which images validate."""
+    return not isinstance(images, Folder) or is_divided(images.root)
+
+
 def _check_counted(train: Folder, val: Folder, labelled: list[str], with_mask: list[str]) -> None:
     """Refuse a number of classes that follows from masks which are hidden from the run."""
     if not train.counted or len(labelled) == len(with_mask):
         return
     used = sorted([*(train.masks[name] for name in labelled), *val.masks.values()])
-    shown = max(occurring_values(used, train.ignored), default=-1) + 1
+    shown = max(occurring_values(train.root, used, train.ignored), default=-1) + 1
     if shown != train.info.num_classes:
         raise SemisegError(
             f"the {len(used)} masks in use show the classes 0 to {shown - 1}, those that stay hidden go up to "

@@ -13,7 +13,7 @@ import torch
 from semiseg.config.keys import value_of
 from semiseg.config.read import Config, is_folder
 from semiseg.cost.run import count_run
-from semiseg.data.datasets.folder import is_divided
+from semiseg.data.layouts.places import is_divided
 from semiseg.data.run_data import RunData
 from semiseg.derived.choice import Row
 from semiseg.derived.facts import Facts

@@ -20,7 +20,8 @@ def write_weights(model: LoadedModel, path: Path) -> None:
         SemisegError: safetensors is not installed.
     """
     library: Any = require("safetensors.torch", "hub", "--format safetensors")
-    info = {"name": model.info.name, "classes": list(model.info.classes), "colours": model.info.colours}
+    info = {"name": model.info.name, "classes": list(model.info.classes), "colours": model.info.colours,
+            "ids": list(model.info.ids)}  # fmt: skip
     header = metadata(model) | {
         "config": json.dumps(model.config.model_dump(mode="json")),
         "info": json.dumps(info),

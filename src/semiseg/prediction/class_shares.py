@@ -14,11 +14,11 @@ from semiseg.runtime import distributed
 
 
 def class_shares(mask: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
-    """Fractions of the pixels of a uint8 (H,W) mask by class name; they sum to 1."""
+    """Fractions of the pixels of a uint8 (H,W) mask by class name; they sum to 1. Pixels of 255 are not counted."""
     counts = np.zeros(256, np.int64)
     for top in range(0, len(mask), 256):  # bincount() would make 64-bit numbers of all bytes at once
         counts += np.bincount(mask[top : top + 256].ravel(), minlength=256)
-    return dict(zip(classes, (counts[: len(classes)] / mask.size).tolist(), strict=True))
+    return dict(zip(classes, (counts[: len(classes)] / max(1, counts[:255].sum())).tolist(), strict=True))
 
 
 class SharesTable:

@@ -11,16 +11,17 @@ import torch
 from PIL import Image
 from torch import nn
 
+from semiseg.data.base import IGNORE
 from semiseg.errors import SemisegError, UsageError
 from semiseg.inference.plan import InferencePlan, out_of_memory, segment
 from semiseg.prediction.class_shares import SharesTable, class_shares
-from semiseg.prediction.inputs import find_images, is_video, read_image
+from semiseg.prediction.inputs import content_missing, find_images, is_video, read_image
 from semiseg.prediction.outputs import Targets, as_grey, refuse_clashes, save_png
 from semiseg.prediction.results import FailedImage, PredictedImage, PredictedVideo
+from semiseg.prediction.stored import mask_picture
 from semiseg.prediction.video import frame_count, predict_video
 from semiseg.runtime import distributed
 from semiseg.visualise import overlay as blend
-from semiseg.visualise import palette
 
 if TYPE_CHECKING:
     from semiseg.data.base import DatasetInfo, Resize
@@ -72,8 +73,9 @@ def predict_files(
 ) -> tuple[list[PredictedImage | PredictedVideo], list[FailedImage]]:
     """Write masks, overlays, confidence and class shares of images and videos into the folder ``output``.
 
-    An image becomes ``masks/STEM.png`` at the size of the image, a palette PNG whose values are the class ids and whose
-    palette is ``info.colours``, and a row of ``shares.csv``. A video becomes ``shares/STEM.csv``.
+    An image becomes ``masks/STEM.png`` at the size of the image, a palette PNG whose values are those of the training
+    masks (``info.values``) and whose palette is ``info.colours``, and a row of ``shares.csv``. Pixels that the file
+    says are no content (transparent, no data) are 255 and count for no class. A video becomes ``shares/STEM.csv``.
 
     Args:
         network: images (B,3,H,W) float32 in [0,1] -> an output with ``logits`` (B,C,h,w).
@@ -114,7 +116,7 @@ def predict_files(
         table = None if table_path is None else SharesTable(table_path, info.classes, across_processes=across_processes)
     except OSError as error:
         raise SemisegError(f"cannot make the output folder {folder}: {error.strerror or error}") from error
-    job = _Job(network, info, plan, device, every, palette(info.colours))
+    job = _Job(network, info, plan, device, every)
     predicted: list[PredictedImage | PredictedVideo] = []
     failed: list[FailedImage] = []
     job.count(inputs, progress)
@@ -141,11 +143,9 @@ class _Job:
     """What all inputs share, and the progress made."""
 
     def __init__(
-        self, network: nn.Module, info: DatasetInfo, plan: InferencePlan, device: torch.device | str | None, every: int,
-        table: np.ndarray,
+        self, network: nn.Module, info: DatasetInfo, plan: InferencePlan, device: torch.device | str | None, every: int
     ) -> None:  # fmt: skip
         self.network, self.info, self.plan, self.device, self.every = network, info, plan, device, every
-        self.table = table
         self.units: dict[Path, int] = {}
         self.total = 0
         self.progress: Callable[[int, int], None] | None = None
@@ -181,10 +181,11 @@ class _Job:
         except SemisegError as error:
             raise _Skipped(str(error)) from None
         mask, confidence = self._segment(path, image, confidence=target.confidence is not None)
+        blank = content_missing(path, any_size=self.plan.tile is not None)
+        if blank is not None:
+            mask[blank] = IGNORE
         assert target.mask is not None
-        picture = Image.fromarray(mask)
-        picture.putpalette(self.table.tobytes())
-        save_png(picture, target.mask)
+        save_png(mask_picture(mask, self.info), target.mask)
         if target.overlay is not None:
             save_png(Image.fromarray(blend(image, mask, self.info.colours)), target.overlay)
         if target.confidence is not None and confidence is not None:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from semiseg.data.pictures import DEEP, FORMATS, is_deep, opened
+from semiseg.data.pictures import DEEP, FORMATS, blank_pixels, is_deep, opened
 from semiseg.errors import SemisegError, UsageError
 from semiseg.runtime.extras import first_line
 
@@ -81,6 +81,12 @@ def read_image(path: str | Path, any_size: bool = False, formats: tuple[str, ...
         raise
     except Exception as error:  # damaged files make decoders raise almost anything: OSError, SyntaxError, struct.error
         raise SemisegError(f"{path} cannot be read as an image: {' '.join(str(error).split())}") from error
+
+
+def content_missing(path: Path, any_size: bool = False) -> np.ndarray | None:
+    """Pixels of an image file that are no content, as :func:`semiseg.data.pictures.blank_pixels`."""
+    with _any_size() if any_size else nullcontext():
+        return blank_pixels(path)
 
 
 class _Limit:

@@ -12,12 +12,12 @@ from PIL import Image
 from torch import Tensor
 
 from semiseg.config.read import Config
-from semiseg.data.base import Colour
+from semiseg.data.base import IGNORE, Colour
 from semiseg.data.run_data import open_split
 from semiseg.errors import SemisegError, UsageError
 from semiseg.inference.plan import InferencePlan, segment
 from semiseg.prediction.class_shares import class_shares
-from semiseg.prediction.inputs import as_image
+from semiseg.prediction.inputs import as_image, content_missing
 from semiseg.runs.checkpoint import load_model
 from semiseg.runtime.device import resolve_device
 from semiseg.visualise import overlay as blend
@@ -30,7 +30,7 @@ class Prediction:
     image: np.ndarray = field(repr=False)
     """uint8 (H,W,3): the image as it was read, upright."""
     mask: np.ndarray = field(repr=False)
-    """uint8 (H,W): class ids."""
+    """uint8 (H,W): classes 0…C-1, 255 where the file says that there is no content."""
     confidence: np.ndarray = field(repr=False)
     """float32 (H,W) in [0,1]: probability of the class chosen."""
     shares: dict[str, float]
@@ -115,9 +115,13 @@ class Predictor:
             SemisegError: a file that cannot be read.
             UsageError: anything else.
         """
-        array = as_image(image, any_size=self.plan.tile is not None)
+        large = self.plan.tile is not None
+        array = as_image(image, any_size=large)
         mask, confidence = segment(self.network, array, self.plan, self.device)
         assert confidence is not None
+        blank = content_missing(Path(image), large) if isinstance(image, (str, Path)) else None
+        if blank is not None:
+            mask[blank] = IGNORE
         return Prediction(array, mask, confidence, class_shares(mask, self.info.classes), self.info.colours)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from semiseg.config.data import DataConfig, SourceConfig
-from semiseg.data.datasets.folder import PERMUTATION, is_divided
+from semiseg.data.datasets.folder import PERMUTATION
+from semiseg.data.layouts.places import is_divided
 from semiseg.data.run_data import open_split, source_config
 from semiseg.data.splits.lists import ANY_NAME
 

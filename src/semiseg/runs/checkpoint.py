@@ -158,6 +158,7 @@ def load_model(
             name=str(state["info"]["name"]),
             classes=tuple(str(name) for name in state["info"]["classes"]),
             colours=tuple((int(r), int(g), int(b)) for r, g, b in state["info"]["colours"]),
+            ids=tuple(int(value) for value in state["info"].get("ids", [])),  # earlier versions knew none
         )
         iteration, method = int(state["iteration"]), state["method"]
         weights = {key.removeprefix(prefix): value for key, value in method.items() if key.startswith(prefix)}

@@ -12,7 +12,8 @@ from semiseg.cost.step import step_memory
 from semiseg.cost.validation import validation_memory
 from semiseg.data.base import Size
 from semiseg.data.check.dataset import Checked, check_data
-from semiseg.data.datasets.folder import Folder, is_divided
+from semiseg.data.datasets.folder import Folder
+from semiseg.data.layouts.places import is_divided
 from semiseg.data.run_data import RunData
 from semiseg.data.splits.shuffled_folds import FOLDS
 from semiseg.errors import SemisegError, one_line
@@ -51,7 +52,8 @@ def check_run_data(config: Config, data: RunData, shown: bool = False) -> Checke
     errors = [finding for finding in checked.findings if finding.level == "error"]
     if errors:
         more = f" ({len(errors) - 1} more; `semiseg data check` lists them)" if len(errors) > 1 else ""
-        raise SemisegError(f"{errors[0].where}: {errors[0].message}; {errors[0].remedy}{more}")
+        # Nothing stands behind the remedy, which may end with a command to copy.
+        raise SemisegError(f"{errors[0].where}: {errors[0].message}{more}; {errors[0].remedy}")
     return checked
 
 

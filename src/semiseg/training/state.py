@@ -19,7 +19,12 @@ def model_state(run: Run) -> dict[str, Any]:
         "iteration": run.iteration,
         "method": run.method.state_dict(),
         "config": run.config.model_dump(mode="json"),
-        "info": {"name": info.name, "classes": list(info.classes), "colours": [list(c) for c in info.colours]},
+        "info": {
+            "name": info.name,
+            "classes": list(info.classes),
+            "colours": [list(c) for c in info.colours],
+            "ids": list(info.ids),
+        },
         "best": [best.miou, best.iteration, best.stale],
         "seconds": run.clock.seconds,
         "data": run_folder.data_facts(run.data),

@@ -61,7 +61,7 @@ def test_files_that_keep_a_folder_from_being_opened_are_all_listed(folder: Path)
     told = [(f["where"], f["message"]) for f in json.loads(out)["findings"]]
     assert code == 1 and told == [
         ("masks/photo00.png", "holds the value 300"),
-        ("masks/photo01.jpg", "this format changes class numbers"),
+        ("masks/photo01.jpg", "1 mask is in a format that changes class numbers"),
     ]
 
 

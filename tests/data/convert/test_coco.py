@@ -98,3 +98,22 @@ def test_other_files_are_refused_in_a_line(tmp_path: Path, text: str, message: s
     (tmp_path / "second.json").write_text("{}")
     with pytest.raises(SemisegError, match=r"holds 2 JSON files \(labels.json, second.json\)"):
         convert(tmp_path, "coco", tmp_path / "out")
+
+
+@pytest.mark.parametrize("roboflow", [True, False])
+def test_training_and_validation_in_a_file_each(tmp_path: Path, roboflow: bool) -> None:
+    for split, official in (("train", "train2017"), ("valid", "val2017")):
+        photo(tmp_path / "in" / (split if roboflow else official) / "a.png")
+        row = {"id": 1, "image_id": 1, "category_id": 3, "segmentation": [[3, 2, 7, 2, 7, 6, 3, 6]]}
+        sheet = {"images": [{"id": 1, "file_name": "a.png"}], "categories": [{"id": 3, "name": "leaf"}],
+                 "annotations": [row]}  # fmt: skip
+        path = tmp_path / "in" / (f"{split}/_annotations.coco.json" if roboflow
+                                  else f"annotations/instances_{official}.json")  # fmt: skip
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(sheet))
+    if not roboflow:
+        (path.parent / "captions_val2017.json").write_text("{}")
+    done = convert(tmp_path / "in", None, tmp_path / "out")
+    assert done.classes == ("background", "leaf") and done.masks == 2
+    for split in ("train", "val"):
+        same(stored(tmp_path / "out", f"{split}/a"), expect((1, slice(2, 6), slice(3, 7))))

@@ -91,7 +91,7 @@ def test_cvat_masks_with_their_labelmap(tmp_path: Path) -> None:
     same(stored(tmp_path / "out", "a"), expect((2, *RED), (1, *GREEN)))
 
 
-def test_masks_of_16_bits_are_refused_unless_they_are_grey_levels_of_8(tmp_path: Path) -> None:
+def test_grey_masks_of_16_bits_are_levels_in_order_of_value(tmp_path: Path) -> None:
     photo(tmp_path / "in" / "images" / "a.png")
     values = np.zeros((HEIGHT, WIDTH), np.uint16)
     values[RED], values[GREEN] = 100, 200
@@ -102,5 +102,6 @@ def test_masks_of_16_bits_are_refused_unless_they_are_grey_levels_of_8(tmp_path:
     assert done.classes == ("background", "#646464", "#c8c8c8")
     same(stored(tmp_path / "out", "a"), expect((1, *RED), (2, *GREEN)))
     Image.fromarray(values * 100).save(path)  # as RGB both would be white
-    with pytest.raises(SemisegError, match=r"a\.png holds 16-bit values"):
-        convert(tmp_path / "in", "colour", tmp_path / "again")
+    done = convert(tmp_path / "in", "colour", tmp_path / "again")
+    assert done.classes == ("background", "value_10000", "value_20000")
+    same(stored(tmp_path / "again", "a"), expect((1, *RED), (2, *GREEN)))

@@ -47,7 +47,7 @@ def test_the_result_is_a_folder_that_training_reads_and_nothing_is_overwritten(t
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"format": "voc"}, "--from 'voc': choose labelme, coco, labelstudio or colour"),
+        ({"format": "voc"}, "--from 'voc': choose labelme, labelme_dataset, coco, yolo, .* or colour"),
         ({"empty": "full"}, "--empty 'full'"),
         ({"overlap": "first"}, "--overlap 'first'"),
         ({"others": "drop"}, "--others 'drop'"),

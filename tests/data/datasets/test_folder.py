@@ -199,7 +199,8 @@ def test_colours_alone_count_the_classes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"classes": {0: "a", 2: "b"}}, "without gaps"),
+        ({"classes": {-1: "a", 2: "b"}}, "a mapping from mask value"),
+        ({"classes": {"a": 0, "b": 0}}, "one mask value to two classes"),
         ({"classes": "road"}, "must be a list"),
         ({"classes": ["a", "a"]}, "one class twice"),
         ({"classes": [f"c{i}" for i in range(256)]}, "2 to 255 names"),
@@ -209,7 +210,10 @@ def test_colours_alone_count_the_classes(tmp_path: Path) -> None:
         ({"classes": ["a", "b"], "colours": [[1, 2, 300], [3, 4, 5]]}, "each from 0 to 255"),
         ({"classes": ["a", "b"], "colours": [[1, 2, 3], [1, 2, 3]]}, "the same colour"),
         ({"classes": ["a", "b"], "colours": [[1, 2, 3]]}, "1 colours for 2 classes"),
-        ({"colors": [[1, 2, 3]]}, "may hold name, classes, colours, ignore and orientation only"),
+        (
+            {"colors": [[1, 2, 3]]},
+            r"may hold name, classes, colours, ignore and orientation only, not .colors.; did you mean .colours.",
+        ),
     ],
 )
 def test_wrong_descriptions(tmp_path: Path, settings: dict[str, object], message: str) -> None:
@@ -245,7 +249,9 @@ def test_lossy_masks_options_and_an_empty_split_are_errors(tmp_path: Path) -> No
         open_folder(root, "train")  # its only image became the validation set
     put(root / "images" / "1.png", picture())
     put(root / "masks" / "1.jpg", np.ones((2, 2), np.uint8))
-    with pytest.raises(SemisegError, match=r"1\.jpg: this format changes class indices; save masks as PNG"):
+    with pytest.raises(
+        SemisegError, match=r"1\.jpg: this format changes class indices; run semiseg data convert .* --from colour"
+    ):
         open_folder(root, "train")
 
 
@@ -260,7 +266,10 @@ def test_deep_grey_images_are_refused_and_deep_masks_read(tmp_path: Path, kind: 
     with pytest.raises(SemisegError, match="holds 16-bit or floating-point values; convert it to 8 bits"):
         both["0"].image(both["0"].names.index("0"))
     (root / "masks" / "0.png").unlink()
-    mask = np.array([[0, 1]], np.float32 if "float" in kind else ">u2" if kind == "tif" else np.uint16)
+    mask = np.array(
+        [[0, 0.5]] if "float" in kind else [[0, 1]],
+        np.float32 if "float" in kind else ">u2" if kind == "tif" else np.uint16,
+    )
     Image.fromarray(mask).save(root / "masks" / f"0.{kind.split('.')[-1]}")
     if "float" in kind:
         with pytest.raises(SemisegError, match="holds floating-point values; save class numbers as 8-bit PNG"):

@@ -11,8 +11,8 @@ import numpy as np
 from semiseg.data.base import ImageSet, Resize, Size
 from semiseg.data.check.finding import Finding
 from semiseg.data.check.part import Part
-from semiseg.data.files import ImageFiles
-from semiseg.data.masks import convert_command
+from semiseg.data.datasets.folder import Folder
+from semiseg.data.layouts.command import convert_command
 from semiseg.data.palettes import PalettesSeen
 
 Progress = Callable[[int, int], None]
@@ -83,7 +83,8 @@ def check_data(
                                      "remove one, or the figures look better than they are"))  # fmt: skip
         found += part.remarks(crop)
     training = parts[0]
-    found += _check_classes(train, training.shown, training.ignores, bool(chosen) and training.any_class is not False)
+    read = bool(training.truths) and training.any_class is not False
+    found += _check_classes(train, training.shown, training.ignores, read)
     order = {"error": 0, "warning": 1, "info": 2}
     found.sort(key=lambda finding: order[finding.level])
     return Checked(found, {part.split: part.truths for part in parts}, parts[-1].largest)
@@ -117,17 +118,17 @@ def _check_classes(train: ImageSet, shown: np.ndarray, ignores: bool, any_labell
     if ignores and shown.sum() == 1:  # masks of 0 and 255: every trained pixel has the same class, and mIoU is 100
         ignored = train.info.ignore_index
         message = f"the labelled masks show one class and {ignored}, which means ignored, but no {missing}"
-        remedy = f"label pixels of it, or, for black and white masks, run {_conversion(train)}"
-        return [Finding("error", "train", message, remedy)]
+        remedy = "label pixels of it"
+        if command := _conversion(train):
+            remedy += f", or, for black and white masks, run {command}"
+        return [Finding("error", "train", message, remedy, command)]
     if absent and any_labelled:
-        remedy = "label an image that does, or expect IoU 0 for it"
-        if 2 * len(absent) > len(shown):
-            remedy += f"; if the masks hold grey levels instead of 0, 1, …: {_conversion(train)}"
-        return [Finding("warning", "train", f"no labelled image shows: {missing}", remedy)]
+        remedy, command = "label an image that does, or expect IoU 0 for it", ""
+        if 2 * len(absent) > len(shown) and (command := _conversion(train)):
+            remedy += f"; if the masks hold grey levels instead of 0, 1, …: {command}"
+        return [Finding("warning", "train", f"no labelled image shows: {missing}", remedy, command)]
     return []
 
 
 def _conversion(images: ImageSet) -> str:
-    if isinstance(images, ImageFiles) and images.masks:
-        return convert_command(next(iter(images.masks.values())))
-    return "semiseg data convert --from colour"
+    return convert_command(images.root) if isinstance(images, Folder) else ""

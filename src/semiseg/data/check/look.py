@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from semiseg.data.base import Colour, ImageSet, Size
 from semiseg.data.check.finding import Finding, from_error
 from semiseg.data.datasets.folder import Folder
 from semiseg.data.files import ImageFiles, read_mask
+from semiseg.data.layouts.command import convert_command
 from semiseg.data.palettes import used_colours
 from semiseg.data.pictures import DEEP, is_deep, opened, upright_size
 from semiseg.errors import SemisegError
@@ -66,12 +67,21 @@ def look_at(images: ImageSet, split: str, i: int, whole: bool, mask: bool, blank
         blank = images.blank(i) if blanks else None
         look.blank = 0.0 if blank is None else float(blank.mean())
     except SemisegError as error:
-        look.findings.append(from_error(where, error, "replace or remove the file"))
+        look.findings.append(_mended(from_error(where, error, "replace or remove the file"), images))
         look.size = None
         return look
     if mask:
         _look_at_mask(look, images, where, i)
     return look
+
+
+def _mended(finding: Finding, images: ImageSet) -> Finding:
+    """With the command that brings images of more than 8 bits to 8, where that is the fault."""
+    if not isinstance(images, Folder) or DEEP.rpartition("; ")[2] != finding.remedy:
+        return finding
+    command = convert_command(images.root)
+    return replace(finding, remedy=f"{finding.remedy}, grey ones of 10 to 16 bits all alike with {command}",
+                   command=command)  # fmt: skip
 
 
 def _header_size(images: ImageFiles, i: int) -> Size:

@@ -17,8 +17,8 @@ def number_classes(
 ) -> tuple[list[str], dict[str, int], int]:
     """Names in the order of their numbers, number by label, and the number of pixels in no region.
 
-    The background comes first unless ``order`` places it. Labels that mean "ignored" get 255, and so do, or as the
-    background do, labels that ``order`` lacks.
+    The background comes first unless ``order``, or the export, places it. Labels that mean "ignored" get 255, and so
+    do, or as the background do, labels that ``order`` lacks.
 
     Raises:
         UsageError: a name twice, an unknown word, or labels that ``order`` lacks.
@@ -26,6 +26,8 @@ def number_classes(
     """
     if others not in ("error", "background", IGNORE_WORD):
         raise UsageError(f"--others {others!r}: choose error, background or ignore")
+    if export.blank is not None and background == "background":
+        background = export.blank
     used = {label for picture in export.pictures if picture.truth for label in picture.truth.labels()}
     special = {IGNORED, BACKGROUND, OTHER}
     given = list(order) if order is not None else [name for name in export.classes if name not in special]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from semiseg.data.base import Size
 from semiseg.data.convert.export import IGNORED, Export, Picture, Shape, Shapes, load_json
 from semiseg.data.convert.images import Images, not_found
 from semiseg.data.convert.regions import FAR, Patch, from_mask, number, polygon, rectangle
+from semiseg.data.layouts.words import SPLITS, splits
 from semiseg.errors import SemisegError
 from semiseg.runtime.extras import require
 
@@ -20,7 +23,7 @@ LAYOUT = "images:, annotations: and categories:"
 
 
 def read_coco(source: Path, images: Path | None, skip_missing: bool) -> Export:
-    """A COCO file, or a folder that holds one, also in annotations/.
+    """A COCO file, or a folder that holds one, also in annotations/, or one each for training and validation.
 
     Classes come in the order of their ids. pycocotools makes the pixels; annotations with a box only become ignored
     pixels, since the outline inside is not known.
@@ -28,8 +31,21 @@ def read_coco(source: Path, images: Path | None, skip_missing: bool) -> Export:
     Raises:
         SemisegError: not such a file, a missing image, or pycocotools is not installed.
     """
+    parts = _find(source)
+    if "" in parts:
+        path = parts[""]
+        above = path.parent.parent if path.parent.name == "annotations" else path.parent
+        return _read_file(path, images or above, skip_missing, bool(images))
+    read = {split: _read_file(path, images or _images_of(path, split), skip_missing, False)
+            for split, path in parts.items()}  # fmt: skip
+    pictures = [replace(picture, split=split) for split, part in read.items() for picture in part.pictures]
+    classes = dict.fromkeys(name for part in read.values() for name in part.classes)
+    return Export(pictures, list(classes), notes=[note for part in read.values() for note in part.notes])
+
+
+def _read_file(path: Path, images: Path, skip_missing: bool, others: bool) -> Export:
+    """One COCO file; with ``others`` the images that it does not name come along."""
     tools = require("pycocotools.mask", "coco", "--from coco")
-    path = _find(source)
     sheet = load_json(path)
     if not isinstance(sheet, dict) or not all(isinstance(sheet.get(k), list) for k in ("images", "categories")):
         raise SemisegError(f"{path} is not a COCO file: expected {LAYOUT}; export as COCO (instances) again")
@@ -42,7 +58,7 @@ def read_coco(source: Path, images: Path | None, skip_missing: bool) -> Export:
                 "categories:; export again"
             )
         by_image[row["image_id"]].append(row)
-    known = Images(images or (path.parent.parent if path.parent.name == "annotations" else path.parent))
+    known = Images(images)
     pictures: list[Picture] = []
     missing: list[str] = []
     boxes = 0
@@ -61,20 +77,41 @@ def read_coco(source: Path, images: Path | None, skip_missing: bool) -> Export:
         raise not_found(missing, len(sheet["images"]), known.folder)
     notes = [f"{boxes} annotations are boxes without an outline: their pixels are ignored"] if boxes else []
     notes += [f"{len(missing)} images not found and left out"] if missing else []
-    if images:
+    if others:
         taken = {picture.file.resolve() for picture in pictures if isinstance(picture.file, Path)}
         pictures += [Picture(path, str(path.relative_to(known.folder))) for path in known.others(taken)]
     return Export(pictures, list(dict.fromkeys(names.values())), notes=notes)
 
 
-def _find(source: Path) -> Path:
+def _find(source: Path) -> dict[str, Path]:
+    """The file, under an empty name, or those of training and validation by ``train`` and ``val``."""
     if source.is_file():
-        return source
+        return {"": source}
     found = sorted([*source.glob("*.json"), *source.glob("annotations/*.json")])
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found[:5]) or "none"
-        raise SemisegError(f"{source} holds {len(found)} JSON files ({names}); name the COCO file itself")
-    return found[0]
+    if len(found) == 1:
+        return {"": found[0]}
+    inner = [path for part in splits(source).values() for path in sorted(part.glob("*coco*.json"))]
+    parts: dict[str, Path] = {}
+    for path in found or inner:
+        words = {path.parent.name.casefold(), *re.split(r"[^a-z]+", path.stem.casefold())}
+        split = next((split for split, called in SPLITS.items() if words & {*called}), None)
+        if split is not None and (found == [] or path.stem.startswith("instances")):
+            parts[split] = path
+    if set(parts) == set(SPLITS):
+        return parts
+    names = ", ".join(path.name for path in found[:5]) or "none"
+    raise SemisegError(f"{source} holds {len(found)} JSON files ({names}); name the COCO file itself")
+
+
+def _images_of(path: Path, split: str) -> Path:
+    """Where the images of a part lie: beside its file, or, of annotations/, in the folder above, in one of its name."""
+    if path.parent.name != "annotations":
+        return path.parent
+    above = path.parent.parent
+    folders = [
+        one for one in sorted(above.rglob("*")) if one.is_dir() and one.name.rstrip("0123456789") in SPLITS[split]
+    ]
+    return folders[0] if len(folders) == 1 else above
 
 
 def _checked(outline: list[Any]) -> list[float]:

@@ -92,13 +92,15 @@ class Picture:
 
 @dataclass
 class Export:
-    """``classes`` in the order of the tool; ``full``: every pixel has a label, so no background class is added."""
+    """``classes`` in the order of the tool; ``full``: every pixel has a label, so no background class is added;
+    ``blank``: the class of pixels in no region, where the export says which."""
 
     pictures: list[Picture]
     classes: list[str]
     colours: dict[str, Colour] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     full: bool = False
+    blank: str | None = None
 
 
 def load_json(path: Path) -> Any:

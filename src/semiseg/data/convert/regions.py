@@ -89,6 +89,19 @@ def polygon(points: Sequence[Sequence[float]], size: Size) -> Patch:
     return Patch(top, left, mask)
 
 
+def with_holes(outline: Sequence[Sequence[float]], holes: Sequence[Sequence[Sequence[float]]], size: Size) -> Patch:
+    """Pixels of a :func:`polygon` that lie in none of its holes."""
+    outer = polygon(outline, size)
+    if not holes or not outer.mask.size:
+        return outer
+    whole = np.zeros(size, bool)
+    outer.window(whole)[outer.mask] = True
+    for hole in holes:
+        inner = polygon(hole, size)
+        inner.window(whole)[inner.mask] = False
+    return from_mask(whole, size)
+
+
 def rectangle(x: float, y: float, width: float, height: float, degrees: float = 0) -> list[Point]:
     """Corners of a rectangle with its first corner at (x, y), turned about it clockwise as seen."""
     corners = [(0.0, 0.0), (width, 0.0), (width, height), (0.0, height)]

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from semiseg.data.convert.chosen import choose
 from semiseg.data.convert.classes import class_colours, number_classes
 from semiseg.data.convert.coco import read_coco
 from semiseg.data.convert.colour import read_colour
-from semiseg.data.convert.export import Export, Picture, Plan
+from semiseg.data.convert.depth import depth_of
+from semiseg.data.convert.export import BACKGROUND, Export, Picture, Plan
+from semiseg.data.convert.instances import read_instances
 from semiseg.data.convert.label_studio import read_label_studio
 from semiseg.data.convert.labelme import read_labelme
+from semiseg.data.convert.labelme_dataset import read_labelme_dataset
+from semiseg.data.convert.qupath import read_qupath
+from semiseg.data.convert.shades import values_given
+from semiseg.data.convert.supervisely import read_supervisely
+from semiseg.data.convert.via import read_via
 from semiseg.data.convert.writing import (
     is_turned,
     new_folder,
@@ -23,9 +31,21 @@ from semiseg.data.convert.writing import (
     write_image,
     write_mask,
 )
+from semiseg.data.convert.yolo import read_yolo
 from semiseg.errors import SemisegError, UsageError
 
-FORMATS = ("labelme", "coco", "labelstudio", "colour")
+READERS: dict[str, Callable[[Path, Path | None, bool], Export]] = {
+    "labelme": read_labelme,
+    "labelme_dataset": read_labelme_dataset,
+    "coco": read_coco,
+    "yolo": read_yolo,
+    "labelstudio": read_label_studio,
+    "via": read_via,
+    "supervisely": read_supervisely,
+    "qupath": read_qupath,
+    "instances": read_instances,
+}
+FORMATS = (*READERS, "colour")
 
 
 @dataclass(frozen=True)
@@ -43,7 +63,7 @@ class Converted:
 
 def convert(
     source: str | Path,
-    format: str,
+    format: str | None,
     output: str | Path,
     *,
     images: str | Path | None = None,
@@ -55,14 +75,15 @@ def convert(
     colours: str | Path | None = None,
     skip_missing: bool = False,
 ) -> Converted:
-    """Write an annotation tool's export as images/, masks/ and dataset.yaml.
+    """Write an annotation tool's export, or masks of another kind, as images/, masks/ and dataset.yaml.
 
     Args:
         source: the export, a file or a folder.
-        format: labelme, coco, labelstudio or colour.
+        format: one of ``FORMATS``; None where it can be seen from the files.
         output: a folder that does not exist yet, or is empty.
         images: where the images lie, if not beside the export; those that it does not name come along unlabelled.
-        classes: names in the order of their numbers; else the background and the tool's order.
+        classes: names in the order of their numbers; else the background and the tool's order. Of grey masks they
+            are names in the order of the values, or each is NAME=VALUE, of coloured ones NAME=#rrggbb.
         background: class of the pixels in no region, or ``ignore``.
         empty: what becomes of an annotated image without regions: ``unlabelled`` or ``background``.
         overlap: which region counts where several cover a pixel: the ``later`` or the ``smaller``.
@@ -74,6 +95,11 @@ def convert(
         UsageError: an unknown word, an output that exists, or labels that are not among the classes.
         SemisegError: an export that cannot be read, missing images, sizes that differ.
     """
+    source, images = Path(source), None if images is None else Path(images)
+    if not source.exists():
+        raise SemisegError(f"{source} does not exist; give the export's file or folder")
+    if format is None:
+        format, source, images = choose(source, images)
     for option, value, words in (
         ("--from", format, FORMATS),
         ("--empty", empty, ("unlabelled", "background")),
@@ -85,17 +111,14 @@ def convert(
         raise UsageError(f"--colours belongs to --from colour, not to {format}; drop it")
     if empty == "background" and background == "ignore":
         raise UsageError("--empty background needs a background class; give --background NAME")
-    source, images = Path(source), None if images is None else Path(images)
-    if not source.exists():
-        raise SemisegError(f"{source} does not exist; give the export's file or folder")
     with new_folder(Path(output)) as folder:
         if format == "colour":
             table = None if colours is None else Path(colours)
-            export = read_colour(source, images, table, others != "error")
+            export = read_colour(source, images, table, others != "error", classes)
+            classes = None if classes is None else list(values_given(classes)) or classes
         else:
-            reader = {"labelme": read_labelme, "coco": read_coco, "labelstudio": read_label_studio}[format]
             try:
-                export = reader(source, images, skip_missing)
+                export = READERS[format](source, images, skip_missing)
             except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
                 what = f"{type(error).__name__}: {error}"
                 raise SemisegError(
@@ -109,9 +132,13 @@ def convert(
 
 
 def _write(export: Export, plan: Plan, names: list[str], folder: Path, output: Path) -> Converted:
-    shades = class_colours(names, export.colours)
+    known = dict(export.colours)
+    if BACKGROUND in known and plan.blank < len(names):
+        known[names[plan.blank]] = known[BACKGROUND]
+    shades = class_colours(names, known)
+    depth, told = depth_of(export.pictures)
     pixels, shown = np.zeros(256, np.int64), np.zeros(256, np.int64)
-    notes, masks = list(export.notes), 0
+    notes, masks = [*export.notes, *told], 0
     stems = output_names(export.pictures)
     renamed = [(p.name, stem) for p, stem in zip(export.pictures, stems, strict=True) if _stem(p) != stem]
     if renamed:
@@ -121,7 +148,7 @@ def _write(export: Export, plan: Plan, names: list[str], folder: Path, output: P
         for part in ("images", "masks"):
             (folder / part / picture.split).mkdir(parents=True, exist_ok=True)
         mask = _mask(picture, plan)
-        write_image(picture, folder / "images" / picture.split, stem)
+        write_image(picture, folder / "images" / picture.split, stem, depth)
         if mask is not None:
             write_mask(mask, shades, folder / "masks" / picture.split / f"{stem}.png")
             counts = np.bincount(mask.ravel(), minlength=256)

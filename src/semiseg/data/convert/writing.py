@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 
 from semiseg.data import pictures
 from semiseg.data.base import Colour, Size
+from semiseg.data.convert.depth import in_bytes, read_deep
 from semiseg.data.convert.export import Picture
 from semiseg.data.files import SUFFIXES
 from semiseg.errors import SemisegError, UsageError
@@ -72,10 +73,13 @@ def upright_size(picture: Picture) -> Size:
         raise SemisegError(f"{_source(picture)} cannot be read as an image ({error}); replace or remove it") from None
 
 
-def write_image(picture: Picture, folder: Path, stem: str) -> None:
-    """Copy the file as it is; formats that training does not read are saved as PNG."""
+def write_image(picture: Picture, folder: Path, stem: str, depth: int = 8) -> None:
+    """Copy the file as it is; formats that training does not read, and images of ``depth`` bits, are saved as PNG."""
     try:
         with _open(picture) as image:  # what is no image is not copied, whatever its name
+            if isinstance(picture.file, Path) and depth > 8 and pictures.is_deep(image):
+                Image.fromarray(in_bytes(read_deep(picture.file), depth)).save(folder / f"{stem}.png")
+                return
             if isinstance(picture.file, Path) and picture.file.suffix.lower() in SUFFIXES:
                 shutil.copyfile(picture.file, folder / f"{stem}{picture.file.suffix.lower()}")
                 return

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from semiseg.data.base import IGNORE, Colour
 from semiseg.data.turning import Drawn
-from semiseg.errors import LONGEST_VALUE, SemisegError, shortened
+from semiseg.errors import LONGEST_VALUE, SemisegError, did_you_mean, shortened
 from semiseg.runtime.documents import read_yaml_file
 
 LARGEST = 65535  # of the values a mask may hold (16-bit PNG)
@@ -17,13 +17,14 @@ KEYS = ("name", "classes", "colours", "ignore", "orientation")
 
 @dataclass(frozen=True)
 class Description:
-    """What a dataset.yaml says; None where it is silent."""
+    """What a dataset.yaml says; None where it is silent. ``ids``: the classes' values in mask files, if not 0, 1, …"""
 
     name: str | None = None
     classes: tuple[str, ...] | None = None
     colours: tuple[Colour, ...] | None = None
     ignored: tuple[int, ...] = ()
     drawn: Drawn | None = None
+    ids: tuple[int, ...] = ()
 
 
 def read_description(path: Path) -> Description:
@@ -36,9 +37,14 @@ def read_description(path: Path) -> Description:
         given: Any = (read_yaml_file(path) or {}) if path.is_file() else {}
     except ValueError as error:
         raise SemisegError(f"{path} is not YAML ({error}); correct it") from None
-    if not isinstance(given, dict) or set(given) - set(KEYS):
-        allowed = f"{', '.join(KEYS[:-1])} and {KEYS[-1]}"
-        raise SemisegError(f"{path} may hold {allowed} only; remove the others")
+    allowed = f"{path} may hold {', '.join(KEYS[:-1])} and {KEYS[-1]} only"
+    if not isinstance(given, dict):
+        raise SemisegError(f"{allowed}; write e.g. classes: [background, leaf]")
+    if "names" in given and "classes" not in given:  # ultralytics' word
+        given["classes"] = given.pop("names")
+    if others := [str(key) for key in given if key not in KEYS]:
+        shown = shortened(others[0], LONGEST_VALUE)
+        raise SemisegError(f"{allowed}, not {shown!r}{did_you_mean(shown, KEYS) or '; remove it'}")
     ignore = given.get("ignore", [])
     ignored = ignore if isinstance(ignore, list) else [ignore]
     if not all(type(v) is int and 0 <= v <= LARGEST for v in ignored):
@@ -49,37 +55,41 @@ def read_description(path: Path) -> Description:
         shown = shortened(str(drawn), LONGEST_VALUE)
         raise SemisegError(f"{path}: orientation: {shown}; give upright or stored: how masks lie on turned images")
     colours = _colours(given["colours"], path) if "colours" in given else None
-    classes = _class_names(given["classes"], path) if "classes" in given else None
+    classes, ids = class_names(given["classes"], path) if "classes" in given else (None, ())
     if colours is not None and classes is not None and len(colours) != len(classes):
         raise SemisegError(f"{path}: {len(colours)} colours for {len(classes)} classes; give one each")
     name = str(given["name"]) if "name" in given else None
-    return Description(name, classes, colours, tuple(ignored), cast("Drawn | None", drawn))
+    return Description(name, classes, colours, tuple(ignored), cast("Drawn | None", drawn), ids)
 
 
-def _class_names(given: Any, path: Path) -> tuple[str, ...]:
+def class_names(given: Any, path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Names, and their values in mask files: a list, a mapping from value to name, or from name to value.
+
+    The values are empty where they are 0, 1, ….
+
+    Raises:
+        SemisegError: something else, fewer than 2 or more than 255, or a name or value twice.
+    """
+    ids: list[int] = []
     if isinstance(given, dict):
-        if not all(type(i) is int for i in given) or set(given) != set(range(len(given))):
-            raise SemisegError(
-                f"{path}: the ids in classes: must be 0, 1, … without gaps; name those between too{_filled(given)}"
-            )
-        given = [given[i] for i in range(len(given))]
+        pairs = list(given.items())
+        if pairs and all(type(value) is int for value in given.values()) and not any(type(k) is int for k in given):
+            pairs = [(value, name) for name, value in pairs]
+        if not all(type(value) is int and 0 <= value <= LARGEST for value, _ in pairs):
+            raise SemisegError(f"{path}: classes: give a list of names, or a mapping from mask value (0 to {LARGEST}) "
+                               "to name, e.g. {0: background, 255: leaf}")  # fmt: skip
+        pairs.sort(key=lambda pair: pair[0])
+        ids, given = [value for value, _ in pairs], [name for _, name in pairs]
+        if len(set(ids)) < len(ids):
+            raise SemisegError(f"{path}: classes: gives one mask value to two classes; give each its own")
     if not isinstance(given, list) or not 2 <= len(given) <= IGNORE:
-        raise SemisegError(f"{path}: classes: must be a list of 2 to {IGNORE} names, or a mapping from id to name")
+        raise SemisegError(f"{path}: classes: must be a list of 2 to {IGNORE} names, or a mapping from value to name")
     if any(isinstance(name, (dict, list)) for name in given):
         raise SemisegError(f"{path}: classes: a name is a word, not a list; write - NAME")
     names = tuple(str(name) for name in given)
     if len(set(names)) < len(names):
         raise SemisegError(f"{path}: classes: names one class twice; give each its own name")
-    return names
-
-
-def _filled(given: dict[Any, Any]) -> str:
-    """The two lines that name ids between, and ignore them, to copy; empty where ids are no ids."""
-    if not all(type(i) is int and 0 <= i < IGNORE for i in given):
-        return ""
-    absent = [i for i in range(max(given)) if i not in given]
-    names = [str(given.get(i, "nodata" if i == 0 else f"unused_{i}")) for i in range(max(given) + 1)]
-    return f": classes: [{', '.join(names)}] and ignore: {absent[0] if len(absent) == 1 else absent}"
+    return names, () if ids == list(range(len(ids))) else tuple(ids)
 
 
 def _colours(given: Any, path: Path) -> tuple[Colour, ...]:

@@ -1,4 +1,4 @@
-"""Any folder: ``images/`` and ``masks/`` with the same stems; an image without a mask is unlabelled."""
+"""Any folder of images, of which some have masks: read as it lies, if it has the usual names."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import numpy as np
 
 from semiseg.data.base import IGNORE, DatasetInfo, default_colours
 from semiseg.data.datasets.counting import count_classes
-from semiseg.data.datasets.description import LARGEST, Description, read_description
-from semiseg.data.files import LOSSY, ImageFiles, contents, files_by_stem, read_mask
-from semiseg.data.masks import convert_command
-from semiseg.data.pairing import paired, told_alone, unread
+from semiseg.data.datasets.described import describe
+from semiseg.data.datasets.description import LARGEST, Description
+from semiseg.data.files import ImageFiles, contents, read_mask
+from semiseg.data.layouts.command import ConvertFirst, convert_command
+from semiseg.data.layouts.pairs import Pairs, Part, find_pairs
+from semiseg.data.layouts.recognise import convert_first
 from semiseg.data.palettes import read_palette, used_colours
 from semiseg.data.splits.hashed_folds import validation_part
 from semiseg.data.splits.shuffled_folds import permuted_part
@@ -24,25 +26,18 @@ HASH, PERMUTATION, NONE = "hash", "permutation", "none"
 """Values of ``data.options.validation``."""
 
 
-def _masks_by_stem(folder: Path) -> dict[str, Path]:
-    masks = files_by_stem(folder)
-    for path in masks.values():
-        if path.suffix.lower() in LOSSY:
-            raise SemisegError(f"{path}: this format changes class indices; save masks as PNG")
-    return masks
-
-
 class Folder(ImageFiles):
     """Images and index masks by stem.
 
     Args:
-        info: classes, colours.
+        info: classes, colours, and the classes' values in the masks.
         images: image files by stem.
         masks: mask files by stem; images without an entry are unlabelled.
         ignored: further mask values that mean "ignore".
         by_colour: masks may be RGB in the classes' colours; black is ignored where it is no class's colour. So may
             palette files be, where their colours are those of other classes than their indices.
         counted: the classes were counted from the values of all masks.
+        root: the folder that holds them all, for commands that convert it.
     """
 
     def __init__(
@@ -53,13 +48,17 @@ class Folder(ImageFiles):
         ignored: tuple[int, ...] = (),
         by_colour: bool = False,
         counted: bool = False,
+        root: Path | None = None,
     ) -> None:
         self.info, self.files, self.masks, self.by_colour, self.counted = info, images, masks, by_colour, counted
-        self.ignored, self.drawn = (IGNORE, *ignored), None
+        self.root = root or next((path.parent.parent for path in images.values()), Path())
+        self.drawn = None
+        # 255 is ignored, unless it was named as a class.
+        self.ignored = ignored if IGNORE in info.ids else (IGNORE, *ignored)
         self.names = sorted(images)
         self.table = np.full(LARGEST + 2, -1, np.int16)  # the last row: any other value
-        self.table[: info.num_classes] = np.arange(info.num_classes)
-        self.table[[IGNORE, *ignored]] = IGNORE
+        self.table[list(info.values)] = np.arange(info.num_classes)
+        self.table[list(self.ignored)] = IGNORE
 
     def read_label(self, path: Path) -> np.ndarray:
         values = read_mask(path)
@@ -77,10 +76,13 @@ class Folder(ImageFiles):
         known = self.table[rows]
         if (known < 0).any():
             wrong = ", ".join(str(v) for v in np.unique(values[known < 0])[:5])
-            raise SemisegError(
-                f"{path} holds values {wrong} outside the classes 0…{self.info.num_classes - 1}; correct the mask, "
-                "name the classes or the ignored values in dataset.yaml, or, for grey levels, run "
-                f"{convert_command(path)}"
+            ids = self.info.ids
+            classes = ", ".join(map(str, ids[:8])) if ids else f"0…{self.info.num_classes - 1}"
+            nodata = " (ignore: 0, if 0 is no data)" if 0 in values[known < 0] else ""
+            raise ConvertFirst(
+                f"{path} holds values {wrong} outside the classes {classes}; correct the mask, name the classes or the "
+                f"ignored values in dataset.yaml{nodata}, or, for grey levels, run",
+                convert_command(self.root),
             )
         return known.astype(np.uint8)
 
@@ -92,7 +94,7 @@ class Folder(ImageFiles):
         """
         class_of = {colour: k for k, colour in enumerate(self.info.colours)}
         used = used_colours(path, values, self.ignored)
-        moved = [i for i, colour in used.items() if class_of.get(colour, i) != i]
+        moved = [i for i, colour in used.items() if colour in class_of and class_of[colour] != self.table[i]]
         if moved and (strange := [i for i, colour in used.items() if colour not in class_of]):
             i, k = moved[0], strange[0]
             raise SemisegError(
@@ -104,9 +106,10 @@ class Folder(ImageFiles):
 
     def _from_colours(self, values: np.ndarray, path: Path) -> np.ndarray:
         if not self.by_colour:
-            raise SemisegError(
+            raise ConvertFirst(
                 f"{path} is a colour image, not class indices; list the classes' colours in dataset.yaml (colours:), "
-                f"or run {convert_command(path)}"
+                "or run",
+                convert_command(self.root),
             )
         code = values.astype(np.int64) @ np.array([65536, 256, 1])
         label = np.full(code.shape, IGNORE, np.uint8)
@@ -124,23 +127,20 @@ class Folder(ImageFiles):
         return label
 
 
-def is_divided(root: Path) -> bool:
-    """Whether the folder says which images train and which validate: ``images/train`` or ``images/val``."""
-    return any((root / "images" / split).is_dir() for split in SPLITS)
-
-
 def open_folder(
     root: str | Path | None, split: str, *, fold: int | None = None, validation: str = HASH, **unknown: Any
 ) -> Folder:
     """Open ``train`` or ``val`` of a folder.
 
-    ``images/`` and ``masks/``, or ``images/{train,val}`` and ``masks/{train,val}``. In the flat layout about a fifth of
-    the images with masks (at least one, at most half) validate: those whose names have a hash in the last fifth of its
-    range, or in that with number ``fold`` (0 to 4). They leave the training set, which holds the other images, with and
-    without masks. ``dataset.yaml`` beside them may hold ``name``, ``classes`` (a list, or a mapping from id to name),
-    ``colours`` (a list of RGB triples), ``ignore`` (a mask value or a list) and ``orientation`` (``upright`` or
-    ``stored``: how masks lie on images that an EXIF tag turns); without ``classes`` they are counted from the masks'
-    values.
+    ``images/`` and ``masks/``, or ``images/{train,val}`` and ``masks/{train,val}``; other usual names, in any case,
+    sub-folders, and masks beside their images with an ending such as ``_mask`` are read too
+    (:mod:`semiseg.data.layouts`). Where nothing is divided, about a fifth of the images with masks (at least one, at
+    most half) validate: those whose names have a hash in the last fifth of its range, or in that with number ``fold``
+    (0 to 4). They leave the training set, which holds the other images, with and without masks. ``dataset.yaml`` beside
+    them may hold ``name``, ``classes`` (a list, or a mapping from mask value to name), ``colours`` (a list of RGB
+    triples), ``ignore`` (a mask value or a list) and ``orientation`` (``upright`` or ``stored``: how masks lie on
+    images that an EXIF tag turns); without classes, other tools' files name them (:func:`describe`), else they are
+    counted from the masks' values.
 
     Args:
         root, split: the folder, and ``train`` or ``val``.
@@ -164,57 +164,56 @@ def open_folder(
     if validation not in (HASH, PERMUTATION, NONE):
         raise UsageError(f"data.options.validation={validation!r}: choose {HASH}, {PERMUTATION} or {NONE}")
     base = Path(root)
-    if not (base / "images").is_dir():
-        raise SemisegError(f"no images/ in {base}: {LAYOUT}; found: {contents(base)}")
-    divided = is_divided(base)
-    if divided and fold is not None:
+    found = find_pairs(base)
+    if found is None or not found.images:
+        raise _not_a_folder(base, found)
+    if found.divided and fold is not None:
         raise UsageError(f"{base / 'images'} is divided into train/ and val/ already; leave data.options.fold out")
-    images, masks, alone = _divided(base) if divided else _flat(base, fold, validation)
-    told = []
-    if split == "train":  # said once
-        told = [text for part in ("images", "masks") for text in unread(base / part, SPLITS if divided else ())]
-    told += [told_alone(images["train"] | images["val"], alone[split])] if alone[split] else []
-    if split == "val" and validation == NONE and not divided:
+    parts = found.parts if found.divided else _drawn(found.parts[""], fold, validation)
+    part = parts[split]
+    if split == "val" and validation == NONE and not found.divided:
         raise UsageError(f"data.options.validation={NONE} leaves no validation image, which a run needs; leave it out")
-    if not images[split]:
-        raise SemisegError(
-            f"no {split} images in {base}: {LAYOUT}; images/ holds: {contents(base / 'images')}; "
-            f"masks/ holds: {contents(base / 'masks')}{_hint(told)}"
-        )
-    said = read_description(base / "dataset.yaml")
-    every = sorted({path for part in masks.values() for path in part.values()})
-    if not (every or said.classes or said.colours):
-        raise SemisegError(f"no mask in {base}: give masks/ for a few images, with the same file stem{_hint(told)}")
-    found = Folder(
-        _info(base, said, every), images[split], masks[split], said.ignored, said.colours is not None,
-        counted=not (said.classes or said.colours),
+    if not part.images:
+        raise SemisegError(f"no {split} images in {base}: {LAYOUT}; images/ holds: {contents(base / 'images')}; "
+                           f"masks/ holds: {contents(base / 'masks')}{_hint(found.told)}")  # fmt: skip
+    if not found.masks and (error := convert_first(base)):
+        raise error
+    said, _ = describe(base)
+    if not (found.masks or said.classes or said.colours):
+        raise SemisegError(f"no mask in {base}: give masks/ for a few images, with the same file stem"
+                           f"{_hint(found.told)}")  # fmt: skip
+    if lossy := found.lossy():
+        raise ConvertFirst(f"{lossy[0]}: this format changes class indices; run", convert_command(base))
+    folder = Folder(
+        _info(base, said, found.masks), part.images, part.masks, said.ignored, said.colours is not None,
+        counted=not (said.classes or said.colours), root=base,
     )  # fmt: skip
-    found.drawn = said.drawn
-    found.remarks = tuple(told)
-    return found
+    folder.drawn = said.drawn
+    folder.remarks = tuple(part.told)
+    return folder
 
 
-Parts = dict[str, dict[str, Path]]
+def _not_a_folder(base: Path, found: Pairs | None) -> SemisegError:
+    """The error for a folder without images: whose export it is, or what was expected and found."""
+    if error := convert_first(base):
+        return error
+    if found is None or not (base / "images").is_dir():
+        return SemisegError(f"no images/ in {base}: {LAYOUT}; found: {contents(base)}")
+    return SemisegError(f"no train images in {base}: {LAYOUT}; images/ holds: {contents(base / 'images')}; "
+                        f"masks/ holds: {contents(base / 'masks')}{_hint(found.told)}")  # fmt: skip
 
 
-def _divided(base: Path) -> tuple[Parts, Parts, dict[str, list[Path]]]:
-    """Images, masks by their images' stems, and masks without an image, of train and val."""
-    images = {split: files_by_stem(base / "images" / split) for split in SPLITS}
-    pairs = {split: paired(images[split], _masks_by_stem(base / "masks" / split)) for split in SPLITS}
-    return images, {s: found for s, (found, _) in pairs.items()}, {s: alone for s, (_, alone) in pairs.items()}
-
-
-def _flat(base: Path, fold: int | None, validation: str) -> tuple[Parts, Parts, dict[str, list[Path]]]:
-    """As :func:`_divided`, with the validation images taken from those with masks."""
-    images = files_by_stem(base / "images")
-    masks, alone = paired(images, _masks_by_stem(base / "masks"))
+def _drawn(whole: Part, fold: int | None, validation: str) -> dict[str, Part]:
+    """Training and validation images of a folder that is not divided: the latter are taken from those with masks."""
     choose = {HASH: validation_part, PERMUTATION: permuted_part}.get(validation)
-    val = choose(list(masks), fold) if choose is not None and masks else set()
+    val = choose(list(whole.masks), fold) if choose is not None and whole.masks else set()
 
-    def parts(files: dict[str, Path]) -> Parts:
-        return {s: {name: path for name, path in files.items() if (name in val) == (s == "val")} for s in SPLITS}
+    def part(split: str) -> Part:
+        images, masks = ({name: path for name, path in files.items() if (name in val) == (split == "val")}
+                         for files in (whole.images, whole.masks))  # fmt: skip
+        return Part(images, masks, told=whole.told if split == "train" else [])  # said once
 
-    return parts(images), parts(masks), {"train": alone, "val": []}
+    return {split: part(split) for split in SPLITS}
 
 
 def _hint(told: list[str]) -> str:
@@ -222,7 +221,8 @@ def _hint(told: list[str]) -> str:
 
 
 def _info(base: Path, said: Description, masks: list[Path]) -> DatasetInfo:
-    """What dataset.yaml says, the rest from the masks' values."""
+    """What the folder says of its classes, the rest from the masks' values."""
     number = len(said.colours) if said.colours else 0
     classes = said.classes or tuple(f"class_{i}" for i in range(number or count_classes(base, masks, said.ignored)))
-    return DatasetInfo(said.name or base.resolve().name, classes, said.colours or default_colours(len(classes)))
+    colours = said.colours or default_colours(len(classes))
+    return DatasetInfo(said.name or base.resolve().name, classes, colours, ids=said.ids)

@@ -16,8 +16,8 @@ from semiseg.runtime.documents import parse_yaml
 
 FEW = 32  # more colours than this are not taken for classes without a table
 FORMS = (
-    "YAML (name: [r, g, b] or name: '#rrggbb', or a dataset.yaml with classes: and colours:), CSV (name,r,g,b) or "
-    "CVAT's labelmap.txt"
+    "YAML (name: [r, g, b], name: '#rrggbb' or, of grey, name: 128; or a dataset.yaml with classes: and colours:), CSV "
+    "(name,r,g,b) or CVAT's labelmap.txt"
 )
 
 
@@ -46,21 +46,22 @@ def hex_name(colour: Iterable[int]) -> str:
     return "#" + "".join(f"{value:02x}" for value in colour)
 
 
-def distinct_colours(pictures: Iterable[np.ndarray]) -> list[Colour]:
-    """Colours of RGB masks, uint8 (H, W, 3), sorted.
-
-    Raises:
-        SemisegError: more than 32.
-    """
+def distinct_colours(pictures: Iterable[np.ndarray]) -> list[Colour] | None:
+    """Colours of RGB masks, uint8 (H, W, 3), sorted; None of more than 32."""
     codes: set[int] = set()
     for picture in pictures:
         codes.update(np.unique(picture.astype(np.int32) @ np.array([65536, 256, 1], np.int32)).tolist())
         if len(codes) > FEW:
-            raise SemisegError(
-                f"the masks show more than {FEW} colours, as JPEG files and smoothed borders do; say which are classes "
-                "with --colours FILE and, for the others, --others ignore"
-            )
+            return None
     return [(code >> 16, code >> 8 & 255, code & 255) for code in sorted(codes)]
+
+
+def many_colours() -> SemisegError:
+    """The error of masks with so many colours that no guess is made."""
+    return SemisegError(
+        f"the masks show more than {FEW} colours, as smoothed borders do; say which are classes with --colours FILE "
+        "and, for the others, --others ignore"
+    )
 
 
 def _yaml_rows(text: str) -> Iterable[tuple[Any, Any]]:
@@ -88,6 +89,8 @@ def _line_rows(text: str) -> Iterable[tuple[Any, Any]]:
 
 
 def _colour(value: Any) -> Colour:
+    if type(value) is int or (isinstance(value, str) and re.fullmatch(r"\d{1,3}", value.strip())):
+        value = [int(value)] * 3
     if isinstance(value, str):
         if not re.fullmatch(r"#?[0-9a-fA-F]{6}", value.strip()):
             raise ValueError(f"{value!r} is no colour")
