@@ -46,6 +46,8 @@ class Facts:
     """Processes that share the run (torchrun)."""
     joint: int = 1
     """Crops that pass the student together for each labelled one: itself and its share of unlabelled views."""
+    tiled: bool = False
+    """Images are tiles of larger ones (``data.tile``)."""
 
     @property
     def on_cpu(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 
 from semiseg import __version__
-from semiseg.config.keys import FREE_ON_RESUME, MENDS_ON_RESUME, used_fields, value_of
+from semiseg.config.keys import FREE_ON_RESUME, MEASURED, MENDS_ON_RESUME, used_fields, value_of
 from semiseg.config.read import Config, fields
 from semiseg.data.run_data import RunData
 from semiseg.errors import SemisegError, UsageError
@@ -40,6 +40,8 @@ def prepare(config: Config, kept: Kept, resume: bool | Literal["auto"]) -> Found
     found = kept.newest()
     saved = Config.parse(found.state["config"])
     keys = used_fields(config, fields()).keys() - FREE_ON_RESUME - MENDS_ON_RESUME
+    if value_of(config, MEASURED) is None:
+        keys -= {MEASURED}
     changed = [key for key in sorted(keys) if value_of(saved, key) != value_of(config, key)]
     if changed:
         shown = ", ".join(f"{key} (was {value_of(saved, key)}, now {value_of(config, key)})" for key in changed[:3])

@@ -13,7 +13,7 @@ from semiseg.data.check.finding import Finding, from_error
 from semiseg.data.datasets.folder import Folder
 from semiseg.data.files import ImageFiles, read_mask
 from semiseg.data.palettes import used_colours
-from semiseg.data.pictures import DEEP, is_deep, opened, upright_size
+from semiseg.data.pictures import DEEP_DATA, is_deep, opened, upright_size
 from semiseg.errors import SemisegError
 
 
@@ -75,11 +75,13 @@ def look_at(images: ImageSet, split: str, i: int, whole: bool, mask: bool, blank
 
 
 def _header_size(images: ImageFiles, i: int) -> Size:
+    if images.pixels is not None:
+        return images.size_of(i)
     path = images.files[images.names[i]]
     try:
         with opened(path) as image:
             if is_deep(image):
-                raise SemisegError(f"{path} {DEEP}")
+                raise SemisegError(f"{path} {DEEP_DATA}")
             return upright_size(image)
     except SemisegError:
         raise

@@ -10,6 +10,7 @@ import numpy as np
 from semiseg.data.base import IGNORE
 from semiseg.data.files import read_mask
 from semiseg.data.masks import convert_command
+from semiseg.data.rasters import geotiff
 from semiseg.errors import SemisegError
 
 
@@ -21,18 +22,22 @@ def occurring_values(masks: Sequence[Path], ignored: Sequence[int]) -> dict[int,
     """
     occurring: dict[int, Path] = {}
     for path in masks:
-        values = read_mask(path)
-        if values.ndim == 3:
-            raise SemisegError(
-                f"{path} is a colour image, not class indices; name classes and colours in dataset.yaml (classes:, "
-                f"colours:), or run {convert_command(path)}"
-            )
-        # Counting bytes is linear, where np.unique sorts every pixel.
-        found = np.flatnonzero(np.bincount(values.ravel())) if values.dtype == np.uint8 else np.unique(values)
-        for value in found:
-            if value not in (IGNORE, *ignored):
-                occurring.setdefault(int(value), path)
+        for values in geotiff.mask_parts(path) if geotiff.reads(path) else [read_mask(path)]:
+            for value in _values(values, path):
+                if value not in (IGNORE, *ignored):
+                    occurring.setdefault(int(value), path)
     return occurring
+
+
+def _values(values: np.ndarray, path: Path) -> np.ndarray:
+    """Every value of a mask, or of a window of it, once."""
+    if values.ndim == 3:
+        raise SemisegError(
+            f"{path} is a colour image, not class indices; name classes and colours in dataset.yaml (classes:, "
+            f"colours:), or run {convert_command(path)}"
+        )
+    # Counting bytes is linear, where np.unique sorts every pixel.
+    return np.flatnonzero(np.bincount(values.ravel())) if values.dtype == np.uint8 else np.unique(values)
 
 
 def count_classes(base: Path, masks: Sequence[Path], ignored: Sequence[int]) -> int:
