@@ -108,7 +108,7 @@ def test_tiles_of_large_pictures_train_and_validate(tmp_path: Path) -> None:
     ("word", "told"),
     [
         ("data.channels=[]", "names none; give a count or a list"), ("data.channels=65", "more than the 64"),
-        ("data.percentiles=[50, 50]", "50 is not below 50"), ("data.ranges=[[0, 1]]", "act with data.intensity=dataset"),
+        ("data.percentiles=[50, 50]", "50 is not below 50"), ("data.ranges=[[0, 1]]", r"act with data\.intensity"),
         ("data.shown=[1, 2, 4]", "4 is none of the 3 channels used"), ("data.tile=10", "greater than or equal to 64"),
     ],
 )  # fmt: skip

@@ -60,16 +60,19 @@ class ImageFiles(ImageSet):
         path, image = self.masks.get(self.names[i]), self.files[self.names[i]]
         if path is None:
             return None
-        label = self.read_label(path)
-        try:
-            if self.pixels is None:
-                label = fit_to_image(label, path, image, self.drawn)
-            else:
-                self.pixels.check_mask(path, image, (label.shape[0], label.shape[1]))
-        except OSError as error:
-            raise SemisegError(f"{image} cannot be read as an image ({error}); replace or remove it") from None
+        label = self._fitted(self.read_label(path), path, image)
         blank = self.blank(i)
         return label if blank is None else np.where(blank, np.uint8(IGNORE), label)
+
+    def _fitted(self, label: np.ndarray, mask: Path, image: Path) -> np.ndarray:
+        """A mask as the upright image has its pixels; raises as :meth:`label`."""
+        if self.pixels is not None and self.pixels.places(image):
+            self.pixels.check_mask(mask, image, (label.shape[0], label.shape[1]))
+            return label
+        try:
+            return fit_to_image(label, mask, image, self.drawn)
+        except OSError as error:
+            raise SemisegError(f"{image} cannot be read as an image ({error}); replace or remove it") from None
 
     @abstractmethod
     def read_label(self, path: Path) -> np.ndarray:
@@ -77,9 +80,7 @@ class ImageFiles(ImageSet):
 
     def read_label_window(self, path: Path, image: Path, window: Window | None) -> np.ndarray:
         """As :meth:`read_label`, of a window inside the mask, or of all of it; it must lie on its image."""
-        label = self.read_label(path)
-        assert self.pixels is not None
-        self.pixels.check_mask(path, image, (label.shape[0], label.shape[1]))
+        label = self._fitted(self.read_label(path), path, image)
         return label if window is None else window.cut(label, IGNORE)
 
 

@@ -2,12 +2,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 import tifffile
 from PIL import Image
 from rasterio.transform import from_origin
 from rasters import PLACE, scene, write_geotiff
 
 from semiseg.data.rasters import geotiff
+from semiseg.data.rasters.opening import open_raster
 from semiseg.data.windows import Window
 from semiseg.errors import SemisegError
 
@@ -87,6 +89,12 @@ def test_masks_are_read_in_windows_too(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(geotiff, "PART", 7)
     parts = list(geotiff.mask_parts(tmp_path / "a.tif"))
     assert max(part.size for part in parts) <= 49 and sum(part.size for part in parts) == 600
+    with rasterio.open(tmp_path / "a.tif", "r+") as file:
+        file.write_colormap(1, {0: (9, 8, 7), 1: (1, 2, 3)})  # as predictions have
+    assert geotiff.reads(tmp_path / "a.tif")
+    assert np.array_equal(geotiff.read_mask_window(tmp_path / "a.tif", Window(0, 0, 30, 20)), label[0])
+    with pytest.raises(SemisegError, match="stores colours by a palette; save it as RGB"):
+        open_raster(tmp_path / "a.tif", {})
     write_geotiff(tmp_path / "b.tif", label.astype(np.float32))
     with pytest.raises(SemisegError, match="floating-point values; save class numbers"):
         geotiff.read_mask_window(tmp_path / "b.tif", Window(0, 0, 2, 2))

@@ -49,9 +49,10 @@ class GeoRaster(Raster):
 
     Attributes:
         dataset: rasterio's, with CRS and transform.
+        palette: the numbers stand for colours of a palette, as in masks.
 
     Raises:
-        SemisegError: several pictures in one file, a palette, or numbers that are complex.
+        SemisegError: several pictures in one file, or numbers that are complex.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,12 +74,11 @@ class GeoRaster(Raster):
                 "of its own"
             )
         kinds = rasterio.enums.ColorInterp
-        if found.colorinterp[0] == kinds.palette:
-            raise SemisegError(f"{self.path} stores colours by a palette; save it as RGB")
         self.size, self.count = (found.height, found.width), found.count
         self.dtype = np.result_type(*found.dtypes)
         if self.dtype.kind not in "uif":
             raise SemisegError(f"{self.path} holds {self.dtype} numbers; save it as integers or floats")
+        self.palette = found.colorinterp[0] == kinds.palette
         self.alpha = next((i for i, kind in enumerate(found.colorinterp) if kind == kinds.alpha), None)
 
     @property
@@ -128,17 +128,27 @@ def is_tiff(path: Path) -> bool:
         return False
 
 
-def reads(path: Path) -> bool:
-    """Whether rasterio is there and is to read this file: a TIFF with a place on the earth or a no-data value, or one
-    picture of at least ``LARGE`` pixels."""
+def opened(path: Path) -> GeoRaster | None:
+    """A TIFF with a place on the earth or a no-data value, or of at least ``LARGE`` pixels; None for other files, and
+    without rasterio."""
     if not (installed() and is_tiff(path)):
-        return False
+        return None
     try:
-        with GeoRaster(path) as raster:
-            height, width = raster.size
-            return raster.georeferenced or height * width >= LARGE
-    except Exception:  # whoever reads the file says what is wrong with it
-        return False
+        raster = GeoRaster(path)
+    except Exception:  # whoever reads the file by other means says what is wrong with it
+        return None
+    if raster.georeferenced or raster.size[0] * raster.size[1] >= LARGE:
+        return raster
+    raster.close()
+    return None
+
+
+def reads(path: Path) -> bool:
+    """Whether :func:`opened` opens the file."""
+    raster = opened(path)
+    if raster is not None:
+        raster.close()
+    return raster is not None
 
 
 def read_mask_window(path: Path, window: Window) -> np.ndarray:

@@ -23,8 +23,11 @@ def open_raster(path: Path, stack: microscopy.Stack) -> Raster:
             needs a library that is not installed.
     """
     try:
-        if geotiff.reads(path):
-            return geotiff.GeoRaster(path)
+        if (raster := geotiff.opened(path)) is not None:
+            if raster.palette:
+                raster.close()
+                raise SemisegError(f"{path} stores colours by a palette; save it as RGB")
+            return raster
         return microscopy.open_tiff(path, stack) if geotiff.is_tiff(path) else _open_picture(path)
     except SemisegError:
         raise
@@ -35,9 +38,9 @@ def open_raster(path: Path, stack: microscopy.Stack) -> Raster:
 def raster_size(path: Path) -> Size:
     """(height, width) of an upright image from the header of its file; raises as :func:`open_raster`."""
     try:
-        if geotiff.reads(path):
-            with geotiff.GeoRaster(path) as raster:
-                return raster.size
+        if (raster := geotiff.opened(path)) is not None:
+            raster.close()
+            return raster.size
         if geotiff.is_tiff(path):
             return microscopy.tiff_size(path)
         with opened(path) as image:

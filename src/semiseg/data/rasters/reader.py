@@ -89,6 +89,10 @@ class PixelReader:
         values = values[..., None] if values.ndim == 2 else values
         return self._picture(ArrayRaster(Path(name), values)).image()
 
+    def places(self, image: Path) -> bool:
+        """Whether :meth:`check_mask` says how a mask must lie on this image; of others Pillow knows, and their EXIF."""
+        return geotiff.is_tiff(image)
+
     def check_mask(self, mask: Path, image: Path, size: Size) -> None:
         """Refuse a mask of ``size`` that does not lie on its image.
 

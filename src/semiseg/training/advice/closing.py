@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from semiseg.data.files import ImageFiles
+from semiseg.data.rasters.tiles import TiledImages
 from semiseg.data.run_data import RunData, open_run_data
 from semiseg.errors import SemisegError
 from semiseg.training.advice.run_files import FinishedRun, finished_run
@@ -77,6 +78,6 @@ def _open(run: FinishedRun) -> RunData | None:
 
 def _images(data: RunData | None) -> str:
     """The folder of the first training image; IMAGES where they are no files."""
-    if data is None or not isinstance(data.train, ImageFiles):
-        return "IMAGES"
-    return str(next(iter(data.train.files.values())).parent)
+    images = None if data is None else data.train
+    images = images.images if isinstance(images, TiledImages) else images
+    return str(next(iter(images.files.values())).parent) if isinstance(images, ImageFiles) else "IMAGES"
