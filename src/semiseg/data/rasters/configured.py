@@ -63,7 +63,9 @@ def as_configured(images: ImageSet, config: DataConfig) -> ImageSet:
             return images
         images.pixels = reader or PixelReader(settings_of(config))
         return TiledImages(images, images.pixels, config.tile)
-    given = {"intensity": config.intensity, "stack": config.stack, "tile": config.tile}
+    given: dict[str, object] = {"intensity": config.intensity, "stack": config.stack, "tile": config.tile}
+    if config.dataset == "toy_streets":  # sets of other packages may well have five channels
+        given["channels"] = config.channels
     if wrong := [name for name, value in given.items() if value]:
         raise UsageError(f"data.{wrong[0]} is for image files; {config.dataset} has none")
     return images

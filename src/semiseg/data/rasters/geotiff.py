@@ -190,7 +190,8 @@ def check_same_place(mask: Path, image: Path) -> Size:
                 "make the mask as large as its image"
             )
         placed = not (first.transform.is_identity or second.transform.is_identity)
-        corners = [~second.transform * (first.transform * corner) for corner in ((0, 0), (first.width, first.height))]
+        back = ~second.transform
+        corners = [_at(back, *_at(first.transform, x, y)) for x, y in ((0, 0), (first.width, first.height))]
         off = max(abs(corners[0][0]), abs(corners[0][1]), abs(corners[1][0] - first.width),
                   abs(corners[1][1] - first.height))  # fmt: skip
         other_crs = first.crs is not None and second.crs is not None and first.crs != second.crs
@@ -200,6 +201,12 @@ def check_same_place(mask: Path, image: Path) -> Size:
                 "image, e.g. with gdalwarp"
             )
         return first.height, first.width
+
+
+def _at(transform: Any, x: float, y: float) -> tuple[float, float]:
+    """A point moved by an affine transform."""
+    a, b, c, d, e, f = transform[:6]
+    return a * x + b * y + c, d * x + e * y + f
 
 
 def slices(window: Window | None) -> tuple[tuple[int, int], tuple[int, int]] | None:
