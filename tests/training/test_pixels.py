@@ -93,7 +93,7 @@ def test_a_stack_of_16_bits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     told = capsys.readouterr().err
     assert "percentiles 1 to 99.8 of each image become 0 to 255, channel by channel; along Z the maximum" in told
     (found,), _ = semiseg.predict(run, root / "images" / "cell0.ome.tif", tmp_path / "out")
-    assert found.mask == tmp_path / "out" / "masks" / "cell0.ome.png"
+    assert found.mask_path == tmp_path / "out" / "masks" / "cell0.ome.png"
 
 
 def test_tiles_of_large_pictures_train_and_validate(tmp_path: Path) -> None:
