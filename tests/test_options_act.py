@@ -133,7 +133,8 @@ VALUES: dict[str, list[Any]] = {
     **{f"training.lr_multipliers.{part}": [3] for part in ("stem", "backbone", "classifier", "heads", "attention")},
     "data.labelled": [1, "1/3"], "data.split_seed": [1], "data.resize": [48, "[48, 40]"], "data.crop": [24, "[16, 40]"],
     "training.batch_size": [3], "training.unlabelled_ratio": [2], "data.labelled_list": ["LIST"],
-    "data.options": ["{fold: 1}"],
+    "data.options": ["{fold: 1}"], "data.channels": ["[3, 2, 1]", "[1, 2]"], "data.intensity": ["image", "dataset"],
+    "data.percentiles": ["[20, 60]"], "data.ranges": ["[[0, 100]]"],
 }  # fmt: skip
 # What must be so for an option to act.
 BANKED = ["method.name=fixmatch", "method.bank=true", "method.bank.quality_threshold=0.1", "method.bank.bank_size=8",
@@ -147,6 +148,7 @@ WITH: dict[str, list[str]] = {
     "method.bank.quality_quantile": [*BANKED, "method.bank.quality_rule=quantile"],
     "method.ael.pseudo.least_share": ["method.profile=equal"],  # other random pictures: a giver with enough of a class
     "data.split_seed": ["data.labelled=2"],
+    "data.percentiles": ["data.intensity=image"], "data.ranges": ["data.intensity=dataset"],
     "method.teacher.half_life": ["method.teacher.momentum_start=0.995"],
     "network.aspp": ["network.architecture=deeplabv2"],
     "method.fixmatch.pseudo.sharpness": ["method.fixmatch.pseudo.weighting=confidence"],
@@ -195,6 +197,9 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "data.root": ("a place", "data/test_run_data.py"),
     "data.workers": ("changes no result", "data/test_loading.py"),
     "data.cache": ("changes no result", "data/test_loading.py"),
+    "data.stack": ("needs files of several planes", "data/rasters/test_microscopy.py"),
+    "data.tile": ("needs large images", "data/rasters/test_tiles.py"),
+    "data.shown": ("of pictures", "test_visualise.py"),
     "data.source.dataset": ("needs a second data set", "data/test_run_data.py"),
     "data.source.root": ("needs a second data set", "data/test_run_data.py"),
     "data.source.resize": ("needs a second data set", "training/test_loop.py"),

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from semiseg.errors import UsageError
-from semiseg.visualise import colourise, comparison_picture, overlay, palette
+from semiseg.visualise import as_rgb, colourise, comparison_picture, overlay, palette
 
 COLOURS = ((255, 0, 0), (0, 200, 0), (0, 0, 101))
 
@@ -85,3 +85,13 @@ def test_comparison_picture_errors(tmp_path: Path) -> None:
         comparison_picture([], ["a"], [], tmp_path / "x.png")
     with pytest.raises(UsageError, match="float64"):
         comparison_picture([[cell / 255]], ["a"], [], tmp_path / "x.png")
+
+
+def test_an_image_of_other_channels_is_shown_in_three() -> None:
+    image = np.arange(2 * 3 * 5, dtype=np.uint8).reshape(2, 3, 5)
+    assert np.array_equal(as_rgb(image, (4, 3, 2)), image[..., [3, 2, 1]])
+    assert np.array_equal(as_rgb(image), image[..., :3]) and np.array_equal(
+        as_rgb(image[..., :2]), image[..., [0, 0, 0]]
+    )
+    three = image[..., :3]
+    assert as_rgb(three) is three

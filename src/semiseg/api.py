@@ -131,4 +131,6 @@ def predict(
         across_processes=True,
         confidence=confidence,
         every=every,
+        pixels=predictor.pixels,
+        shown=predictor.config.data.shown,
     )

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from semiseg.config.read import Config
 from semiseg.data.base import ImageSet
+from semiseg.data.rasters.statistics import channel_statistics
 from semiseg.data.resizing import resize_image
 from semiseg.data.run_data import RunData
 from semiseg.data.samplers import generator
@@ -109,6 +110,8 @@ def compare_looks(config: Config, data: RunData, progress: Callable[[int, int], 
             f"{LABELLED[1]} and at least {LEAST_UNLABELLED}"
         )
     network = pretrained_network(config, data.train.info.num_classes)
+    if network.channels != 3:
+        network.normalise(*channel_statistics(data.train))
     sample = generator(0, "looks").permutation(len(unlabelled))[:SAMPLE]
     chosen = [unlabelled[i] for i in sorted(sample)]
     features = features_of(network, data.train, [*labelled, *chosen], progress)
@@ -168,13 +171,15 @@ def pretrained_network(config: Config, num_classes: int) -> SegmentationNetwork:
     name, pretrained = config.network.backbone, config.network.pretrained
     if pretrained == "none":
         raise SemisegError("network.pretrained=none, and random features say little about looks")
-    network = build_network_of(config, num_classes, pretrained=False)
+    usual = config.data.model_copy(update={"channels": None, "shown": None})  # weights are filled in before widening
+    network = build_network_of(config.model_copy(update={"data": usual}), num_classes, pretrained=False)
     if pretrained in COLLECTIONS and not network.backbone.published_at_hand(pretrained):
         raise SemisegError(
             f"the {pretrained} weights of {name} are not known to be on this machine, and nothing is downloaded for "
             "this; network.pretrained=FILE names them, and training fetches those of ResNets"
         )
     load_pretrained(network, pretrained, name)
+    network.widen(config.data.channel_count)
     return network.eval()
 
 

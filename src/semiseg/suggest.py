@@ -29,7 +29,7 @@ from semiseg.networks.build import build_network_of
 from semiseg.runs import checkpoint
 from semiseg.runs.begun import data_as_begun
 from semiseg.runtime.device import resolve_device
-from semiseg.visualise import comparison_picture
+from semiseg.visualise import as_rgb, comparison_picture
 
 By = Literal["both", "uncertainty", "distance"]
 SHOWN, SIDE = 12, 640  # pictures on the contact sheet, and their longest side in pixels
@@ -201,7 +201,7 @@ def _choose(scores: np.ndarray, embeddings: Tensor, count: int, diverse: bool) -
 
 def _pair(method: Method, image: np.ndarray, config: Config) -> list[np.ndarray]:
     """An image and its map of uncertainty as small pictures."""
-    return _thumbnails(image, _entropy(_output(method, image, config).logits))
+    return _thumbnails(as_rgb(image, config.data.shown), _entropy(_output(method, image, config).logits))
 
 
 def _thumbnails(image: np.ndarray, uncertainty: Tensor) -> list[np.ndarray]:

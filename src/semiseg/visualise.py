@@ -47,6 +47,19 @@ def colourise(mask: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:
     return picture
 
 
+def as_rgb(image: np.ndarray, shown: tuple[int, int, int] | None = None) -> np.ndarray:
+    """An image of any channels as a picture: uint8 (H,W,C) -> uint8 (H,W,3); three channels as they are.
+
+    ``shown`` are three of the channels, counted from 1, for red, green and blue. None: the first three, or the first in
+    grey where there are fewer.
+    """
+    channels = image.shape[2]
+    if channels == 3 and shown is None:
+        return image
+    first = (1, 2, 3) if channels > 2 else (1, 1, 1)
+    return np.ascontiguousarray(image[..., [i - 1 for i in shown or first]])
+
+
 def overlay(image: np.ndarray, mask: np.ndarray, colours: Sequence[Colour], alpha: float = 0.5) -> np.ndarray:
     """Class colours at opacity ``alpha`` in [0,1] over an image: uint8 (H,W,3), classes (H,W) -> uint8 (H,W,3).
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from semiseg.augment.colour import gaussian_blur, jitter
-from semiseg.augment.weak_strong import BLUR_SIGMA, augment, draw
+from semiseg.augment.random_intensity import random_intensity
+from semiseg.augment.weak_strong import BLUR_SIGMA, STRONG, augment, draw
 from semiseg.errors import UsageError
 from semiseg.methods.base.views import NOTHING
 
@@ -72,3 +73,24 @@ def test_grey_pictures_have_one_value_in_all_channels_and_are_drawn_last() -> No
     assert draws[0].grey is None and all(torch.equal(a, b) for a, b in zip(draws[0][:-1], draws[1][:-1], strict=True))
     with pytest.raises(UsageError, match="blur_sigma"):
         dataclasses.replace(NOTHING, blur_sigma=(0.1, 3.0))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 5])
+def test_other_channels_have_brightness_and_contrast_but_no_hue(channels: int) -> None:
+    images = torch.rand(3, channels, 8, 8, generator=torch.Generator().manual_seed(0))
+    same, factor = torch.ones(3), torch.tensor([0.5, 0.8, 1.2])
+    assert torch.equal(jitter(images, same, same, factor, torch.full((3,), 0.3)), images)
+    brighter = jitter(images, factor, same, same, torch.zeros(3))
+    assert torch.allclose(brighter, (images * factor[:, None, None, None]).clamp(0, 1))
+    grey = images.mean((1, 2, 3))[:, None, None, None]
+    contrast = jitter(images, same, factor, same, torch.zeros(3))
+    assert torch.allclose(contrast, (grey + factor[:, None, None, None] * (images - grey)).clamp(0, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [1, 5])
+def test_both_sets_of_operations_take_other_channels(channels: int) -> None:
+    images, labels = torch.rand(6, channels, 24, 24), torch.zeros(6, 24, 24, dtype=torch.long)
+    seen, _, _ = augment(images, labels, None, STRONG, torch.Generator().manual_seed(0))
+    assert seen.shape == images.shape and not torch.equal(seen, images)
+    drawn = random_intensity(images, labels == 0, torch.Generator().manual_seed(0))
+    assert drawn.shape == images.shape and drawn.min() >= 0 and drawn.max() <= 1 and not torch.equal(drawn, images)

@@ -28,7 +28,7 @@ def random_batch(batch: int = 4, height: int = 12, width: int = 16) -> tuple[Ten
 def test_shapes_that_do_not_belong_together() -> None:
     images, labels, confidence = random_batch()
     for arguments in (
-        (images[:, :1], labels, None),
+        (images[:, 0], labels, None),
         (images, labels[:2], None),
         (images, labels, confidence[:2]),
     ):

@@ -15,7 +15,7 @@ from semiseg.prediction.class_shares import class_shares
 from semiseg.prediction.inputs import read_image
 from semiseg.prediction.outputs import as_grey
 from semiseg.prediction.predictor import Predictor, training_scale
-from semiseg.visualise import colourise
+from semiseg.visualise import as_rgb, colourise
 
 WHOLE_BYTES = 2**28
 """Images whose class probabilities take up to this many bytes are predicted whole, larger ones in tiles."""
@@ -54,14 +54,16 @@ def describe(
     Raises:
         SemisegError: the file cannot be read.
     """
-    image = read_image(path, formats=FORMATS)
+    image = read_image(path, formats=FORMATS, pixels=predictor.pixels)
     height, width = image.shape[:2]
     plan = plan_for(predictor, height, width)
     mask, confidence = segment(predictor.network, image, plan, predictor.device)
     assert confidence is not None
     tiles = f", in tiles of {plan.tile}" if plan.tile else ""
     line = f"{width} × {height} pixels{tiles}; mean confidence {100 * float(confidence.mean()):.1f} %"
-    picture, classes, grey = (_shown(array) for array in (image, mask, as_grey(confidence)))
+    picture, classes, grey = (
+        _shown(array) for array in (as_rgb(image, predictor.config.data.shown), mask, as_grey(confidence))
+    )
     colours = predictor.info.colours
     return (
         line,

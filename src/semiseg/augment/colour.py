@@ -14,16 +14,19 @@ def jitter(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Ten
     """Brightness, contrast, saturation and hue, in this order, clamped to [0, 1] after each.
 
     Brightness multiplies; contrast stretches about the image's mean grey; saturation multiplies HSV
-    saturation; hue turns HSV hue.
+    saturation; hue turns HSV hue. Images of one, two, four or more channels have neither saturation nor hue: the first
+    two act alone, and grey is the mean of the channels.
 
     Args:
-        images: (n, 3, H, W) in [0, 1], RGB.
+        images: (n, 3, H, W) in [0, 1], RGB, or (n, C, H, W) of other channels.
         brightness, contrast, saturation: (n,) factors, at least 0.
         hue: (n,) in full circles.
     """
     images = (images * brightness[:, None, None, None]).clamp_(0, 1)
     grey = grey_of(images).mean((1, 2))
     images = torch.lerp(grey[:, None, None, None], images, contrast[:, None, None, None]).clamp_(0, 1)
+    if images.shape[1] != 3:
+        return images
 
     # HSV without leaving RGB: value and chroma are enough to write a turned, (de)saturated pixel.
     red, green, blue = images.unbind(1)
@@ -45,7 +48,9 @@ def jitter(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Ten
 
 
 def grey_of(images: Tensor) -> Tensor:
-    """Grey value (n, H, W) of (n, 3, H, W) RGB."""
+    """Luma (n, H, W) of RGB images (n, 3, H, W); of other channels their mean."""
+    if images.shape[1] != 3:
+        return images.mean(dim=1)
     red, green, blue = images.unbind(1)
     return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
 

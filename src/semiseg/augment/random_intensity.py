@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semiseg.augment.colour import LUMA, gaussian_blur, jitter
+from semiseg.augment.colour import gaussian_blur, grey_of, jitter
 from semiseg.augment.geometry import move, move_as
 
 Operation = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""images (n, 3, H, W) in [0, 1]; (n, H, W) bool, where they show an image; strength (n,) in [0, 1) → images."""
+"""images (n, C, H, W) in [0, 1]; (n, H, W) bool, where they show an image; strength (n,) in [0, 1) → images."""
 
 
 @torch.no_grad()
@@ -23,7 +23,8 @@ def random_intensity(images: Tensor, inside: Tensor, generator: torch.Generator,
     out as any colour that depends on nothing but these.
 
     Args:
-        images: (B, 3, H, W) float in [0, 1], RGB; left alone.
+        images: (B, 3, H, W) float in [0, 1], RGB; left alone. Of other channels than three "colour" mixes each with
+            the mean of all, and "hue" changes nothing.
         inside: (B, H, W) bool: false on padding.
         generator: CPU generator of all draws.
         most: operations an image, at most.
@@ -129,5 +130,4 @@ def _factor(strength: Tensor) -> Tensor:
 
 def _grey(images: Tensor) -> Tensor:
     """(n, 1, H, W)"""
-    red, green, blue = images.unbind(1)
-    return (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue)[:, None]
+    return grey_of(images)[:, None]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from semiseg.config.section import Section, Seed, Side
+from semiseg.config.section import Count, Section, Seed, Side
 
+MOST_CHANNELS = 64
+Percent = Annotated[float, Field(ge=0, le=100)]
 PERMUTATION_SUFFIXES = (".pkl", ".npy")
 
 
@@ -59,10 +61,59 @@ class DataConfig(Section):
     """Loader processes; 0 loads in the training process."""
     cache: bool = False
     """Keep decoded images in memory: for small sets."""
+    channels: Count | list[Count] | None = None
+    """Channels of the image files that the network sees: how many there are (5), or which, counted from 1 ([4, 3, 2]);
+    none: red, green and blue."""
+    intensity: Literal["image", "dataset", "full"] | None = None
+    """How numbers of more than 8 bits become 0 to 255, by channel: between the data.percentiles of each image, between
+    those of the training images together, or by the full range of their type (of floats, 0 to 1); none: files must have
+    8 bits."""
+    percentiles: tuple[Percent, Percent] = (1.0, 99.8)
+    """What becomes 0 and 255 with data.intensity=image and dataset, in percent of the pixels that are content."""
+    ranges: list[tuple[float, float]] | None = None
+    """With data.intensity=dataset what becomes 0 and 255: one pair for all channels, e.g. [[0, 4095]], or one for each;
+    measured on the training images, and written here, where not given."""
+    stack: dict[str, int | Literal["max", "mean", "channels"]] = {}
+    """Of TIFF files with planes along Z, T or another axis, what is taken of each, e.g. {Z: max, T: 1}: a plane counted
+    from 1, the largest or the mean value, or channels: all of them as channels."""
+    tile: Annotated[int, Field(ge=64, le=2**16)] | None = None
+    """Larger images are taken as tiles of this side in pixels, each an image of its own, of whose files only windows
+    are read: for GeoTIFF and other files that are too large for the memory."""
+    shown: tuple[Count, Count, Count] | None = None
+    """Which of the channels used, counted from 1, are red, green and blue in pictures and overlays; none: the first
+    three, or the first in grey where there are fewer."""
     options: dict[str, Any] = {}
     """Further arguments of the data set: look: game for toy streets, fold: 0, 1 or 2 for CamVid; for a folder whose
     validation images are drawn from those with masks fold: 0 to 4, and validation: hash, permutation or none."""
     source: SourceConfig = SourceConfig()
+
+    @property
+    def channel_count(self) -> int:
+        """Channels of an image as the network sees it."""
+        if self.channels is None:
+            return 3
+        return self.channels if isinstance(self.channels, int) else len(self.channels)
+
+    @model_validator(mode="after")
+    def _channels_fit(self) -> DataConfig:
+        """What the settings of channels and intensities say together must make sense."""
+        n, low, high = self.channel_count, *self.percentiles
+        problems = []
+        if self.channels == []:
+            problems.append("channels: [] names none; give a count or a list")
+        if n > MOST_CHANNELS:
+            problems.append(f"channels: {n} are more than the {MOST_CHANNELS} that are supported")
+        if low >= high:
+            problems.append(f"percentiles: {low:g} is not below {high:g}")
+        if self.ranges is not None and self.intensity != "dataset":
+            problems.append("ranges: they act with data.intensity=dataset only")
+        if self.ranges is not None and (len(self.ranges) not in (1, n) or any(a >= b for a, b in self.ranges)):
+            problems.append(f"ranges: give one pair LOW below HIGH for all channels, or {n}")
+        if self.shown is not None and max(self.shown) > n:
+            problems.append(f"shown: {max(self.shown)} is none of the {n} channels used; they are counted from 1")
+        if problems:
+            raise ValueError("; ".join(f"data.{problem}" for problem in problems))
+        return self
 
     @property
     def crop_size(self) -> tuple[int, int]:

@@ -11,12 +11,15 @@ from semiseg.config.method import method_sections
 # What may change between a run and its continuation without changing the result.
 FREE_ON_RESUME = {
     "name", "title", "table", "paper_miou", "system", "needs", "run_dir", "data.root", "data.source.root",
-    "data.workers", "data.cache", "training.device", "training.log_every", "training.checkpoint_every",
+    "data.workers", "data.cache", "data.shown", "training.device", "training.log_every", "training.checkpoint_every",
     "training.save_minutes", "training.tensorboard", "training.loggers", "training.validate_teacher",
 }  # fmt: skip
 
 MENDS_ON_RESUME = {"evaluation.mode", "evaluation.window", "evaluation.stride", "evaluation.batch_size"}
 """What else a continuation may change, since otherwise a run that cannot validate could not go on."""
+
+MEASURED = "data.ranges"
+"""What a run measures where it is not given, and writes into its own configuration."""
 
 
 def leaf_fields(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:

@@ -32,7 +32,7 @@ def kept_for_backward(
     known = {s.untyped_storage()._cdata for m in modules for s in (*m.parameters(), *m.buffers())}
 
     def images(count: int) -> Tensor:
-        return torch.empty(count, 3, *size, device="meta")
+        return torch.empty(count, student.channels, *size, device="meta")
 
     student.recompute = t.activation_checkpointing
     with torch.no_grad():

@@ -77,7 +77,7 @@ def cost(config: Config, num_classes: int) -> Cost:
     t, size = config.training, config.data.crop_size
     method, step = meta_method(config, num_classes)
     learners = list(method.learners().values())
-    one = torch.empty(1, 3, *size, device="meta")
+    one = torch.empty(1, config.data.channel_count, *size, device="meta")
     forward = sum(count_flops(lambda n=network: n(one)) for network in learners)  # type: ignore[misc]
     flops = {"labelled": forward}
     if method.needs.unlabelled:
@@ -126,7 +126,7 @@ def _memory(config: Config, method: Method, step: StepCost) -> dict[str, int]:
         "gradients": gradients,
         "optimiser": _optimiser_bytes(method, {id(p) for module in modules for p in module.parameters()}),
         "teacher": 4 * _state_numel(method.teacher) if method.teacher is not None else 0,
-        "images and labels": (labelled + sum(views) + seen) * size[0] * size[1] * (3 * 4 + 8),
+        "images and labels": (labelled + sum(views) + seen) * size[0] * size[1] * (config.data.channel_count * 4 + 8),
         "activations": sum(peak for peak, _ in kept),
         "largest gradient of an activation": max(largest for _, largest in kept),
     }

@@ -29,7 +29,7 @@ def validation_memory(config: Config, num_classes: int, largest: Size) -> int:
     logits = pixels * (4 * num_classes + 12)
     with torch.device("meta"):
         network = build_network_of(config, num_classes, pretrained=False).eval()
-        x = torch.empty(images, 3, *seen)
+        x = torch.empty(images, network.channels, *seen)
     peaks = [0]
 
     def count(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:

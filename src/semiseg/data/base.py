@@ -84,7 +84,12 @@ class ImageSet(ABC):
 
     @abstractmethod
     def image(self, i: int) -> np.ndarray:
-        """Image i, uint8 (H, W, 3) RGB."""
+        """Image i, uint8 (H, W, 3) RGB, or as many channels as ``data.channels`` says."""
+
+    def size_of(self, i: int) -> Size:
+        """(height, width) of image i, of files without decoding it where the header says so."""
+        image = self.image(i)
+        return image.shape[0], image.shape[1]
 
     @abstractmethod
     def label(self, i: int) -> np.ndarray | None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from semiseg.data.base import IGNORE, ImageSet
-from semiseg.data.pictures import DEEP, blank_pixels, is_deep, opened, stored_as
+from semiseg.data.base import IGNORE, ImageSet, Size
+from semiseg.data.pictures import DEEP_DATA, blank_pixels, image_size, is_deep, opened, stored_as
 from semiseg.data.turning import Drawn, fit_to_image
+from semiseg.data.windows import Window
 from semiseg.errors import SemisegError
+
+if TYPE_CHECKING:
+    from semiseg.data.rasters.reader import PixelReader
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 LOSSY = (".jpg", ".jpeg", ".webp")
@@ -26,12 +31,21 @@ class ImageFiles(ImageSet):
     masks: dict[str, Path]
     drawn: Drawn | None = "upright"
     """How masks without an EXIF tag lie on images with one; None: their size says, or it is an error."""
+    pixels: PixelReader | None = None
+    """What reads images of other channels or more bits; None: Pillow reads them as RGB."""
 
     def image(self, i: int) -> np.ndarray:
-        return read_rgb(self.files[self.names[i]])
+        path = self.files[self.names[i]]
+        return read_rgb(path) if self.pixels is None else self.pixels.image(path)
+
+    def size_of(self, i: int) -> Size:
+        path = self.files[self.names[i]]
+        return (image_size(path) if self.pixels is None else self.pixels.size(path)) or super().size_of(i)
 
     def blank(self, i: int) -> np.ndarray | None:
         path = self.files[self.names[i]]
+        if self.pixels is not None:
+            return self.pixels.blank(path)
         try:
             return blank_pixels(path)
         except SemisegError:
@@ -46,17 +60,28 @@ class ImageFiles(ImageSet):
         path, image = self.masks.get(self.names[i]), self.files[self.names[i]]
         if path is None:
             return None
-        label = self.read_label(path)
-        try:
-            label = fit_to_image(label, path, image, self.drawn)
-        except OSError as error:
-            raise SemisegError(f"{image} cannot be read as an image ({error}); replace or remove it") from None
+        label = self._fitted(self.read_label(path), path, image)
         blank = self.blank(i)
         return label if blank is None else np.where(blank, np.uint8(IGNORE), label)
+
+    def _fitted(self, label: np.ndarray, mask: Path, image: Path) -> np.ndarray:
+        """A mask as the upright image has its pixels; raises as :meth:`label`."""
+        if self.pixels is not None and self.pixels.places(image):
+            self.pixels.check_mask(mask, image, (label.shape[0], label.shape[1]))
+            return label
+        try:
+            return fit_to_image(label, mask, image, self.drawn)
+        except OSError as error:
+            raise SemisegError(f"{image} cannot be read as an image ({error}); replace or remove it") from None
 
     @abstractmethod
     def read_label(self, path: Path) -> np.ndarray:
         """A mask file as classes: uint8 (H, W) with 0…C-1 and 255, whatever its image; raises as :meth:`label`."""
+
+    def read_label_window(self, path: Path, image: Path, window: Window | None) -> np.ndarray:
+        """As :meth:`read_label`, of a window inside the mask, or of all of it; it must lie on its image."""
+        label = self._fitted(self.read_label(path), path, image)
+        return label if window is None else window.cut(label, IGNORE)
 
 
 def read_rgb(path: Path) -> np.ndarray:
@@ -68,7 +93,7 @@ def read_rgb(path: Path) -> np.ndarray:
     try:
         with opened(path) as image:
             if is_deep(image):
-                raise SemisegError(f"{path} {DEEP}")
+                raise SemisegError(f"{path} {DEEP_DATA}")
             return np.array(ImageOps.exif_transpose(image).convert("RGB"))
     except SemisegError:
         raise

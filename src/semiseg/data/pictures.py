@@ -15,6 +15,7 @@ from semiseg.errors import SemisegError
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "WEBP", "TIFF", "GIF", "PPM", "JPEG2000", "TGA", "PCX", "SGI")
 """Formats that are opened, whatever the name of a file: for others Pillow might run Ghostscript."""
 DEEP = "holds 16-bit or floating-point values; convert it to 8 bits"
+DEEP_DATA = f"{DEEP}, or set data.intensity, e.g. data.intensity=image"
 TURNED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 _BITS, _SUBFILE, _ORIENTATION, _NO_DATA = 258, 254, 0x0112, 42113  # TIFF tags; the last is GDAL's
 _SMALLER, _MASK = 1, 4  # bits of _SUBFILE: an overview of another page, and which of its pixels are valid

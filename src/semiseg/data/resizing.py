@@ -9,10 +9,16 @@ from semiseg.data.base import ImageSet, Resize, Size, resized
 
 
 def resize_image(image: np.ndarray, resize: Resize) -> np.ndarray:
-    """uint8 (H, W, 3) → (h, w, 3), antialiased bilinear, where (h, w) is ``resize``, or has it as its small side."""
+    """uint8 (H, W, C) → (h, w, C), antialiased bilinear, where (h, w) is ``resize``, or has it as its small side."""
     size = resized((image.shape[0], image.shape[1]), resize)
     if image.shape[:2] == tuple(size):
         return image
+    if image.shape[2] != 3:  # Pillow knows no such images: channel by channel, which comes to the same
+        return np.stack([_bilinear(image[..., c], size) for c in range(image.shape[2])], axis=2)
+    return _bilinear(image, size)
+
+
+def _bilinear(image: np.ndarray, size: Size) -> np.ndarray:
     return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
@@ -37,6 +43,9 @@ class ResizedImages(ImageSet):
 
     def image(self, i: int) -> np.ndarray:
         return resize_image(self.images.image(i), self.resize)
+
+    def size_of(self, i: int) -> Size:
+        return resized(self.images.size_of(i), self.resize)
 
     def label(self, i: int) -> np.ndarray | None:
         return self.images.label(i)

@@ -13,19 +13,27 @@ from semiseg.data.datasets import DATASETS, opener
 from semiseg.data.datasets.counting import occurring_values
 from semiseg.data.datasets.folder import NONE, Folder
 from semiseg.data.layouts.places import is_divided
+from semiseg.data.rasters.configured import as_configured, settings_of
+from semiseg.data.rasters.intensity import Ranges
+from semiseg.data.rasters.statistics import dataset_ranges
+from semiseg.data.rasters.tiles import TiledImages
 from semiseg.data.splits.lists import parse_labelled, read_list, seeded_split
 from semiseg.errors import SemisegError, UsageError
 
 
 @dataclass(frozen=True)
 class RunData:
-    """Image sets, the split of the training images as indices into ``train``, and X_d where there is one."""
+    """Image sets, the split of the training images as indices into ``train``, and X_d where there is one.
+
+    ``ranges`` are what becomes 0 and 255 of every channel, where that was measured on the training images.
+    """
 
     train: ImageSet
     val: ImageSet
     labelled: list[int]
     unlabelled: list[int]
     source: ImageSet | None = None
+    ranges: Ranges | None = None
 
     @property
     def labelled_names(self) -> list[str]:
@@ -45,7 +53,8 @@ def open_split(config: DataConfig | SourceConfig, split: str) -> ImageSet:
     open_set = opener(config.dataset)
     if taken := {"root", "split"} & config.options.keys():
         raise UsageError(f"data.options has no {sorted(taken)[0]!r}; the folder is data.root, the split is chosen")
-    return open_set(_root(config), split, **config.options)
+    found = open_set(_root(config), split, **config.options)
+    return as_configured(found, config) if isinstance(config, DataConfig) else found
 
 
 def _root(config: DataConfig | SourceConfig) -> str | None:
@@ -75,7 +84,7 @@ def source_config(config: DataConfig) -> SourceConfig:
 def _open_source(config: DataConfig, classes: tuple[str, ...]) -> ImageSet | None:
     if config.source.dataset is None:
         return None
-    source = open_split(source_config(config), "train")
+    source = as_configured(open_split(source_config(config), "train"), config)
     if source.info.classes != classes:
         raise UsageError(
             f"data.source.dataset={config.source.dataset} has classes {', '.join(source.info.classes[:4])}, …; the "
@@ -111,7 +120,13 @@ def open_run_data(config: DataConfig) -> RunData:
         SemisegError: no training image with a mask, a data set that cannot be opened, or classes that were counted
             from masks which the run does not use.
     """
-    train, val = open_split(config, "train"), open_split(config, "val")
+    train = open_split(config, "train")
+    ranges = None
+    if config.intensity == "dataset" and config.ranges is None:
+        ranges = dataset_ranges(train, settings_of(config))
+        config = config.model_copy(update={"ranges": list(ranges)})
+        train = as_configured(train.images if isinstance(train, TiledImages) else train, config)
+    val = open_split(config, "val")
     with_mask = [name for i, name in enumerate(train.names) if train.has_label(i)]
     if not with_mask and any(val.has_label(i) for i in range(len(val))) and not _divides_itself(train):
         raise SemisegError("one image has a mask, and it validates; add a mask for at least one more image, or put "
@@ -131,7 +146,8 @@ def open_run_data(config: DataConfig) -> RunData:
     labelled = [position[name] for name in names]
     chosen = set(labelled)
     unlabelled = [i for i in range(len(train)) if i not in chosen]
-    return RunData(train, val, labelled, unlabelled or sorted(chosen), _open_source(config, train.info.classes))
+    source = _open_source(config, train.info.classes)
+    return RunData(train, val, labelled, unlabelled or sorted(chosen), source, ranges)
 
 
 def _divides_itself(images: ImageSet) -> bool:

@@ -34,6 +34,19 @@ class Window(NamedTuple):
         return inside
 
 
+def tiles_of(size: Size, side: int) -> list[Window]:
+    """Windows of at most ``side`` pixels and nearly equal sizes that cover an image of ``size`` once."""
+    edges = []
+    for length in size:
+        parts = -(-length // side)
+        edges.append([length * k // parts for k in range(parts + 1)])
+    return [
+        Window(top, left, bottom - top, right - left)
+        for top, bottom in zip(edges[0][:-1], edges[0][1:], strict=True)
+        for left, right in zip(edges[1][:-1], edges[1][1:], strict=True)
+    ]
+
+
 def draw_window(size: Size, crop: Size, draws: np.random.Generator) -> Window:
     """A window of ``crop`` pixels, uniform among those within an image of ``size``.
 

@@ -48,6 +48,8 @@ class Facts:
     """Mean number of pixels of a training image; None: as many as an image of the median sides."""
     joint: int = 1
     """Crops that pass the student together for each labelled one: itself and its share of unlabelled views."""
+    tiled: bool = False
+    """Images are tiles of larger ones (``data.tile``)."""
 
     @property
     def on_cpu(self) -> bool:

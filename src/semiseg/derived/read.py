@@ -12,6 +12,7 @@ import torch
 from semiseg.data.base import ImageSet, Size
 from semiseg.data.files import ImageFiles
 from semiseg.data.pictures import image_size
+from semiseg.data.rasters.tiles import TiledImages
 from semiseg.data.run_data import RunData
 from semiseg.derived.facts import Facts
 from semiseg.derived.widths import finest_class
@@ -32,7 +33,7 @@ def read_facts(data: RunData, device: torch.device, own_validation: bool) -> Fac
     A second or two, whatever the number of images: at most HEADERS headers of a split and MASKS masks are read.
 
     Args:
-        data: image sets made of files, and the split.
+        data: image sets made of files or of their tiles, and the split.
         device: where the run trains.
         own_validation: whether the folder says which images validate.
 
@@ -61,16 +62,26 @@ def read_facts(data: RunData, device: torch.device, own_validation: bool) -> Fac
         memory=main_memory(),
         threads=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         processes=distributed.world(),
+        tiled=isinstance(data.train, TiledImages),
     )
 
 
 def _sizes(images: ImageSet) -> list[Size]:
-    assert isinstance(images, ImageFiles)
-    paths = [images.files[images.names[i]] for i in _spread(range(len(images)), HEADERS)]
+    def size(i: int) -> Size | None:
+        if isinstance(images, ImageFiles) and images.pixels is None:
+            return image_size(images.files[images.names[i]])
+        try:
+            return images.size_of(i)
+        except SemisegError:  # the check of the data says so
+            return None
+
+    chosen = _spread(range(len(images)), HEADERS)
     with ThreadPoolExecutor(READERS) as pool:
-        sizes = [size for size in pool.map(image_size, paths) if size is not None]
+        sizes = [size for size in pool.map(size, chosen) if size is not None]
     if not sizes:
-        raise SemisegError(f"{paths[0]} and others cannot be read as images; replace or remove them")
+        first = images.names[chosen[0]]
+        named = images.files[first] if isinstance(images, ImageFiles) else first
+        raise SemisegError(f"{named} and others cannot be read as images; replace or remove them")
     return sizes
 
 

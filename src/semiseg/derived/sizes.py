@@ -28,6 +28,8 @@ WHOLE = 16
 def resize(facts: Facts) -> Choice:
     """Small side in pixels that every image is brought to, in its own proportions; None leaves them as they are."""
     side, target = facts.small_side, SMALL_SIDE[facts.device]
+    if facts.tiled:
+        return Choice(None, "tiles (data.tile) keep the scale of their picture")
     if side <= LARGE * target:
         return Choice(None, f"the images' small side, {side} pixels, is small enough")
     needed = -(-round(FINEST / facts.finest_width) // 16) * 16

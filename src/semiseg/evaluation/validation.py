@@ -13,7 +13,7 @@ from semiseg.errors import SemisegError
 from semiseg.evaluation.confusion import EvaluationResult
 from semiseg.evaluation.image_set import evaluate_network
 from semiseg.inference.plan import InferencePlan, out_of_memory, segment
-from semiseg.visualise import colourise
+from semiseg.visualise import as_rgb, colourise
 
 PICTURES = 4
 
@@ -31,7 +31,7 @@ def validate(
     Images are resized as in training; logits are brought to float32 and to the labels' own resolution.
 
     Args:
-        network: images (B, 3, H, W) in [0, 1] -> an output with ``logits`` (B, C, h, w).
+        network: images (B, channels, H, W) in [0, 1] -> an output with ``logits`` (B, C, h, w).
         images: the split, with masks.
         config: the run; resize, evaluation mode and ``training.precision`` are read.
         device: where the network is moved to.
@@ -87,6 +87,10 @@ def validation_pictures(
         image, truth = images.image(i), images.label(i)
         assert truth is not None
         mask, _ = segment(network, image, plan, device, confidence=False)
-        parts = [image, colourise(truth, images.info.colours), colourise(mask, images.info.colours)]
+        parts = [
+            as_rgb(image, config.data.shown),
+            colourise(truth, images.info.colours),
+            colourise(mask, images.info.colours),
+        ]
         found[images.names[i]] = np.concatenate(parts, axis=1)
     return found

@@ -38,9 +38,9 @@ def export(
 ) -> Path:
     """Write a network of a run as one file, and a description of its input and output into ``FILE.md`` beside it.
 
-    ``onnx`` and ``torch`` files take images (B, 3, H, W) float32 RGB in [0, 1] of any number and size, normalise them
-    themselves and return logits (B, C, H, W) float32. They are compared with PyTorch on several sizes before the file
-    gets its name.
+    ``onnx`` and ``torch`` files take images (B, 3, H, W) float32 RGB in [0, 1], or of the run's other channels, of any
+    number and size, normalise them themselves and return logits (B, C, H, W) float32. They are compared with
+    PyTorch on several sizes before the file gets its name.
 
     Args:
         run_or_checkpoint: a run folder, or one checkpoint file.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from semiseg.data.base import Resize
+from semiseg.data.rasters.configured import pixels_told
 from semiseg.export.model import metadata
 from semiseg.runs.checkpoint import LoadedModel
 from semiseg.runtime.files import write_text
@@ -27,6 +28,19 @@ classes = logits[0].argmax(0)  # (H, W)""",
     "safetensors": """import semiseg
 
 semiseg.predict("{file}", "photo.jpg", output="predictions")""",
+}
+
+PIXELS = {  # channels and intensities that Pillow knows nothing of
+    "onnx": """import numpy, onnxruntime
+
+batch = numpy.zeros((1, {channels}, 256, 256), numpy.float32)  # an image in [0, 1], as said above
+(logits,) = onnxruntime.InferenceSession("{file}").run(None, {{"images": batch}})
+classes = logits[0].argmax(0)  # (H, W)""",
+    "torch": """import torch
+
+batch = torch.zeros(1, {channels}, 256, 256)  # an image in [0, 1], as said above
+logits = torch.export.load("{file}").module()(batch)
+classes = logits[0].argmax(0)  # (H, W)""",
 }
 
 
@@ -53,6 +67,10 @@ def write_card(model: LoadedModel, path: Path, card: Path, format: str) -> None:
     if resize:
         line, size = _resizing(resize)
         code = RUN[format].format(file=path.name, resize=line)
+    channels, mapping = model.network.channels, pixels_told(model.config.data)
+    if mapping is not None and format in PIXELS:
+        code = PIXELS[format].format(file=path.name, channels=channels)
+    kind = "RGB images" if mapping is None else f"images ({mapping})"
     newline = "\n"  # f-strings of Python 3.11 take no backslash
     write_text(
         card,
@@ -65,7 +83,7 @@ pipeline_tag: image-segmentation
 
 A segmentation network ({facts["network"]}) trained by semiseg {facts["semiseg"]}: {facts["trained"]}.
 
-- Input: RGB images in [0, 1], float32, (B, 3, H, W), any B, H and W; {size}. Normalisation is inside.
+- Input: {kind} in [0, 1], float32, (B, {channels}, H, W), any B, H and W; {size}. Normalisation is inside.
 - Output: logits (B, {len(rows)}, H, W), float32. The class is their argmax, its probability their softmax.
 
 ```python

@@ -18,10 +18,12 @@ TOLERANCE = 1e-4
 # Sides that are even, odd, long and below the training crop; batches of one and more.
 SHAPES = ((1, 64, 64), (2, 97, 131), (1, 45, 200), (3, 80, 48))
 EXAMPLE = (2, 96, 128)
+PIXELS = {"channels", "intensity", "percentiles", "ranges", "stack"}
+"""Settings of ``data.*`` that say how files become images in [0, 1]."""
 
 
 class ImageToLogits(nn.Module):
-    """images (B, 3, H, W) float32 RGB in [0, 1] → logits (B, C, H, W) float32; the network normalises its input."""
+    """images (B, channels, H, W) float32 in [0, 1] → logits (B, C, H, W) float32; the network normalises its input."""
 
     def __init__(self, network: SegmentationNetwork) -> None:
         super().__init__()
@@ -45,6 +47,7 @@ def metadata(model: LoadedModel) -> dict[str, str]:
         "colours": json.dumps([list(colour) for colour in model.info.colours]),
         "ignore_index": json.dumps(model.info.ignore_index),
         "resize": json.dumps(config.data.resize),
+        "pixels": json.dumps(config.data.model_dump(mode="json", include=PIXELS)),
         "network": f"{config.network.architecture}, {config.network.backbone}",
         "trained": f"{config.method.name} on {model.info.name}, {model.iteration} iterations",
     }
@@ -56,7 +59,7 @@ def compare(expected: ImageToLogits, found: Callable[[Tensor], Tensor], path: Pa
 
     Args:
         expected: the network in PyTorch.
-        found: what the exported file computes, images (B, 3, H, W) → logits (B, C, H, W).
+        found: what the exported file computes, images (B, channels, H, W) → logits (B, C, H, W).
         path: the exported file, for the message.
 
     Raises:
@@ -64,11 +67,12 @@ def compare(expected: ImageToLogits, found: Callable[[Tensor], Tensor], path: Pa
     """
     generator = torch.Generator().manual_seed(0)
     for batch, height, width in SHAPES:
-        images = torch.rand(batch, 3, height, width, generator=generator)
+        images = torch.rand(batch, expected.network.channels, height, width, generator=generator)
         truth = expected(images)
         difference = float((found(images) - truth).abs().max())
         if not difference <= TOLERANCE * max(1.0, float(truth.abs().max())):
+            shape = "×".join(map(str, images.shape))
             raise SemisegError(
-                f"the exported {path.suffix} differs from PyTorch by {difference:.2g} on {batch}×3×{height}×{width} "
-                f"images and was not kept; please report it with your torch version, {torch.__version__}"
+                f"the exported {path.suffix} differs from PyTorch by {difference:.2g} on {shape} images and was not "
+                f"kept; please report it with your torch version, {torch.__version__}"
             )

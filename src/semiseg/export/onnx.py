@@ -31,7 +31,7 @@ def write_onnx(model: LoadedModel, path: Path) -> None:
     with _quiet():
         program = torch.onnx.export(
             network,
-            (torch.rand(EXAMPLE[0], 3, *EXAMPLE[1:]),),
+            (torch.rand(EXAMPLE[0], model.network.channels, *EXAMPLE[1:]),),
             dynamo=True,
             dynamic_shapes={"images": {0: free, 2: free, 3: free}},
             input_names=["images"],

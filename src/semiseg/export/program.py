@@ -22,7 +22,7 @@ def write_program(model: LoadedModel, path: Path) -> None:
     """
     network = prepared(model)
     free = torch.export.Dim.DYNAMIC
-    example = torch.rand(EXAMPLE[0], 3, *EXAMPLE[1:])
+    example = torch.rand(EXAMPLE[0], model.network.channels, *EXAMPLE[1:])
     program = torch.export.export(network, (example,), dynamic_shapes={"images": {0: free, 2: free, 3: free}})
     torch.export.save(program, path, extra_files={"semiseg.json": json.dumps(metadata(model))})
     loaded = torch.export.load(path).module()

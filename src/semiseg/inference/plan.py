@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,8 +78,8 @@ def segment(
     """Classes and confidence of an image.
 
     Args:
-        network: images (B,3,H,W) float32 in [0,1] -> an output with ``logits`` (B,C,h,w).
-        image: uint8 (H,W,3) RGB.
+        network: images (B,channels,H,W) float32 in [0,1] -> an output with ``logits`` (B,C,h,w).
+        image: uint8 (H,W,3) RGB, or as many channels as the network takes.
         plan: the passes; of several, the mean softmax decides.
         device: where the network is moved to; None leaves it where it is.
         confidence: whether to return the confidence too.
@@ -90,8 +91,10 @@ def segment(
     Raises:
         UsageError: another kind of image, or a mode or precision that does not exist.
     """
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise UsageError(f"an image is uint8 (H,W,3) RGB, not {image.dtype} {image.shape}")
+    channels = channels_of(network)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != channels or 0 in image.shape:
+        kind = "(H,W,3) RGB" if channels == 3 else f"(H,W,{channels})"
+        raise UsageError(f"an image is uint8 {kind}, not {image.dtype} {image.shape}")
     size = (image.shape[0], image.shape[1])
     with evaluating(network, device) as run_device, autocast(plan.precision, run_device):
         if plan.tile is not None:
@@ -110,24 +113,75 @@ def segment(
 def _tiled(
     network: nn.Module, image: np.ndarray, plan: InferencePlan, device: torch.device, confidence: bool
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    assert plan.tile is not None
     size = (image.shape[0], image.shape[1])
-    down, across = plan.scale
-    tile = (max(1, round(plan.tile / down)), max(1, round(plan.tile / across)))
     mask = np.empty(size, np.uint8)
     highest = np.empty(size, np.float32) if confidence else None
 
+    def write(rows: slice, columns: slice, classes: np.ndarray, certainty: np.ndarray | None) -> None:
+        mask[rows, columns] = classes
+        if highest is not None:
+            highest[rows, columns] = certainty
+
+    _in_tiles(network, lambda rows, columns: image[rows, columns], size, plan, write, device, confidence)
+    return mask, highest
+
+
+Read = Callable[[slice, slice], np.ndarray]
+"""rows, columns → uint8 (h, w, channels)."""
+Write = Callable[[slice, slice, np.ndarray, "np.ndarray | None"], None]
+"""rows, columns, classes uint8 (h, w) and the probability of the class chosen, float32 (h, w), or None."""
+
+
+def segment_in_tiles(
+    network: nn.Module,
+    read: Read,
+    size: Size,
+    plan: InferencePlan,
+    write: Write,
+    device: torch.device | str | None = None,
+    confidence: bool = True,
+) -> None:
+    """:func:`segment` of an image that nobody holds: tiles are read one by one, and blocks given away when final.
+
+    Args:
+        network, plan, device, confidence: as of :func:`segment`; the plan has tiles.
+        read: gives the pixels of a tile.
+        size: (height, width) of the image.
+        write: called with every block of the image, once, from left to right and top to bottom.
+    """
+    with evaluating(network, device) as run_device, autocast(plan.precision, run_device):
+        _in_tiles(network, read, size, plan, write, run_device, confidence)
+
+
+def _in_tiles(
+    network: nn.Module,
+    read: Read,
+    size: Size,
+    plan: InferencePlan,
+    write: Write,
+    device: torch.device,
+    confidence: bool,
+) -> None:
+    assert plan.tile is not None
+    down, across = plan.scale
+    tile = (max(1, round(plan.tile / down)), max(1, round(plan.tile / across)))
+
     def predict(rows: slice, columns: slice) -> Tensor:
-        crop = image[rows, columns]
+        crop = read(rows, columns)
         seen = (max(1, round(crop.shape[0] * down)), max(1, round(crop.shape[1] * across)))
         return _mean_probabilities(network, crop, seen, plan, device)
 
     for rows, columns, probabilities in blended(predict, size, tile, plan.overlap):
         best = probabilities.max(dim=0)
-        mask[rows, columns] = best.indices.to(torch.uint8).cpu().numpy()
-        if highest is not None:
-            highest[rows, columns] = best.values.clamp(max=1).cpu().numpy()  # float32 sums can reach 1.0000001
-    return mask, highest
+        classes = best.indices.to(torch.uint8).cpu().numpy()
+        # float32 sums can reach 1.0000001
+        write(rows, columns, classes, best.values.clamp(max=1).cpu().numpy() if confidence else None)
+
+
+def channels_of(network: nn.Module) -> int:
+    """Channels of the images that a network takes: 3 unless it says otherwise."""
+    channels = getattr(network, "channels", 3)
+    return channels if isinstance(channels, int) else 3
 
 
 def _mean_probabilities(

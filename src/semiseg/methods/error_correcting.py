@@ -107,7 +107,8 @@ class ErrorCorrecting(Method):
 
     def cost(self, labelled: int, unlabelled: int) -> StepCost:
         def flops(output: object, size: tuple[int, int]) -> dict[str, int]:
-            image, maps = (torch.empty(1, channels, *size, device="meta") for channels in (3, self.num_classes))
+            counts = self.student.channels, self.num_classes
+            image, maps = (torch.empty(1, channels, *size, device="meta") for channels in counts)
             return {"corrector": 2 * count_flops(lambda: self.corrector(image, maps))}
 
         return super().cost(labelled, unlabelled)._replace(flops=flops)

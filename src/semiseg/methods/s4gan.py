@@ -84,7 +84,7 @@ class S4GAN(Method):
 
     def __init__(self, config: Config, student: SegmentationNetwork, labelled: int) -> None:
         super().__init__(config, student, labelled)
-        self.critic = ImageCritic(self.num_classes, dropout=self.options.critic.dropout)
+        self.critic = ImageCritic(self.num_classes, dropout=self.options.critic.dropout, channels=student.channels)
         options = self.options.multi_label
         self.multi_label = MultiLabel(student, options) if options.enabled else None
 

@@ -126,7 +126,7 @@ class UniMatch(Averaged):
 
         def losses(output: Output, size: tuple[int, int]) -> Tensor:
             with torch.no_grad():
-                maps = self.student.encode(output.logits.new_empty(unlabelled, 3, *size))
+                maps = self.student.encode(output.logits.new_empty(unlabelled, self.student.channels, *size))
             return plain_losses(output, size) + self.student.decode(maps).logits.sum()
 
         return StepCost((labelled, *[unlabelled] * (1 + self.strong_views)), teacher=0, losses=losses)

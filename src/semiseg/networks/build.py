@@ -89,6 +89,7 @@ def build_network(
     decoder_norm: Norm = "batch",
     separable: bool = True,
     aspp: str = "paper",
+    channels: int = 3,
 ) -> SegmentationNetwork:
     """The network that these names describe, ready to train.
 
@@ -106,6 +107,7 @@ def build_network(
         decoder_norm: deeplabv3plus: ``"batch"`` or ``"group"``, see ``networks.decoders.norm``.
         separable: deeplabv3plus: depthwise-separable convolutions, cheap on a CPU, or plain ones.
         aspp: deeplabv2: ``"paper"``, four dilated branches, or ``"reference"``, the authors' code, two.
+        channels: of the images, see ``SegmentationNetwork.widen``.
 
     Raises:
         UsageError: a name or number is not one of those above.
@@ -129,6 +131,7 @@ def build_network(
         load_pretrained(network, pretrained, backbone)
     elif pretrained == "coco":
         network.follow("caffe")
+    network.widen(channels)
     apply_batch_norm_policy(network, batch_norm)
     if freeze_backbone:
         network.freeze_backbone()
@@ -150,6 +153,7 @@ def build_network_of(config: Config, num_classes: int, pretrained: bool = True) 
         decoder_channels=c.decoder_channels,
         decoder_norm=c.decoder_norm,
         aspp=c.aspp,
+        channels=config.data.channel_count,
     )
 
 

@@ -14,7 +14,7 @@ from semiseg.runtime.precision import at_least_single
 class Corrector(nn.Module):
     """A segmentation network of the student's kind with C + 1 outputs, the last of which means "right".
 
-    A 1×1 convolution brings the map of classes to three channels that are added to the image, so that any backbone
+    A 1×1 convolution brings the map of classes to the channels of the image, to which it is added, so that any backbone
     takes it, pretrained weights included. The further output is a 1×1 convolution of the decoder's features.
 
     Args:
@@ -24,11 +24,11 @@ class Corrector(nn.Module):
     def __init__(self, network: SegmentationNetwork) -> None:
         super().__init__()
         self.network = begun_anew(network)
-        self.maps = nn.Conv2d(network.num_classes, 3, 1)
+        self.maps = nn.Conv2d(network.num_classes, network.channels, 1)
         self.right = nn.Conv2d(network.feature_dim, 1, 1)
 
     def forward(self, images: Tensor, maps: Tensor) -> Tensor:
-        """images (B, 3, H, W), maps (B, C, H, W), both in [0, 1] → logits (B, C + 1, H, W), float32 at least."""
+        """images (B, channels, H, W), maps (B, C, H, W), both in [0, 1] → logits (B, C + 1, H, W), float32 at least."""
         output = self.network(images + self.maps(maps))
         logits = torch.cat([output.logits, self.right(output.features)], dim=1)
         return at_least_single(upsample(logits, images.shape[-2:]))

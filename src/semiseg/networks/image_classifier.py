@@ -29,7 +29,7 @@ class ImageClassifier(nn.Module):
         self.register_buffer("std", network.std.clone())
 
     def forward(self, images: Tensor) -> Tensor:
-        """images (B, 3, H, W) in [0, 1] → logits (B, C) that a class is somewhere in the image, float32 at least."""
+        """images (B, channels, H, W) in [0, 1] → logits (B, C) that a class is somewhere, float32 at least."""
         features = self.backbone((images - self.mean) / self.std)[-1].mean(dim=(2, 3))
         return at_least_single(self.linear(features))
 

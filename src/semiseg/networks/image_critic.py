@@ -23,17 +23,18 @@ class ImageCritic(nn.Module):
         num_classes: C, channels of a map.
         width: channels of the first convolution.
         dropout: share of the channels, below 1, that are left out behind each of the first three convolutions.
+        channels: of the images.
     """
 
-    def __init__(self, num_classes: int, width: int = 64, dropout: float = 0.5) -> None:
+    def __init__(self, num_classes: int, width: int = 64, dropout: float = 0.5, channels: int = 3) -> None:
         super().__init__()
-        widths = (num_classes + 3, width, 2 * width, 4 * width, 8 * width)
+        widths = (num_classes + channels, width, 2 * width, 4 * width, 8 * width)
         self.dropout = dropout
         self.layers = nn.ModuleList(nn.Conv2d(*pair, 4, stride=2, padding=1) for pair in pairwise(widths))
         self.linear = nn.Linear(8 * width, 1)
 
     def forward(self, maps: Tensor, images: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
-        """maps (B, C, H, W) in [0, 1] and images (B, 3, H, W) in [0, 1], of which nothing is left out in eval mode.
+        """maps (B, C, H, W) and images (B, channels, H, W), both in [0, 1]; nothing is left out in eval mode.
 
         Returns:
             Logits (B,) that a map is a label, and the averaged features (B, 8·width), float32 at least.

@@ -30,7 +30,8 @@ class SegmentationNetwork(nn.Module):
         tap: what it gives as features beside the logits: V of the ``"decoder"``, or the last map of the ``"backbone"``.
             It changes no logits and is no part of ``state_dict()``.
         presence: what leaves classes out of its predictions, not in training; None: nothing does.
-        mean, std: (1, 3, 1, 1) float32, the normalisation the backbone's weights expect; saved with them.
+        mean, std: (1, channels, 1, 1) float32, the normalisation the backbone's weights expect, or that of the data's
+            own channels; saved with them.
 
     ``state_dict()`` also tells the variant of the backbone (see ``ResNet``), and loading one changes to it.
     """
@@ -61,6 +62,30 @@ class SegmentationNetwork(nn.Module):
         self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1))
 
     @property
+    def channels(self) -> int:
+        """Channels of the images that it takes; 3 unless it was widened."""
+        return self.mean.shape[1]
+
+    def widen(self, channels: int) -> None:
+        """Takes images of so many channels from now on, before anything else is built of it.
+
+        The first convolution keeps what its weights have learnt (:func:`~semiseg.networks.backbones.base.
+        adapt_channels`); the normalisation is 0.5 ± 0.25 until :meth:`normalise` gives that of the data. Three channels
+        change nothing.
+
+        Raises:
+            UsageError: the backbone cannot.
+        """
+        if channels != self.channels:
+            self.backbone.widen(channels)
+            self.mean, self.std = (self.mean.new_full((1, channels, 1, 1), value) for value in (0.5, 0.25))
+
+    def normalise(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Mean and standard deviation of every channel, of images in [0, 1]."""
+        for buffer, values in ((self.mean, mean), (self.std, std)):
+            buffer.copy_(buffer.new_tensor(values).view(1, -1, 1, 1))
+
+    @property
     def feature_dim(self) -> int:
         """D, width of the features that it gives."""
         return self._of_decoder[0] if self.tap == "decoder" else self.backbone.channels[-1]
@@ -71,7 +96,7 @@ class SegmentationNetwork(nn.Module):
         return self._of_decoder[1] if self.tap == "decoder" else self.backbone.strides[-1]
 
     def forward(self, images: Tensor) -> Output:
-        """images (B, 3, H, W) float in [0, 1], RGB → logits (B, C, h, w) and features (B, D, h, w).
+        """images (B, channels, H, W) float in [0, 1] → logits (B, C, h, w) and features (B, D, h, w).
 
         h = ⌈H / feature_stride⌉, w likewise; one more for some sizes in Caffe's variant (see ``ResNet.forward``), and
         under :class:`~semiseg.networks.decoders.dpt.DPT` twice its finest level. With ``tap="backbone"`` that is the
@@ -83,7 +108,7 @@ class SegmentationNetwork(nn.Module):
         return output._replace(logits=self.presence(images, output.logits))
 
     def encode(self, images: Tensor) -> list[Tensor]:
-        """images (B, 3, H, W) float in [0, 1], RGB → the backbone's maps that the decoder takes, (B, ·, ·, ·) each."""
+        """images (B, channels, H, W) float in [0, 1] → the maps that the decoder takes, (B, ·, ·, ·) each."""
         x = (images - self.mean) / self.std
         maps = self.backbone.maps(x, self.recompute and self.training)
         return self.decoder.take(maps, (x.shape[-2], x.shape[-1]))
@@ -96,8 +121,7 @@ class SegmentationNetwork(nn.Module):
     def follow(self, variant: Variant) -> None:
         """Takes on the structure and the normalisation of a variant of the backbone's weights, where it has several."""
         self.backbone.follow(variant)
-        for buffer, values in ((self.mean, self.backbone.mean), (self.std, self.backbone.std)):
-            buffer.copy_(buffer.new_tensor(values).view(1, 3, 1, 1))
+        self.normalise(self.backbone.mean, self.backbone.std)
 
     def get_extra_state(self) -> Tensor:
         """Index of the backbone's variant in ``VARIANTS``, for ``state_dict()``."""

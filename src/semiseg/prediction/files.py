@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,15 +13,19 @@ from PIL import Image
 from torch import nn
 
 from semiseg.data.base import IGNORE
+from semiseg.data.rasters.intensity import PixelSettings
+from semiseg.data.rasters.reader import PixelReader
 from semiseg.errors import SemisegError, UsageError
-from semiseg.inference.plan import InferencePlan, out_of_memory, segment
+from semiseg.inference.plan import InferencePlan, channels_of, out_of_memory, segment
 from semiseg.prediction.class_shares import SharesTable, class_shares
+from semiseg.prediction.geotiff import predict_geotiff
 from semiseg.prediction.inputs import content_missing, find_images, is_video, read_image
 from semiseg.prediction.outputs import Targets, as_grey, refuse_clashes, save_png
 from semiseg.prediction.results import FailedImage, PredictedImage, PredictedVideo
 from semiseg.prediction.stored import mask_picture
 from semiseg.prediction.video import frame_count, predict_video
 from semiseg.runtime import distributed
+from semiseg.visualise import as_rgb
 from semiseg.visualise import overlay as blend
 
 if TYPE_CHECKING:
@@ -70,12 +75,15 @@ def predict_files(
     across_processes: bool = False,
     confidence: bool = False,
     every: int = 1,
+    pixels: PixelReader | None = None,
+    shown: tuple[int, int, int] | None = None,
 ) -> tuple[list[PredictedImage | PredictedVideo], list[FailedImage]]:
     """Write masks, overlays, confidence and class shares of images and videos into the folder ``output``.
 
     An image becomes ``masks/STEM.png`` at the size of the image, a palette PNG whose values are those of the training
     masks (``info.values``) and whose palette is ``info.colours``, and a row of ``shares.csv``. Pixels that the file
-    says are no content (transparent, no data) are 255 and count for no class. A video becomes ``shares/STEM.csv``.
+    says are no content (transparent, no data) are 255 and count for no class. A GeoTIFF becomes ``masks/STEM.tif``, see
+    :func:`~semiseg.prediction.geotiff.predict_geotiff`. A video becomes ``shares/STEM.csv``.
 
     Args:
         network: images (B,3,H,W) float32 in [0,1] -> an output with ``logits`` (B,C,h,w).
@@ -90,6 +98,8 @@ def predict_files(
         across_processes: every process predicts its share of the inputs and returns that; ``shares.csv`` is of all.
         confidence: write ``confidence/STEM.png`` too, 8-bit grey, 255 for certain.
         every: take every ``every``-th frame of a video.
+        pixels: reads images of other channels than red, green and blue, or of more than 8 bits.
+        shown: which of their channels overlays show, see :func:`semiseg.visualise.as_rgb`.
 
     Returns:
         What was predicted, and what was skipped since it cannot be read or does not fit in memory.
@@ -116,7 +126,7 @@ def predict_files(
         table = None if table_path is None else SharesTable(table_path, info.classes, across_processes=across_processes)
     except OSError as error:
         raise SemisegError(f"cannot make the output folder {folder}: {error.strerror or error}") from error
-    job = _Job(network, info, plan, device, every)
+    job = _Job(network, info, plan, device, every, pixels, shown)
     predicted: list[PredictedImage | PredictedVideo] = []
     failed: list[FailedImage] = []
     job.count(inputs, progress)
@@ -143,8 +153,10 @@ class _Job:
     """What all inputs share, and the progress made."""
 
     def __init__(
-        self, network: nn.Module, info: DatasetInfo, plan: InferencePlan, device: torch.device | str | None, every: int
+        self, network: nn.Module, info: DatasetInfo, plan: InferencePlan, device: torch.device | str | None, every: int,
+        pixels: PixelReader | None, shown: tuple[int, int, int] | None,
     ) -> None:  # fmt: skip
+        self.pixels, self.shown = pixels, shown
         self.network, self.info, self.plan, self.device, self.every = network, info, plan, device, every
         self.units: dict[Path, int] = {}
         self.total = 0
@@ -176,8 +188,10 @@ class _Job:
             self.progress(self.before + self.frames, self.total)
 
     def image(self, path: Path, target: Targets) -> PredictedImage:
+        if target.georeferenced:
+            return self._geotiff(path, target)
         try:
-            image = read_image(path, any_size=self.plan.tile is not None)
+            image = read_image(path, any_size=self.plan.tile is not None, pixels=self.pixels)
         except SemisegError as error:
             raise _Skipped(str(error)) from None
         mask, confidence = self._segment(path, image, confidence=target.confidence is not None)
@@ -187,14 +201,30 @@ class _Job:
         assert target.mask is not None
         save_png(mask_picture(mask, self.info), target.mask)
         if target.overlay is not None:
-            save_png(Image.fromarray(blend(image, mask, self.info.colours)), target.overlay)
+            save_png(Image.fromarray(blend(as_rgb(image, self.shown), mask, self.info.colours)), target.overlay)
         if target.confidence is not None and confidence is not None:
             save_png(Image.fromarray(as_grey(confidence)), target.confidence)
         shares = class_shares(mask, self.info.classes)
         return PredictedImage(path, target.mask, target.overlay, shares, target.confidence)
 
+    def _geotiff(self, path: Path, target: Targets) -> PredictedImage:
+        assert target.mask is not None
+        reader = self.pixels or PixelReader(PixelSettings())
+        try:
+            with self._fits(path):
+                shares = predict_geotiff(
+                    self.network, self.info, path, target, self.plan, self.device, reader, self.shown, self._check
+                )
+        except (UsageError, _NetworkError, _Skipped):
+            raise
+        except (SemisegError, OSError) as error:
+            raise _Skipped(str(error)) from None
+        return PredictedImage(path, target.mask, target.overlay, shares, target.confidence)
+
     def video(self, path: Path, target: Targets) -> PredictedVideo:
         assert target.shares is not None
+        if (channels := channels_of(self.network)) != 3:
+            raise _Skipped(f"{path}: a video has three channels, the network takes {channels}")
         try:
             frames, shares = predict_video(
                 lambda frame: self._segment(path, frame, confidence=False)[0], self.info, path, target.shares,
@@ -207,19 +237,26 @@ class _Job:
         return PredictedVideo(path, target.overlay, target.shares, frames, shares)
 
     def _segment(self, path: Path, image: np.ndarray, confidence: bool) -> tuple[np.ndarray, np.ndarray | None]:
-        try:
+        with self._fits(path, f" ({image.shape[1]}x{image.shape[0]})"):
             mask, highest = segment(self.network, image, self.plan, self.device, confidence)
+        self._check(mask)
+        return mask, highest
+
+    @contextmanager
+    def _fits(self, path: Path, size: str = "") -> Iterator[None]:
+        try:
+            yield
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
-            size = f"{image.shape[1]}x{image.shape[0]}"
             remedy = "use smaller tiles" if self.plan.tile else "use tiles, e.g. --tile 512"
-            raise _Skipped(f"{path} ({size}) does not fit in memory; {remedy}") from None
+            raise _Skipped(f"{path}{size} does not fit in memory; {remedy}") from None
+
+    def _check(self, mask: np.ndarray) -> None:
         if mask.max() >= len(self.info.classes):
             raise _NetworkError(
                 f"the network predicts class {mask.max()}, but {self.info.name} has {len(self.info.classes)} classes"
             )
-        return mask, highest
 
 
 class _NetworkError(SemisegError):

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -15,6 +16,9 @@ from torch import Tensor
 from semiseg.data.pictures import DEEP, FORMATS, blank_pixels, is_deep, opened
 from semiseg.errors import SemisegError, UsageError
 from semiseg.runtime.extras import first_line
+
+if TYPE_CHECKING:
+    from semiseg.data.rasters.reader import PixelReader
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
@@ -63,15 +67,24 @@ def _among(paths: Iterable[Path], suffixes: tuple[str, ...]) -> list[Path]:
     return sorted(p for p in paths if p.suffix.lower() in suffixes and not p.name.startswith(".") and p.is_file())
 
 
-def read_image(path: str | Path, any_size: bool = False, formats: tuple[str, ...] = FORMATS) -> np.ndarray:
+def read_image(
+    path: str | Path,
+    any_size: bool = False,
+    formats: tuple[str, ...] = FORMATS,
+    pixels: PixelReader | None = None,
+) -> np.ndarray:
     """An image file, turned upright (EXIF), as uint8 (H,W,3) RGB.
 
     Pillow refuses more than 179 million pixels, as a guard against files made to fill the memory; ``any_size`` reads
-    them. ``formats`` are Pillow's names of the formats to try.
+    them. ``formats`` are Pillow's names of the formats to try. ``pixels`` reads images of other channels or more bits,
+    uint8 (H,W,C).
 
     Raises:
         SemisegError: the file cannot be read as an image; the message says why.
     """
+    if pixels is not None:
+        with _any_size() if any_size else nullcontext():
+            return pixels.image(Path(path))
     try:
         with _any_size() if any_size else nullcontext(), opened(Path(path), formats) as picture:
             if is_deep(picture):
@@ -122,17 +135,28 @@ def _upright(picture: Image.Image) -> np.ndarray:
     return array
 
 
-def as_image(image: str | Path | Image.Image | np.ndarray | Tensor, any_size: bool = False) -> np.ndarray:
+def as_image(
+    image: str | Path | Image.Image | np.ndarray | Tensor,
+    any_size: bool = False,
+    pixels: PixelReader | None = None,
+    channels: int = 3,
+) -> np.ndarray:
     """A file, a PIL image (turned upright), an array or a tensor as uint8 (H,W,3) RGB.
 
-    Arrays are uint8 (H,W,3) or grey (H,W); tensors (3,H,W), uint8 or floating point in [0,1], rounded to 8 bits.
+    Arrays are uint8 (H,W,3) or grey (H,W); tensors (3,H,W), uint8 or floating point in [0,1], rounded to 8 bits. With
+    ``pixels`` all but tensors are read as files are, arrays of any type and count of channels among them; tensors have
+    ``channels``, mapped to [0,1] already.
 
     Raises:
         UsageError: anything else.
         SemisegError: a file that cannot be read.
     """
     if isinstance(image, (str, Path)):
-        return read_image(image, any_size)
+        return read_image(image, any_size, pixels=pixels)
+    if pixels is not None and isinstance(image, Image.Image):
+        image = np.array(ImageOps.exif_transpose(image))
+    if pixels is not None and isinstance(image, np.ndarray) and image.ndim in (2, 3) and 0 not in image.shape:
+        return pixels.of_array(image)
     if isinstance(image, Image.Image):
         if is_deep(image):
             raise UsageError(f"the PIL image {DEEP}")
@@ -141,8 +165,10 @@ def as_image(image: str | Path | Image.Image | np.ndarray | Tensor, any_size: bo
         except Exception as error:  # a PIL image is decoded only here
             raise SemisegError(f"the PIL image cannot be read: {first_line(error)}") from error
     if isinstance(image, Tensor):
-        if image.ndim != 3 or image.shape[0] != 3:
-            raise UsageError(f"a tensor is one image (3,H,W), not {tuple(image.shape)}; give images one by one")
+        if image.ndim != 3 or image.shape[0] != channels:
+            raise UsageError(
+                f"a tensor is one image ({channels},H,W), not {tuple(image.shape)}; give images one by one"
+            )
         values = image.detach()
         if values.is_floating_point():
             low, high = (float(values.min()), float(values.max())) if values.numel() else (0.0, 0.0)
@@ -154,8 +180,8 @@ def as_image(image: str | Path | Image.Image | np.ndarray | Tensor, any_size: bo
         image = values.cpu().permute(1, 2, 0).numpy()
     if not isinstance(image, np.ndarray):
         raise UsageError(f"an image is a path, a PIL image, an array or a tensor, not {type(image).__name__}")
-    if image.dtype == np.uint8 and image.ndim == 2:
+    if image.dtype == np.uint8 and image.ndim == 2 and channels == 3:
         image = image[..., None].repeat(3, axis=2)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != channels or 0 in image.shape:
         raise UsageError(f"an image is uint8 (H,W,3) RGB or (H,W) grey, not {image.dtype} {image.shape}")
     return image.copy()  # the caller may read the next frame into the same array

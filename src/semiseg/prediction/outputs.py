@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from semiseg.data.rasters import geotiff
 from semiseg.errors import SemisegError
 from semiseg.prediction.inputs import is_video
 
@@ -21,6 +22,8 @@ class Targets:
     overlay: Path | None
     confidence: Path | None
     shares: Path | None
+    georeferenced: bool = False
+    """The input is a GeoTIFF, and so are the files."""
 
     @classmethod
     def of(cls, folder: Path, path: Path, overlay: bool, confidence: bool) -> Targets:
@@ -28,12 +31,14 @@ class Targets:
         if is_video(path):
             video = folder / "overlays" / f"{path.stem}.mp4" if overlay else None
             return cls(None, video, None, folder / "shares" / f"{path.stem}.csv")
-        name = f"{path.stem}.png"
+        placed = geotiff.reads(path)
+        name = f"{path.stem}.tif" if placed else f"{path.stem}.png"
         return cls(
             mask=folder / "masks" / name,
             overlay=folder / "overlays" / name if overlay else None,
             confidence=folder / "confidence" / name if confidence else None,
             shares=None,
+            georeferenced=placed,
         )
 
     @property

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from semiseg.config.read import Config
 from semiseg.data.base import IGNORE, Colour
+from semiseg.data.rasters.configured import reader_of
 from semiseg.data.run_data import open_split
 from semiseg.errors import SemisegError, UsageError
 from semiseg.inference.plan import InferencePlan, segment
@@ -20,6 +21,7 @@ from semiseg.prediction.class_shares import class_shares
 from semiseg.prediction.inputs import as_image, content_missing
 from semiseg.runs.checkpoint import load_model
 from semiseg.runtime.device import resolve_device
+from semiseg.visualise import as_rgb
 from semiseg.visualise import overlay as blend
 
 
@@ -28,7 +30,7 @@ class Prediction:
     """A network's prediction for one image, at the size of the image."""
 
     image: np.ndarray = field(repr=False)
-    """uint8 (H,W,3): the image as it was read, upright."""
+    """uint8 (H,W,3): the image as it was read, upright; other channels where the network takes others."""
     mask: np.ndarray = field(repr=False)
     """uint8 (H,W): classes 0…C-1, 255 where the file says that there is no content."""
     confidence: np.ndarray = field(repr=False)
@@ -36,6 +38,7 @@ class Prediction:
     shares: dict[str, float]
     """Fraction of the pixels of every class."""
     colours: tuple[Colour, ...] = field(repr=False)
+    shown: tuple[int, int, int] | None = field(default=None, repr=False)
 
     def overlay(self, alpha: float = 0.5) -> np.ndarray:
         """The colours of the classes over the image, uint8 (H,W,3), with opacity ``alpha``.
@@ -43,7 +46,7 @@ class Prediction:
         Raises:
             UsageError: ``alpha`` outside [0,1].
         """
-        return blend(self.image, self.mask, self.colours, alpha)
+        return blend(as_rgb(self.image, self.shown), self.mask, self.colours, alpha)
 
 
 class Predictor:
@@ -92,6 +95,7 @@ class Predictor:
         self.device = resolve_device(device)
         model = load_model(run_or_checkpoint, which, teacher, self.device)
         self.network, self.info, self.config = model.network, model.info, model.config
+        self.pixels = reader_of(self.config.data)
         evaluation = self.config.evaluation
         factors = (1.0, 1.0)
         if tile is not None:
@@ -111,18 +115,21 @@ class Predictor:
     def __call__(self, image: str | Path | Image.Image | np.ndarray | Tensor) -> Prediction:
         """Predict one image: a path, a PIL image, uint8 (H,W,3) or (H,W), or a tensor (3,H,W), uint8 or in [0,1].
 
+        A network of other channels takes (H,W,C) of any type that its run's ``data.intensity`` maps, or (C,H,W).
+
         Raises:
             SemisegError: a file that cannot be read.
             UsageError: anything else.
         """
         large = self.plan.tile is not None
-        array = as_image(image, any_size=large)
+        array = as_image(image, large, self.pixels, self.network.channels)
         mask, confidence = segment(self.network, array, self.plan, self.device)
         assert confidence is not None
         blank = content_missing(Path(image), large) if isinstance(image, (str, Path)) else None
         if blank is not None:
             mask[blank] = IGNORE
-        return Prediction(array, mask, confidence, class_shares(mask, self.info.classes), self.info.colours)
+        shares = class_shares(mask, self.info.classes)
+        return Prediction(array, mask, confidence, shares, self.info.colours, self.config.data.shown)
 
 
 def training_scale(config: Config) -> tuple[float, float]:
@@ -138,7 +145,7 @@ def training_scale(config: Config) -> tuple[float, float]:
     try:
         images = open_split(config.data, "train")
         sample = {len(images) * i // 5 for i in range(5)}
-        sizes = np.array([images.image(i).shape[:2] for i in sample])
+        sizes = np.array([images.size_of(i) for i in sample])
     except (SemisegError, OSError) as error:
         raise SemisegError(
             f"tiles keep the scale of training, which resized images to {config.data.resize}, but the training "

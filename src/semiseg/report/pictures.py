@@ -19,7 +19,7 @@ from semiseg.report.facts import RunFacts
 from semiseg.runs import checkpoint
 from semiseg.runs.begun import Facts, data_as_begun
 from semiseg.runs.checkpoint import load_model
-from semiseg.visualise import palette
+from semiseg.visualise import as_rgb, palette
 
 WIDTH = 360
 WRONG = np.array((213, 94, 0), np.uint8)  # vermilion of Okabe and Ito, darker than the pale grey around it
@@ -60,7 +60,10 @@ def _same_data(runs: list[RunFacts]) -> list[list[RunFacts]]:
     groups: dict[str, list[RunFacts]] = {}
     for run in runs:
         data = run.config.data
-        groups.setdefault(str((data.dataset, data.root, sorted(data.options.items()), run.classes)), []).append(run)
+        read = data.channels, data.intensity, data.percentiles, data.ranges, data.stack, data.tile
+        groups.setdefault(str((data.dataset, data.root, sorted(data.options.items()), read, run.classes)), []).append(
+            run
+        )
     return list(groups.values())
 
 
@@ -73,7 +76,7 @@ def _strips_of(runs: list[RunFacts], count: int, device: torch.device | str) -> 
     except (SemisegError, OSError) as error:
         result.remarks.append(f"No pictures of {result.runs}: the validation images cannot be read ({error}).")
         return result
-    colours = runs[0].colours
+    colours, shown = runs[0].colours, runs[0].config.data.shown
     result.legend = [
         (name, f"#{red:02x}{green:02x}{blue:02x}")
         for name, (red, green, blue) in zip(runs[0].classes, colours, strict=True)
@@ -82,7 +85,7 @@ def _strips_of(runs: list[RunFacts], count: int, device: torch.device | str) -> 
     for name, image, truth in read:
         assert truth is not None
         rows.append([
-            Picture(_jpeg(image), "image", f"{name}: the image"),
+            Picture(_jpeg(as_rgb(image, shown)), "image", f"{name}: the image"),
             Picture(_mask(truth, colours), "truth", f"{name}: the true classes, {_shares(truth, runs[0].classes)}"),
         ])  # fmt: skip
     for run in runs:
@@ -94,7 +97,7 @@ def _strips_of(runs: list[RunFacts], count: int, device: torch.device | str) -> 
         prefix = f"{run.name}, " if len(runs) > 1 else ""
         for row, (name, image, truth), mask in zip(rows, read, predicted, strict=True):
             assert truth is not None
-            error_map, wrong = _errors(image, truth, mask)
+            error_map, wrong = _errors(as_rgb(image, shown), truth, mask)
             alt = f"{name}: predicted by {run.name}, {_shares(mask, run.classes)}"
             row.append(Picture(_mask(mask, colours), f"{prefix}prediction", alt))
             alt = f"{name}: where {run.name} is wrong, {100 * wrong:.1f} % of the labelled pixels"

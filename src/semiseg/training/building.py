@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from semiseg.config.read import Config
+from semiseg.data.rasters.statistics import channel_statistics
 from semiseg.data.run_data import RunData
 from semiseg.methods.base import Method
 from semiseg.methods.base.bank import method_of
@@ -30,7 +31,8 @@ def build_method(config: Config, data: RunData, device: torch.device, pretrained
 
     Args:
         config: of the run.
-        data: its classes and the number of labelled images are read.
+        data: its classes and the number of labelled images are read; of other channels than three, which no published
+            weights were trained on, their mean and deviation too.
         device: where the run trains.
         pretrained: whether to load pretrained weights; False where a checkpoint follows.
 
@@ -39,6 +41,8 @@ def build_method(config: Config, data: RunData, device: torch.device, pretrained
     """
     t = config.training
     network = build_network_of(config, data.train.info.num_classes, pretrained=pretrained)
+    if pretrained and network.channels != 3:
+        network.normalise(*channel_statistics(data.train))
     method: Method = method_of(config)(config, network, len(data.labelled)).to(device=device)
     if t.sync_batch_norm and distributed.world() > 1 and device.type == "cuda":
         sync_batch_norm(method)

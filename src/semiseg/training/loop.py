@@ -21,7 +21,7 @@ from semiseg.runs.kept import Kept
 from semiseg.runtime import distributed
 from semiseg.runtime.device import resolve_device
 from semiseg.runtime.signals import Signals, Stopped
-from semiseg.training import label_record, rounds, run_folder, saving
+from semiseg.training import label_record, pixels, rounds, run_folder, saving
 from semiseg.training.batches import batches_on_device, training_batches
 from semiseg.training.building import build_method, layout
 from semiseg.training.clock import Clock
@@ -119,6 +119,8 @@ class Run:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for
         torch.use_deterministic_algorithms(t.deterministic, warn_only=True)
         state = None if found is None else found.state
+        if state is not None:
+            config = pixels.as_measured(config, Config.parse(state["config"]).data.ranges)
         self.data = open_run_data(data_as_begun(config.data, None if state is None else state.get("data", {})))
         if state is not None:
             check_classes(self.data.train.info.classes, tuple(state["info"]["classes"]))
@@ -129,6 +131,7 @@ class Run:
         if settled is not None:
             config, t = settled.config, settled.config.training
             check_limits(config)
+        config = pixels.as_measured(config, self.data.ranges)
         self.config = config
         self.layout = layout(config)
         self.method = build_method(config, self.data, self.device, pretrained=found is None)

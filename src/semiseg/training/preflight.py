@@ -22,6 +22,7 @@ from semiseg.methods.base.stages import first_stage
 from semiseg.runtime.device import free_memory
 from semiseg.runtime.plugins import method_class
 from semiseg.runtime.progress import CountingBar
+from semiseg.training.pixels import pixels_remark
 
 FEW = 8
 """With fewer validation images a remark says how little they tell."""
@@ -66,7 +67,15 @@ def tell_remarks(config: Config, data: RunData, device: torch.device, new: bool,
     memory = memory_remark(config, data.train.info.num_classes, device)
     left_out = [*data.train.remarks, *data.val.remarks] if new else []
     validation = validation_remark(config, data.train.info.num_classes, device, largest)
-    for remark in (*left_out, few, stages_remark(config), accumulation_remark(config), memory, validation):
+    for remark in (
+        pixels_remark(config),
+        *left_out,
+        few,
+        stages_remark(config),
+        accumulation_remark(config),
+        memory,
+        validation,
+    ):
         if remark is not None:
             print(f"semiseg: {one_line(remark)}", file=sys.stderr, flush=True)
 

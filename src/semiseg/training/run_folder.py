@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 
 from semiseg import __version__
-from semiseg.config.keys import FREE_ON_RESUME, MENDS_ON_RESUME, used_fields, value_of
+from semiseg.config.keys import FREE_ON_RESUME, MEASURED, MENDS_ON_RESUME, used_fields, value_of
 from semiseg.config.nested import set_key
 from semiseg.config.profiles import filled_in
 from semiseg.config.read import Config, fields
@@ -46,6 +46,8 @@ def prepare(config: Config, kept: Kept, resume: bool | Literal["auto"]) -> tuple
     config = _as_begun(config, saved)
     # What a profile fills in is compared, not its name.
     keys = used_fields(config, fields()).keys() - FREE_ON_RESUME - MENDS_ON_RESUME - {"method.profile"}
+    if value_of(config, MEASURED) is None:
+        keys -= {MEASURED}
     changed = [key for key in sorted(keys) if value_of(saved, key) != value_of(config, key)]
     if changed:
         shown = ", ".join(f"{key} (was {value_of(saved, key)}, now {value_of(config, key)})" for key in changed[:3])

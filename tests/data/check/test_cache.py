@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from semiseg import Config
 from semiseg.data.check import cache, part
 from semiseg.data.check.dataset import Checked, check_data
 from semiseg.data.datasets.folder import open_folder
+from semiseg.data.run_data import open_split
 
 LONG_AGO = 10**18
 
@@ -69,6 +71,16 @@ def test_files_that_have_just_changed_and_faults_are_looked_at_again(folder: Pat
         looked.clear()
         assert any("values 9" in finding.message for finding in check(folder).findings)
     assert looked == ["photo01"]
+
+
+def test_pixels_that_are_read_otherwise_are_looked_at_again(folder: Path, looked: list[str]) -> None:
+    age(folder)
+    opened = cache.LookCache(open_folder(folder, "train")).path
+    for intensity in ("image", "full"):
+        config = Config.load("folder", [f"data.root={folder}", f"data.intensity={intensity}"]).data
+        found = cache.LookCache(open_split(config, "train")).path
+        assert found != opened
+        opened = found
 
 
 def test_a_damaged_or_missing_store_is_no_result(

@@ -14,7 +14,7 @@ from semiseg.data.datasets.folder import Folder
 from semiseg.data.files import ImageFiles, read_mask
 from semiseg.data.layouts.command import convert_command
 from semiseg.data.palettes import used_colours
-from semiseg.data.pictures import DEEP, is_deep, opened, upright_size
+from semiseg.data.pictures import DEEP_DATA, is_deep, opened, upright_size
 from semiseg.errors import SemisegError
 
 
@@ -77,7 +77,7 @@ def look_at(images: ImageSet, split: str, i: int, whole: bool, mask: bool, blank
 
 def _mended(finding: Finding, images: ImageSet) -> Finding:
     """With the command that brings images of more than 8 bits to 8, where that is the fault."""
-    if not isinstance(images, Folder) or DEEP.rpartition("; ")[2] != finding.remedy:
+    if not isinstance(images, Folder) or DEEP_DATA.rpartition("; ")[2] != finding.remedy:
         return finding
     command = convert_command(images.root)
     return replace(finding, remedy=f"{finding.remedy}, grey ones of 10 to 16 bits all alike with {command}",
@@ -85,11 +85,13 @@ def _mended(finding: Finding, images: ImageSet) -> Finding:
 
 
 def _header_size(images: ImageFiles, i: int) -> Size:
+    if images.pixels is not None:
+        return images.size_of(i)
     path = images.files[images.names[i]]
     try:
         with opened(path) as image:
             if is_deep(image):
-                raise SemisegError(f"{path} {DEEP}")
+                raise SemisegError(f"{path} {DEEP_DATA}")
             return upright_size(image)
     except SemisegError:
         raise

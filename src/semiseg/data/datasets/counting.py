@@ -10,6 +10,7 @@ import numpy as np
 from semiseg.data.base import IGNORE
 from semiseg.data.files import read_mask
 from semiseg.data.layouts.command import ConvertFirst, convert_command
+from semiseg.data.rasters import geotiff
 
 OBJECTS = 10  # masks that go up to fewer numbers are never taken for masks that number objects
 LOOKED_AT = 20  # masks
@@ -70,13 +71,14 @@ def _number_objects(base: Path, masks: Sequence[Path]) -> bool:
 
 
 def _values(base: Path, path: Path) -> list[int]:
-    values = read_mask(path)
-    if values.ndim == 3:
-        raise ConvertFirst(
-            f"{path} is a colour image, not class indices; name classes and colours in dataset.yaml (classes:, "
-            "colours:), or run",
-            convert_command(base),
-        )
-    # Counting bytes is linear, where np.unique sorts every pixel.
-    found = np.flatnonzero(np.bincount(values.ravel())) if values.dtype == np.uint8 else np.unique(values)
-    return [int(value) for value in found]
+    found: set[int] = set()
+    for values in geotiff.mask_parts(path) if geotiff.reads(path) else [read_mask(path)]:
+        if values.ndim == 3:
+            raise ConvertFirst(
+                f"{path} is a colour image, not class indices; name classes and colours in dataset.yaml (classes:, "
+                "colours:), or run",
+                convert_command(base),
+            )
+        # Counting bytes is linear, where np.unique sorts every pixel.
+        found.update(np.flatnonzero(np.bincount(values.ravel())) if values.dtype == np.uint8 else np.unique(values))
+    return sorted(map(int, found))

@@ -16,8 +16,10 @@ from semiseg.data.layouts.command import ConvertFirst, convert_command
 from semiseg.data.layouts.pairs import Pairs, Part, find_pairs
 from semiseg.data.layouts.recognise import convert_first
 from semiseg.data.palettes import read_palette, used_colours
+from semiseg.data.rasters import geotiff
 from semiseg.data.splits.hashed_folds import validation_part
 from semiseg.data.splits.shuffled_folds import permuted_part
+from semiseg.data.windows import Window
 from semiseg.errors import SemisegError, UsageError
 
 LAYOUT = "expected images/ and masks/ (same file stem), or images/{train,val} and masks/{train,val}"
@@ -61,7 +63,16 @@ class Folder(ImageFiles):
         self.table[list(self.ignored)] = IGNORE
 
     def read_label(self, path: Path) -> np.ndarray:
-        values = read_mask(path)
+        return self.classes_of(read_mask(path), path)
+
+    def read_label_window(self, path: Path, image: Path, window: Window | None) -> np.ndarray:
+        if window is None or not geotiff.reads(path):
+            return super().read_label_window(path, image, window)
+        geotiff.check_same_place(path, image)
+        return self.classes_of(geotiff.read_mask_window(path, window), path)
+
+    def classes_of(self, values: np.ndarray, path: Path) -> np.ndarray:
+        """Values or colours of a mask file, (H, W) or (H, W, 3), as classes, uint8 (H, W); raises as :meth:`label`."""
         if values.ndim == 3:
             return self._from_colours(values, path)
         if self.by_colour and self._palette_means_colours(values, path):
@@ -71,7 +82,7 @@ class Folder(ImageFiles):
             colours[: len(palette)] = palette
             return np.where(np.isin(values, self.ignored), np.uint8(IGNORE), self._from_colours(colours[values], path))
         rows = values
-        if values.dtype.kind == "i":  # 32-bit files may hold what the table does not reach
+        if values.dtype.kind == "i" or values.dtype.itemsize > 2:  # 32-bit files may hold what the table does not reach
             rows = np.where((values < 0) | (values > LARGEST), LARGEST + 1, values)
         known = self.table[rows]
         if (known < 0).any():

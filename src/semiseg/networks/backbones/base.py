@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from semiseg.errors import SemisegError
+from semiseg.errors import SemisegError, UsageError
 from semiseg.networks.activation_checkpointing import recomputed
 from semiseg.networks.weights.files import fill
 
@@ -28,7 +29,8 @@ class Backbone(nn.Module):
         name: as in ``network.backbone``, for messages.
         channels: width of each map.
         strides: pixels of the image per pixel of each map; sizes round up where they do not divide.
-        mean, std: the normalisation that its weights expect, RGB, of images in [0, 1].
+        mean, std: the normalisation that its weights expect, RGB, of images in [0, 1]; of other channels the network's
+            own says.
         variant: which of ``VARIANTS`` its weights were trained in; only ResNets have more than one.
     """
 
@@ -61,6 +63,22 @@ class Backbone(nn.Module):
     def recomputed_modules(self) -> list[nn.Module]:
         """The modules whose activations are computed again, one module at a time; here the whole at once."""
         return [self]
+
+    # Channels.
+
+    def widen(self, channels: int) -> None:
+        """Takes images of so many channels from now on, its first convolution adapted; see :func:`adapt_channels`.
+
+        Raises:
+            UsageError: it cannot; the message says why.
+        """
+        convolution = first_layer(self)
+        if convolution is None or convolution.groups != 1 or convolution.weight.shape[1] != 3:
+            raise UsageError(
+                f"network.backbone={self.name} takes images of three channels alone; set data.channels to three, or "
+                "choose another backbone"
+            )
+        adapt_channels(convolution, channels)
 
     # Weights.
 
@@ -116,6 +134,30 @@ class Blockwise(Backbone):
         """As :meth:`forward`; with ``recompute``, one block's activations at a time are computed again."""
         found: list[Tensor] = self(x, recompute)
         return found
+
+
+def first_layer(network: nn.Module) -> _ConvNd | None:
+    """The first convolution, by order of registration."""
+    return next((module for module in network.modules() if isinstance(module, _ConvNd)), None)
+
+
+@torch.no_grad()
+def adapt_channels(convolution: _ConvNd, channels: int) -> None:
+    """Gives a convolution on three channels another number of them, in place, and keeps what its weights have learnt.
+
+    As in timm (Wightman 2019, ``adapt_input_conv``): for one channel the three kernels are added; for more they are
+    repeated, r, g, b, r, g, …, and multiplied by 3 / channels, so that an image whose channels are all alike gives
+    what it gave before.
+
+    Args:
+        convolution: weight (O, 3, h, w).
+        channels: at least 1.
+    """
+    weight = convolution.weight
+    kernels = weight[:, [0, 1, 2] if channels == 1 else [i % 3 for i in range(channels)]]
+    kernels = kernels.sum(dim=1, keepdim=True) if channels == 1 else kernels * (3 / channels)
+    convolution.weight = nn.Parameter(kernels, requires_grad=weight.requires_grad)
+    convolution.in_channels = channels
 
 
 def first_convolution(network: nn.Module) -> list[nn.Parameter]:

@@ -7,7 +7,7 @@ from itertools import chain
 
 from torch import Tensor, nn
 
-from semiseg.errors import SemisegError
+from semiseg.errors import SemisegError, UsageError
 from semiseg.networks.activation_checkpointing import recomputed_blocks
 from semiseg.networks.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Blockwise, Variant
 from semiseg.networks.weights import deeplab_coco, downloads
@@ -160,6 +160,15 @@ class ResNet(Blockwise):
         for module in self.modules():
             if isinstance(module, Bottleneck):
                 module.follow(variant)
+
+    def widen(self, channels: int) -> None:
+        """As :meth:`Backbone.widen`; Caffe's variant is for red, green and blue alone, whose order it turns around."""
+        if self.variant == "caffe":
+            raise UsageError(
+                f"the COCO weights of {self.name} are for red, green and blue alone; set network.pretrained=imagenet "
+                "for other channels"
+            )
+        super().widen(channels)
 
     def forward(self, x: Tensor, recompute: bool = False) -> list[Tensor]:
         """x (B, 3, H, W), RGB, normalised → four maps (B, channels[i], H/strides[i], W/strides[i]).

@@ -70,6 +70,13 @@ class VisionTransformer(Backbone):
         """Maps at the stride of the patches, which published weights and heads are for."""
         self.own_grid, self.strides = True, (self.patch,) * TAPS
 
+    def widen(self, channels: int) -> None:
+        """As :meth:`Backbone.widen`, of the patches' projection; the library compares images with a number it keeps."""
+        super().widen(channels)
+        for module in self.net.modules():
+            if hasattr(module, "num_channels"):
+                module.__dict__["num_channels"] = channels
+
     def forward(self, x: Tensor) -> list[Tensor]:
         """x (B, 3, H, W), normalised → four maps (B, width, ⌈H/s⌉, ⌈W/s⌉), s the output stride.
 

@@ -6,6 +6,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from semiseg.data.files import ImageFiles
+from semiseg.data.rasters.tiles import TiledImages
 from semiseg.data.run_data import RunData, open_run_data
 from semiseg.errors import SemisegError
 from semiseg.runtime.shell import command_line
@@ -84,6 +85,6 @@ def _open(run: FinishedRun) -> RunData | None:
 
 def _images(data: RunData | None) -> str | Path:
     """The folder of the first training image; IMAGES where they are no files."""
-    if data is None or not isinstance(data.train, ImageFiles):
-        return "IMAGES"
-    return next(iter(data.train.files.values())).parent
+    images = None if data is None else data.train
+    images = images.images if isinstance(images, TiledImages) else images
+    return next(iter(images.files.values())).parent if isinstance(images, ImageFiles) else "IMAGES"
