@@ -66,9 +66,8 @@ def write_picture(path: Path, side: int) -> None:
 
 def peak() -> int:
     """Bytes of main memory that this process has had at the highest."""
-    (line,) = [
-        line for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM")
-    ]
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    (line,) = [line for line in status.splitlines() if line.startswith("VmHWM")]
     return 1024 * int(line.split()[1])
 
 

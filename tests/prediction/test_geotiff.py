@@ -1,5 +1,6 @@
 """A georeferenced picture in, georeferenced predictions out, and never the whole of either in memory."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,18 @@ def test_files_lie_where_the_picture_does(tmp_path: Path, tile: int | None) -> N
         sure = file.read(1)
         assert not sure[:7].any() and sure[7:].min() > 85
     assert found.shares["wood"] == pytest.approx((classes[7:] == 2).mean()) and sum(found.shares.values()) == 1
+
+
+@pytest.mark.parametrize(("ids", "kind", "blank"), [((5, 7, 255), "uint8", 254), ((1, 300, 40_000), "uint16", 255)])
+def test_classes_have_the_values_of_the_training_masks(
+    tmp_path: Path, ids: tuple[int, ...], kind: str, blank: int
+) -> None:
+    classes = picture(tmp_path / "scene.tif", (90, 70))
+    info = replace(INFO, ids=ids)
+    predict_files(Brightest(5), info, tmp_path / "scene.tif", tmp_path / "out", pixels=READER)
+    with rasterio.open(tmp_path / "out" / "masks" / "scene.tif") as file:
+        assert (file.nodata, file.dtypes[0], file.tags(1)[f"CLASS_{ids[2]}"]) == (blank, kind, "wood")
+        assert np.array_equal(file.read(1), np.array([*ids, blank])[np.minimum(classes, 3)])
 
 
 def test_tiles_read_and_written_are_what_the_whole_gives(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from semiseg.data.windows import Window
 from semiseg.errors import SemisegError
 from semiseg.inference.plan import InferencePlan, segment, segment_in_tiles
 from semiseg.prediction.outputs import Targets, as_grey
+from semiseg.prediction.stored import no_content, stored
 from semiseg.runtime.files import replacing
 from semiseg.visualise import as_rgb, overlay
 
@@ -39,7 +40,7 @@ def predict_geotiff(
     shown: tuple[int, int, int] | None,
     check: Callable[[np.ndarray], None],
 ) -> dict[str, float]:
-    """Write the classes, 255 where the picture has no content, and overlay and confidence where asked for.
+    """Write the classes in the values of the training masks, 255 where the picture has no content, and overlay and confidence where asked for.
 
     Neither the picture nor a prediction of it is ever held as a whole, unless it has at most ``WHOLE`` pixels and no
     tiles are asked for. All files have the picture's CRS and transform; that of the classes has 255 as its no-data
@@ -67,11 +68,13 @@ def predict_geotiff(
                 raise SemisegError(f"{path} is too large to be predicted at once; give --tile {TILE}")
             plan = replace(plan, tile=TILE)
         source = picture.raster.dataset
-        masks = files.enter_context(_created(target.mask, source, nodata=IGNORE))
+        kind = stored(np.zeros(1, np.uint8), info).dtype.name
+        masks = files.enter_context(_created(target.mask, source, nodata=no_content(info.values), dtype=kind))
         overlays = files.enter_context(_created(target.overlay, source, count=3)) if target.overlay else None
         sure = files.enter_context(_created(target.confidence, source, nodata=0)) if target.confidence else None
-        masks.write_colormap(1, dict(enumerate(info.colours)))
-        masks.update_tags(1, **{f"CLASS_{i}": name for i, name in enumerate(info.classes)})
+        if kind == "uint8":
+            masks.write_colormap(1, dict(zip(info.values, info.colours, strict=True)))
+        masks.update_tags(1, **{f"CLASS_{v}": name for v, name in zip(info.values, info.classes, strict=True)})
 
         def write(rows: slice, columns: slice, classes: np.ndarray, confidence: np.ndarray | None) -> None:
             check(classes)
@@ -81,7 +84,7 @@ def predict_geotiff(
             if valid is not None:
                 classes = np.where(valid, classes, np.uint8(IGNORE))
             counts[:] += np.bincount(classes.ravel(), minlength=IGNORE + 1)
-            masks.write(classes, 1, window=at)
+            masks.write(stored(classes, info), 1, window=at)
             if overlays is not None:
                 blended = overlay(as_rgb(picture.image(window), shown), classes, info.colours)
                 overlays.write(blended.transpose(2, 0, 1), window=at)
@@ -113,11 +116,13 @@ def _segment(
 
 
 @contextmanager
-def _created(path: Path | None, source: Any, count: int = 1, nodata: int | None = None) -> Iterator[Any]:
+def _created(
+    path: Path | None, source: Any, count: int = 1, nodata: int | None = None, dtype: str = "uint8"
+) -> Iterator[Any]:
     """A GeoTIFF to write, where ``source`` lies; it appears whole or not at all."""
     assert path is not None
     with replacing(path) as partial, geotiff.library().open(
-        partial, "w", driver="GTiff", height=source.height, width=source.width, count=count, dtype="uint8",
+        partial, "w", driver="GTiff", height=source.height, width=source.width, count=count, dtype=dtype,
         crs=source.crs, transform=source.transform, nodata=nodata, compress="deflate", tiled=True,
         blockxsize=BLOCK, blockysize=BLOCK, BIGTIFF="IF_SAFER", **({"photometric": "rgb"} if count == 3 else {}),
     ) as created:  # fmt: skip

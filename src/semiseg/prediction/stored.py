@@ -15,18 +15,22 @@ def mask_picture(mask: np.ndarray, info: DatasetInfo) -> Image.Image:
     Values above 255 make a grey image of 16 bits. Where 255 is the value of a class, pixels without content get the
     highest value that is none.
     """
-    values = info.values
-    table = np.zeros(256, np.uint16)
-    table[: len(values)] = values
-    table[IGNORE] = no_content(values)
-    stored = table[mask]
-    if max(values) > IGNORE:
-        return Image.fromarray(stored)
-    picture = Image.fromarray(stored.astype(np.uint8))
+    values, found = info.values, stored(mask, info)
+    picture = Image.fromarray(found)
+    if found.dtype != np.uint8:
+        return picture
     colours = np.zeros((256, 3), np.uint8)
     colours[list(values)] = palette(info.colours)[: len(values)]
     picture.putpalette(colours.tobytes())
     return picture
+
+
+def stored(mask: np.ndarray, info: DatasetInfo) -> np.ndarray:
+    """Classes, uint8 with 255 for no content, as values of the training masks: uint8, or uint16 where one is above."""
+    table = np.zeros(256, np.uint8 if max(info.values) <= IGNORE else np.uint16)
+    table[: len(info.values)] = info.values
+    table[IGNORE] = no_content(info.values)
+    return table[mask]
 
 
 def no_content(values: tuple[int, ...]) -> int:
