@@ -40,7 +40,9 @@ def predict_geotiff(
     shown: tuple[int, int, int] | None,
     check: Callable[[np.ndarray], None],
 ) -> dict[str, float]:
-    """Write the classes in the values of the training masks, 255 where the picture has no content, and overlay and confidence where asked for.
+    """Write the classes in the values of the training masks, with overlay and confidence where asked for.
+
+    Where the picture has no content, 255.
 
     Neither the picture nor a prediction of it is ever held as a whole, unless it has at most ``WHOLE`` pixels and no
     tiles are asked for. All files have the picture's CRS and transform; that of the classes has 255 as its no-data
