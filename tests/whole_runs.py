@@ -78,9 +78,12 @@ def undrawn(patch: pytest.MonkeyPatch) -> None:
     # Of equally good regions the one that was drawn first is taken.
     patch.setattr(corrmatch, "region_labels", lambda alike, y, *_: (y, torch.zeros_like(y, dtype=torch.bool)))
     correlate = Correlation.forward
-    patch.setattr(
-        Correlation, "forward", lambda module, features, shown, draws=None: correlate(module, features, shown)
-    )
+
+    def alike(module: Correlation, features: Tensor, shown: Tensor, draws: Any = None) -> Tensor:
+        module.reduce[1].eval()  # its BatchNorm is one of every process by itself
+        return correlate(module, features, shown)
+
+    patch.setattr(Correlation, "forward", alike)
 
 
 def trained(images: Path, run_dir: Path, name: str) -> dict[str, Any]:

@@ -130,8 +130,8 @@ def draw(batch: int, generator: torch.Generator, grey: bool = False) -> Draws:
 
     ``grey``, which Table 1 has not, is drawn after all others, and only where it is asked for.
     """
-    found = torch.rand(batch, len(Draws._fields) - 1, generator=generator).unbind(1)
-    return Draws(*found, torch.rand(batch, generator=generator) if grey else None)
+    found = Draws(*torch.rand(batch, len(Draws._fields) - 1, generator=generator).unbind(1))
+    return found._replace(grey=torch.rand(batch, generator=generator)) if grey else found
 
 
 def augment(
