@@ -79,13 +79,11 @@ def undrawn(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(corrmatch, "region_labels", lambda alike, y, *_: (y, torch.zeros_like(y, dtype=torch.bool)))
     correlate = Correlation.forward
 
-    def drop_nothing(
-        module: Correlation, features: Tensor, shown: Tensor, draws: torch.Generator | None = None
-    ) -> Tensor:
-        module.reduce[1].eval()  # its BatchNorm would see the crops of one process only
+    def alike(module: Correlation, features: Tensor, shown: Tensor, draws: Any = None) -> Tensor:
+        module.reduce[1].eval()  # its BatchNorm is one of every process by itself
         return correlate(module, features, shown)
 
-    patch.setattr(Correlation, "forward", drop_nothing)
+    patch.setattr(Correlation, "forward", alike)
 
 
 def trained(images: Path, run_dir: Path, name: str) -> dict[str, Any]:
