@@ -60,7 +60,9 @@ def copied(run: Path, tmp_path: Path) -> Path:
 
 def test_two_runs_side_by_side(runs: tuple[Path, Path], tmp_path: Path) -> None:
     before = [state(run) for run in runs]
-    page = Page(write_report(runs, tmp_path / "both.html"))
+    told: list[tuple[int, int]] = []
+    page = Page(write_report(runs, tmp_path / "both.html", images=1, progress=lambda *done: told.append(done)))
+    assert told == [(1, 2), (2, 2)]
     assert [state(run) for run in runs] == before
     summaries = [json.loads((run / "evaluation.json").read_text()) for run in runs]
     for summary in summaries:

@@ -28,13 +28,14 @@ from semiseg.training.clock import Clock
 from semiseg.training.failures import check_finite, explained, stopped
 from semiseg.training.finite import FiniteWatch
 from semiseg.training.from_folder import Settle, configured
-from semiseg.training.journal import MetricsLog, ProgressBar, remark
+from semiseg.training.journal import MetricsLog, remark
 from semiseg.training.limits import check_limits, check_precision
 from semiseg.training.lock import RunLock
 from semiseg.training.loggers import open_loggers
 from semiseg.training.loss_sums import LossSums
 from semiseg.training.optimisers import Optimisers
 from semiseg.training.preflight import check_run_data, tell_remarks
+from semiseg.training.progress_bar import ProgressBar
 from semiseg.training.state import restore
 from semiseg.training.step import Stepper
 from semiseg.training.unread import unread_remark
