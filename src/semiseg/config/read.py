@@ -20,6 +20,7 @@ from semiseg.config.keys import leaf_fields
 from semiseg.config.method import MethodConfig, complete
 from semiseg.config.nested import set_key
 from semiseg.config.network import NetworkConfig
+from semiseg.config.other_tools import answer
 from semiseg.config.profiles import reference
 from semiseg.config.section import Section
 from semiseg.config.shorthand import allows_none, short_keys, spread
@@ -33,6 +34,8 @@ __all__ = ["Config", "fields", "is_folder"]
 
 MOST = 20
 """Mistakes of a configuration that are told at once."""
+SLIP = 0.85
+"""Likeness from which on a key is a known one with a slip of the finger, rather than what another tool calls it."""
 
 
 class Config(Section):
@@ -49,7 +52,7 @@ class Config(Section):
     needs: str = ""
     """Data that the preset needs."""
     run_dir: str = "runs/run"
-    """Folder of the run; must be empty or resumed."""
+    """Folder of the run; must be empty or resumed. Not given: runs/NAME, or the next free of runs/NAME-2, -3, …"""
     data: DataConfig = DataConfig()
     network: NetworkConfig = NetworkConfig()
     method: MethodConfig = MethodConfig()
@@ -133,6 +136,14 @@ def _complete() -> type[Config]:
     return create_model("Config", __base__=Config, __module__=__name__, method=(method, method()))
 
 
+def _unknown(key: str, valid: list[str], value: str = "") -> str:
+    """What is said of a key that does not exist: the one it is a slip of, or what it is called here."""
+    slip = did_you_mean(key, valid, SLIP)
+    told = None if slip else answer(key, value)
+    hint = f"; {told}" if told else slip or did_you_mean(key, valid) or "; `semiseg settings` lists them"
+    return f"unknown key {value_shown(key)}{hint}"
+
+
 def fields() -> dict[str, Any]:
     """Every leaf key, e.g. ``training.seed``, with its pydantic field: for errors and the documentation."""
     return leaf_fields(_complete())
@@ -146,7 +157,7 @@ def _apply_word(values: dict[str, Any], word: str) -> str | None:
     short = short_keys()
     valid = [*fields(), *short]
     if key not in valid and not key.startswith("data.options."):
-        return f"unknown key {value_shown(key)}{did_you_mean(key, valid) or '; `semiseg settings` lists them'}"
+        return _unknown(key, valid, text)
     try:
         value = parse_yaml(text) if text else None
         for complete_key in short.get(key, [key]):
@@ -174,6 +185,10 @@ def _read(source: str | Path) -> dict[str, Any]:
             return {"name": str(source)} | read_yaml(preset_path(str(source)))
         if is_folder(source):
             return merged(_read("folder"), {"data": {"root": str(source)}})
+        key, equals, value = str(source).partition("=")
+        told = answer(key, value) if equals else None
+        if told is not None:
+            raise UsageError(f"{value_shown(str(source))} is no preset and no folder; {told}")
         hint = did_you_mean(str(source), preset_names())
         raise UsageError(
             f"no preset {value_shown(str(source))}{hint}, no such folder; `semiseg presets` lists them, a file must "
@@ -209,9 +224,7 @@ def _one_line(error: ValidationError, source: str) -> str:
         key = next((k for k in sorted(valid, key=len, reverse=True) if key == k or key.startswith(k + ".")), key)
         if problem["type"] == "extra_forbidden":
             for unknown in _leaves(key, problem["input"]):
-                found.setdefault(
-                    f"unknown key {value_shown(unknown)}{did_you_mean(unknown, [*valid, *short_keys()])}", [""]
-                )
+                found.setdefault(_unknown(unknown, [*valid, *short_keys()]), [""])
         else:
             message = problem["msg"].removeprefix("Value error, ")
             given = (
