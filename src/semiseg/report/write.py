@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,9 +86,10 @@ def write_report(
 
 def render(
     runs: list[RunFacts], images: int = 4, device: torch.device | str = "cpu",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None, template: str = "template.html",
+    more: Mapping[str, Any] | None = None,
 ) -> str:  # fmt: skip
-    """The page's text."""
+    """The page's text; ``more`` is what another template reads besides."""
     parts = _parts(runs)
     charts = [chart for part in parts for chart in part.charts]
     changed = compared_keys(runs)
@@ -105,7 +106,7 @@ def render(
         "settings": changed,
         "versions": versions(runs),
     }
-    return render_page("template.html", charts, values)
+    return render_page(template, charts, {**values, **(more or {})})
 
 
 def _parts(runs: list[RunFacts]) -> list[Part]:
