@@ -89,8 +89,27 @@ def test_data_check_and_split(trained: tuple[Path, Path], tmp_path: Path) -> Non
     assert code == 1 and "expected images/ and masks/" in err
 
 
-def test_presets_as_table_and_json() -> None:
-    assert "toy_streets" in call("presets")[1]
+def test_version() -> None:
+    code, out, _ = call("--version")
+    assert code == 0 and out.startswith(f"semiseg {semiseg.__version__} (Python 3.") and out.count("\n") == 1
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+def test_every_preset_stands_whole_on_a_line_with_the_papers_figure(
+    monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    code, out, _ = call("presets")
+    lines = out.splitlines()
+    assert code == 0 and max(map(len, lines)) <= columns and "…" not in out
+    text = " ".join(out.split())
+    for row in json.loads(call("presets", "--json")[1]):
+        (line,) = (line for line in lines if line.split()[:1] == [row["name"]])
+        assert row["paper_miou"] is None or line.split()[1] == f"{row['paper_miou']:.1f}"
+        assert row["needs"] in text and (columns == 80 or row["title"] in text)
+
+
+def test_presets_as_json() -> None:
     rows = json.loads(call("presets", "--json")[1])
     assert {"name", "table", "paper_miou", "needs"} <= set(rows[0])
 

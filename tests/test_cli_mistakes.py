@@ -42,7 +42,10 @@ def test_every_wrong_word_in_one_line() -> None:
 
 def test_an_interrupted_run_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(*words: object, **options: object) -> None:
-        raise failures.stopped(signal.SIGTERM, 3, 9, Path("r/last.pt"), 3)
+        raise failures.stopped(signal.SIGTERM, 3, 9, Path("my runs/photos-2/checkpoints/last.pt"), 3)
+
+    def too_early(*words: object, **options: object) -> None:
+        raise failures.stopped(signal.SIGTERM)
 
     def interrupted(*words: object, **options: object) -> None:
         raise KeyboardInterrupt
@@ -50,15 +53,24 @@ def test_an_interrupted_run_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("semiseg.training.loop.train", stopped)
     code, err = call("train", "my photos", "data.crop=[32, 48]", "--quiet")
     assert code == 143 and err == (
-        "semiseg: SIGTERM after step 3 of 9; all of it is saved in r/last.pt. To go on: semiseg train 'my photos' "
-        "'data.crop=[32, 48]' --resume --quiet\n"
+        "semiseg: SIGTERM after step 3 of 9; all of it is saved in my runs/photos-2/checkpoints/last.pt. To go on: "
+        "semiseg train 'my runs/photos-2' --resume --quiet\n"
     )
     assert "To go on: semiseg train ./-photos --resume\n" in call("train", "--", "-photos")[1]  # no option
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    assert "To go on: semiseg torchrun --nproc-per-node 2 train photos --resume\n" in call("train", "photos")[1]
+    again = "To go on: semiseg torchrun --nproc-per-node 2 train 'my runs/photos-2' --resume\n"
+    assert again in call("train", "photos")[1]
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
     assert call("train", "photos")[1].endswith("the same command on all machines, with --auto-resume\n")
+    monkeypatch.undo()
+    monkeypatch.setattr("semiseg.training.loop.train", too_early)
+    code, err = call("train", "my photos", "data.crop=[32, 48]")
+    assert code == 143 and err == (
+        "semiseg: SIGTERM before training began; nothing was changed. To go on: semiseg train 'my photos' "
+        "'data.crop=[32, 48]'\n"
+    )
+    assert call("train", "photos", "--resume", "--quiet")[1].endswith("semiseg train photos --resume --quiet\n")
     monkeypatch.setattr("semiseg.presets.list_presets", interrupted)
     code, err = call("presets")
     assert code == 130 and err == "semiseg: interrupted\n"  # only a training can go on

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from semiseg.cli import app
 
-OUTSIDE = {"push", "pull", "app", "data get", "torchrun"}
+OUTSIDE = {"push", "pull", "app", "watch", "data get", "torchrun"}
 """A hub, a page that stays open, a download, other processes: their own tests run them."""
 TINY = [
     "training.iterations=2", "training.batch_size=2", "data.crop=32", "data.options.train=14", "data.options.val=2",

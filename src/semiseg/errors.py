@@ -45,9 +45,9 @@ def shortened(text: str, length: int) -> str:
     return f"{text[:head]}…({len(text) - length} characters)…{text[-tail:]}"
 
 
-def did_you_mean(word: str, valid: Iterable[str]) -> str:
-    """``; did you mean 'x'?`` where a valid word resembles ``word``, else an empty string."""
-    near = difflib.get_close_matches(word[:LONGEST_VALUE], list(valid), n=1, cutoff=0.5)
+def did_you_mean(word: str, valid: Iterable[str], cutoff: float = 0.5) -> str:
+    """``; did you mean 'x'?`` where a valid word resembles ``word``, by ``cutoff`` at least, else an empty string."""
+    near = difflib.get_close_matches(word[:LONGEST_VALUE], list(valid), n=1, cutoff=cutoff)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

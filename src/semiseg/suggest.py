@@ -28,6 +28,7 @@ from semiseg.networks import Output, upsample
 from semiseg.networks.build import build_network_of
 from semiseg.runs import checkpoint
 from semiseg.runs.begun import data_as_begun
+from semiseg.runs.edited import as_edited
 from semiseg.runtime.device import resolve_device
 from semiseg.visualise import as_rgb, comparison_picture
 
@@ -112,7 +113,7 @@ def suggest(
 def _open(run: Path, device: torch.device) -> tuple[Config, Method, tuple[ImageSet, list[int]]]:
     path = run / "checkpoints" / "last.pt" if run.is_dir() else run
     state = checkpoint.load(path, device)
-    config = Config.parse(state["config"], source=str(path))
+    config = as_edited(path, Config.parse(state["config"], source=str(path)))
     data = open_run_data(data_as_begun(config.data, state.get("data", {})))
     check_classes(data.train.info.classes, tuple(state["info"]["classes"]))
     used = set(data.labelled_names)

@@ -204,7 +204,9 @@ def test_refusals(run: Path, tmp_path: Path) -> None:
     with pytest.raises(SemisegError, match="--overwrite"):
         export(run, path, "safetensors", teacher=True)
     assert path.read_bytes() == before
-    export(run, path, "safetensors", teacher=True, overwrite=True)
+    told: list[tuple[int, int]] = []
+    export(run, path, "safetensors", teacher=True, overwrite=True, progress=lambda *done: told.append(done))
+    assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
     assert path.read_bytes() != before
     (tmp_path / "other.safetensors").write_bytes(b"nonsense")
     with pytest.raises(SemisegError, match="is not what"):

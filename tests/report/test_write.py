@@ -58,9 +58,20 @@ def copied(run: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(run, tmp_path / run.name, ignore=shutil.ignore_patterns("report.html")))
 
 
+def edit(run: Path, **values: object) -> None:
+    """As if the run had been started with other settings: in its ``config.yaml`` and its checkpoints."""
+    config = semiseg.Config.load(run / "config.yaml", [f"{key.replace('__', '.')}={v}" for key, v in values.items()])
+    config.save(run / "config.yaml")
+    for path in (run / "checkpoints").glob("*.pt"):
+        state = semiseg.runs.checkpoint.load(path)
+        semiseg.runs.checkpoint.save(path, state | {"config": config.model_dump(mode="json")})
+
+
 def test_two_runs_side_by_side(runs: tuple[Path, Path], tmp_path: Path) -> None:
     before = [state(run) for run in runs]
-    page = Page(write_report(runs, tmp_path / "both.html"))
+    told: list[tuple[int, int]] = []
+    page = Page(write_report(runs, tmp_path / "both.html", images=1, progress=lambda *done: told.append(done)))
+    assert told == [(1, 2), (2, 2)]
     assert [state(run) for run in runs] == before
     summaries = [json.loads((run / "evaluation.json").read_text()) for run in runs]
     for summary in summaries:
@@ -172,9 +183,7 @@ def test_interrupted_without_summary_and_with_a_cut_line(runs: tuple[Path, Path]
     kept = [line for line in (run / "metrics.jsonl").read_text().splitlines() if json.loads(line)["iteration"] <= 2]
     (run / "metrics.jsonl").write_text("\n".join(kept) + '\n{"kind": "train", "iter')
     (run / "checkpoints" / "last.pt").unlink()
-    config = semiseg.Config.load(run / "config.yaml")
-    config.training.iterations = 40
-    config.save(run / "config.yaml")
+    edit(run, training__iterations=40)
     page = Page(write_report(run))
     assert "No last.pt yet: pictures, bank and class weights are those of the best checkpoint." in page.text
     known = next(json.loads(line)["miou"] for line in kept if "validation" in line)
@@ -191,9 +200,6 @@ def test_config_alone_is_enough(runs: tuple[Path, Path], tmp_path: Path) -> None
 
 def test_data_that_is_gone_is_said(runs: tuple[Path, Path], tmp_path: Path) -> None:
     run = copied(runs[1], tmp_path)
-    state = semiseg.runs.checkpoint.load(run / "checkpoints" / "last.pt")
-    state["config"]["data"]["root"] = str(tmp_path / "gone")
-    semiseg.runs.checkpoint.save(run / "checkpoints" / "last.pt", state)
     config = semiseg.Config.load(run / "config.yaml")
     config.data.root = str(tmp_path / "gone")
     config.save(run / "config.yaml")
@@ -211,10 +217,7 @@ def test_damaged_checkpoint_is_said(runs: tuple[Path, Path], tmp_path: Path) -> 
 
 def test_unequal_conditions_are_said(runs: tuple[Path, Path], tmp_path: Path) -> None:
     run = copied(runs[0], tmp_path)
-    config = semiseg.Config.load(run / "config.yaml")
-    config.training.batch_size = 7
-    config.network.pretrained, config.data.workers = "imagenet", 5  # workers change nothing
-    config.save(run / "config.yaml")
+    edit(run, training__batch_size=7, network__pretrained="imagenet", data__workers=5)  # workers change nothing
     (run / "labelled.txt").write_text("photo01\nphoto02\nphoto03\n")
     text = Page(write_report([run, runs[1]], tmp_path / "both.html", images=0)).text
     assert "equal conditions: network.pretrained, training.batch_size, the labelled images differ as well" in text

@@ -5,7 +5,8 @@ import pytest
 
 from semiseg.runs.metrics import read_metrics
 from semiseg.training import journal as progress
-from semiseg.training.journal import MetricsLog, ProgressBar
+from semiseg.training.journal import MetricsLog
+from semiseg.training.progress_bar import ProgressBar
 
 
 def filled(run_dir: Path, start: int, rows: list[tuple[str, int]]) -> None:
@@ -48,63 +49,6 @@ def test_a_fresh_run_starts_an_empty_log(tmp_path: Path) -> None:
     assert read_metrics(tmp_path) == []
 
 
-class Clock:
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 0.0
-        monkeypatch.setattr(progress.time, "monotonic", lambda: self.now)
-
-
-def test_without_a_terminal_a_line_every_30_seconds_and_at_the_end(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    clock = Clock(monkeypatch)
-    bar = ProgressBar(100, 20, "classmix", ("loss", "pseudo"))
-    for iteration, now in ((21, 10.0), (30, 31.0), (40, 50.0), (60, 80.0), (100, 81.0)):
-        clock.now = now
-        if iteration == 60:
-            bar.miou = 43.21
-        bar.advance(iteration, {"loss": 1.25, "bank_filled": 0.5}, 12.34)
-    bar.close()
-    first, second, last = capsys.readouterr().err.splitlines()
-    # 10 steps in 31 s from the start at 20, 70 left: 217 s.
-    assert first == "classmix 30/100 loss 1.250 12.3 img/s, 4 min left"
-    assert second.startswith("classmix 60/100") and "mIoU 43.2" in second
-    assert last.startswith("classmix 100/100") and last.endswith("0 min left")
-
-
-def test_quiet_prints_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
-    bar = ProgressBar(2, 0, "quiet", ("loss",), shown=False)
-    bar.advance(2, {"loss": 1.0}, 1.0)
-    bar.say("a sentence")
-    bar.close()
-    assert capsys.readouterr() == ("", "")
-
-
-def test_in_a_terminal_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
-    monkeypatch.setenv("COLUMNS", "120")
-    bar = ProgressBar(8, 3, "memory_bank", ("loss",))
-    bar.advance(5, {"loss": 1.25}, 2.0)
-    assert bar.bar is not None and bar.bar.tasks[0].completed == 5
-    assert bar.bar.tasks[0].fields["text"] == "loss 1.250 2.0 img/s"
-    bar.close()
-    assert "5/8" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("terminal", [True, False])
-def test_a_sentence_is_one_whole_line_whatever_the_width(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], terminal: bool
-) -> None:
-    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: terminal, raising=False)
-    monkeypatch.setenv("COLUMNS", "40")
-    bar = ProgressBar(8, 3, "memory_bank", ("loss",))
-    line = "5/8: mIoU 58.2 [-2.1 from its best at 4]: :fire: more masks would help more than more time"
-    bar.say(line)
-    bar.close()
-    assert line + "\n" in capsys.readouterr().err  # codes that clear the bar may stand before it
-
-
 def test_a_logger_that_fails_is_left_out_and_the_run_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -142,10 +86,8 @@ class ClosedTerminal:
 
 
 def test_a_terminal_that_was_closed_ends_no_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock(monkeypatch)
     monkeypatch.setattr(progress.sys, "stderr", ClosedTerminal())
     bar = ProgressBar(10, 0, "run", [])
-    clock.now = 31
-    bar.advance(10, {}, 1.0)
+    bar.advance(10, {}, 1.0)  # the last step, which is told
     bar.say("a sentence")
     progress.remark("a remark")

@@ -14,6 +14,7 @@ from semiseg.cli import suggest  # noqa: F401
 from semiseg.cli import report  # noqa: F401
 from semiseg.cli import export  # noqa: F401
 from semiseg.cli import web  # noqa: F401
+from semiseg.cli import presets  # noqa: F401
 from semiseg.cli import experiments  # noqa: F401
 from semiseg.cli import data  # noqa: F401
 

@@ -159,12 +159,14 @@ def data_convert(
 ) -> None:
     """Class masks from a tool's export or from other masks. Example: semiseg data convert labels --output new"""
     from semiseg.data.convert import convert
+    from semiseg.runtime.progress import CountingBar
 
     names = None if classes is None else [name.strip() for name in classes.split(",")]
-    done = convert(
-        source, form, output, images=images, classes=names, background=background, empty=empty, overlap=overlap,
-        others=others, colours=colours, skip_missing=skip_missing,
-    )  # fmt: skip
+    with CountingBar("images") as bar:
+        done = convert(
+            source, form, output, images=images, classes=names, background=background, empty=empty, overlap=overlap,
+            others=others, colours=colours, skip_missing=skip_missing, progress=bar.update,
+        )  # fmt: skip
     table = Table("value", "class", "masks", "pixels %")
     total = max(1, sum(done.pixels))
     for i, (name, masks, pixels) in enumerate(zip(done.classes, done.shown_in, done.pixels, strict=True)):

@@ -1,4 +1,4 @@
-"""``semiseg presets``, ``semiseg settings``, ``semiseg cost``, ``semiseg reproduce`` and ``semiseg compare``."""
+"""``semiseg cost``, ``semiseg reproduce`` and ``semiseg compare``."""
 
 from __future__ import annotations
 
@@ -9,58 +9,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.padding import Padding
 from rich.table import Table
 
 from semiseg.cli.shared import AsJson, Overrides, Source, app, command
 from semiseg.errors import SemisegError, UsageError
-
-
-@command(app, "presets")
-def presets(as_json: AsJson = False) -> None:
-    """List the presets. Example: semiseg presets --json"""
-    from semiseg.presets import list_presets
-
-    rows = list_presets()
-    if as_json:
-        print(json.dumps(rows, indent=1))
-        return
-    table = Table(title="semiseg train PRESET")
-    for title, wraps in (
-        ("preset", False),
-        ("table", False),
-        ("paper mIoU", False),
-        ("what it does; what it needs", True),
-    ):
-        table.add_column(title, no_wrap=not wraps)
-    for row in rows:
-        figure = row["paper_miou"]
-        what = f"{row['title'] or ''}\n[dim]{row['needs']}[/dim]" if row["table"] is None else row["title"]
-        table.add_row(row["name"], row["table"] or "", "" if figure is None else f"{figure:.1f}", what)
-    Console().print(table)
-
-
-@command(app, "settings")
-def settings(
-    word: Annotated[str, typer.Argument(help="Part of a key or of its meaning; default: all settings.")] = "",
-    as_json: AsJson = False,
-) -> None:
-    """Every section.key=value with its default and meaning. Example: semiseg settings teacher"""
-    from semiseg.config.read import fields
-    from semiseg.config.table import list_keys
-    from semiseg.errors import did_you_mean
-
-    rows = list_keys(word)
-    if not rows:
-        raise UsageError(f"no setting mentions {word!r}{did_you_mean(word, list(fields()))}")
-    if as_json:
-        print(json.dumps([row._asdict() for row in rows], indent=1))
-        return
-    console = Console(highlight=False)
-    for row in rows:  # not in a table, which would cut long keys
-        console.print(f"[bold]{row.key}[/bold] = {escape(row.default)}   [dim]({escape(row.kind)})[/dim]")
-        console.print(Padding(escape(row.meaning), (0, 0, 0, 4)))
 
 
 @command(app, "cost")
@@ -183,6 +135,7 @@ def compare(
 ) -> None:
     """Methods under equal conditions. Example: semiseg compare toy_streets --methods fixmatch --labelled 12,46"""
     from semiseg.experiments.comparison.compare import compare as run_comparison
+    from semiseg.experiments.comparison.table import sections
 
     try:
         numbers = [int(number) for number in words_of(seeds)]
@@ -195,7 +148,10 @@ def compare(
     if as_json:
         print(json.dumps({"rows": compared.rows, "failed": compared.failed}, indent=1))
     else:
-        print(f"{compared.table}\n\nAlso as a page: {compared.page}")
+        table = compared.table
+        if sys.stdout.isatty() and max(map(len, table.splitlines())) > Console().width:
+            table = "\n\n".join(section.as_blocks() for section in sections(compared.rows))
+        print(f"{table}\n\nAlso as a page: {compared.page}")
     for run, reason in compared.failed:
         print(f"semiseg: {run} failed: {reason}", file=sys.stderr)
     if compared.failed:

@@ -23,8 +23,10 @@ def export(
 ) -> None:
     """Write a network for other programs. Example: semiseg export runs/toy --format onnx --output toy.onnx"""
     from semiseg.export import export as write
+    from semiseg.runtime.progress import CountingBar
 
-    path = write(run, output, format, which_checkpoint(checkpoint), teacher, overwrite)
+    with CountingBar("export") as bar:
+        path = write(run, output, format, which_checkpoint(checkpoint), teacher, overwrite, bar.update)
     print(f"{path} ({path.stat().st_size / 2**20:.1f} MiB), described in {path}.md")
 
 

@@ -42,7 +42,7 @@ def predict(
         factors = [float(factor) for factor in scales.split(",")]
     except ValueError:
         raise UsageError(f"--scales {scales!r} is no list of numbers; write e.g. --scales 0.75,1,1.25") from None
-    with CountingBar(str(output), shown=not quiet) as bar:
+    with CountingBar("images", shown=not quiet) as bar:
         written, failed = run_prediction(
             run, images, output, which_checkpoint(checkpoint), teacher, device, overlay=overlays, overwrite=overwrite,
             progress=bar.update, confidence=confidence, tile=tile, overlap=overlap, flip=flip, scales=factors,

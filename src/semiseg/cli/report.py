@@ -21,5 +21,8 @@ def report(
     """Write an HTML page about runs. Example: semiseg report runs/toy"""
     from semiseg.report import write_report
     from semiseg.runtime.device import resolve_device
+    from semiseg.runtime.progress import CountingBar
 
-    print(f"report: {write_report(runs, output, overwrite, images, resolve_device(device))}")
+    with CountingBar("pictures") as bar:
+        path = write_report(runs, output, overwrite, images, resolve_device(device), bar.update)
+    print(f"report: {path}")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import sys
 from collections.abc import Callable
 from functools import wraps
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+from semiseg import __version__
 from semiseg.errors import SemisegError, UsageError, one_line
 from semiseg.runtime.signals import Stopped
 
@@ -22,6 +25,25 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Look at a data set before training.")
 app.add_typer(data_app, name="data")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"semiseg {__version__} (Python {platform.python_version()}, torch {metadata.version('torch')})")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Versions of semiseg, Python and PyTorch.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Options that stand before a command."""
+
 
 Source = Annotated[
     str, typer.Argument(metavar="PRESET_OR_FOLDER", help="A preset, a YAML file, or a folder of images/ and masks/.")

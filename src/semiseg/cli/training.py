@@ -17,7 +17,6 @@ from semiseg.cli.shared import (
     Device,
     Overrides,
     Run,
-    Source,
     Teacher,
     app,
     command,
@@ -26,27 +25,40 @@ from semiseg.cli.shared import (
 from semiseg.runtime.shell import command_line, path_word
 
 
-@command(app, "train")
+@command(app, "train", context_settings={"ignore_unknown_options": True})  # which are answered
 def train(
-    source: Source,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="PRESET_OR_FOLDER",
+            help="A preset, a YAML file, a folder of images/ and masks/, or, with --resume, a run folder.",
+        ),
+    ],
     overrides: Overrides = None,
-    resume: Annotated[bool, typer.Option(help="Continue from the last checkpoint.")] = False,
+    resume: Annotated[
+        bool, typer.Option(help="Continue a run: the one whose folder is given, else the last of this source.")
+    ] = False,
     auto_resume: Annotated[
         bool, typer.Option("--auto-resume", help="Continue where there is a checkpoint, else start: for requeued jobs.")
     ] = False,
     quiet: Annotated[bool, typer.Option(help="No progress bar, no sentences.")] = False,
 ) -> None:
     """Train a network. Example: semiseg train toy_streets run_dir=runs/toy training.iterations=300"""
+    from semiseg.config.other_tools import refuse_options
     from semiseg.runtime import distributed
     from semiseg.runtime.signals import Stopped
     from semiseg.training.advice.closing import closing
     from semiseg.training.loop import train as run_training
 
+    refuse_options([source, *(overrides or [])], ["--resume", "--auto-resume", "--quiet", "--help"])
     try:
         result = run_training(source, overrides or [], resume="auto" if auto_resume else resume, progress=not quiet)
     except Stopped as stop:
-        how = "--resume" if stop.saved and not auto_resume else "--auto-resume"
-        again = _again([path_word(source), *(overrides or []), how, *(["--quiet"] if quiet else [])])
+        options = {"--resume": resume, "--auto-resume": auto_resume}
+        words = [path_word(source), *(overrides or []), *(name for name, given in options.items() if given)]
+        if stop.run is not None:  # what was given stands in its config.yaml
+            words = [path_word(stop.run), "--resume" if stop.saved else "--auto-resume"]
+        again = _again([*words, *(["--quiet"] if quiet else [])])
         raise Stopped(stop.signal, f"{stop}. To go on: {again}") from None
     if distributed.is_main():
         print(

@@ -1,9 +1,11 @@
-"""``semiseg app``."""
+"""``semiseg app`` and ``semiseg watch``."""
 
 from __future__ import annotations
 
 import signal
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -44,3 +46,18 @@ def open_app(
         port,
         lambda url: print(f"open {url} (Ctrl-C ends)", flush=True),
     )
+
+
+@command(app, "watch")
+def watch(
+    run: Annotated[Path, typer.Argument(help="Run folder, of a training that goes on or has ended.")],
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the page.")] = 7861,
+    images: Annotated[int, typer.Option(min=0, help="Validation images to show, 0 for none.")] = 4,
+) -> None:
+    """Follow a training in the browser. Example: semiseg watch runs/toy"""
+    from semiseg.app.watch import WatchServer
+
+    with WatchServer(run, port, images) as server:
+        print(f"open {server.url} (Ctrl-C ends; the training goes on)", flush=True)
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()

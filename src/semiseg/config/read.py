@@ -20,11 +20,12 @@ from semiseg.config.keys import leaf_fields
 from semiseg.config.method import MethodConfig, complete
 from semiseg.config.nested import set_key
 from semiseg.config.network import NetworkConfig
+from semiseg.config.other_tools import answer
 from semiseg.config.profiles import filled_in
 from semiseg.config.section import Section
 from semiseg.config.shorthand import short_keys, spread
 from semiseg.config.training import TrainingConfig
-from semiseg.config.words import apply_word
+from semiseg.config.words import apply_word, unknown_key
 from semiseg.errors import UsageError, did_you_mean, value_shown
 from semiseg.runtime.files import write_text
 
@@ -51,7 +52,7 @@ class Config(Section):
     needs: str = ""
     """Data that the preset needs."""
     run_dir: str = "runs/run"
-    """Folder of the run; must be empty or resumed."""
+    """Folder of the run; must be empty or resumed. Not given: runs/NAME, or the next free of runs/NAME-2, -3, …"""
     data: DataConfig = DataConfig()
     network: NetworkConfig = NetworkConfig()
     method: MethodConfig = MethodConfig()
@@ -158,6 +159,10 @@ def _read(source: str | Path) -> dict[str, Any]:
             return {"name": str(source)} | read_yaml(preset_path(str(source)))
         if is_folder(source):
             return merged(_read("folder"), {"data": {"root": str(source)}})
+        key, equals, value = str(source).partition("=")
+        told = answer(key, value) if equals else None
+        if told is not None:
+            raise UsageError(f"{value_shown(str(source))} is no preset and no folder; {told}")
         hint = did_you_mean(str(source), preset_names())
         raise UsageError(
             f"no preset {value_shown(str(source))}{hint}, no such folder; `semiseg presets` lists them, a file must "
@@ -193,9 +198,7 @@ def _one_line(error: ValidationError, source: str) -> str:
         key = next((k for k in sorted(valid, key=len, reverse=True) if key == k or key.startswith(k + ".")), key)
         if problem["type"] == "extra_forbidden":
             for unknown in _leaves(key, problem["input"]):
-                found.setdefault(
-                    f"unknown key {value_shown(unknown)}{did_you_mean(unknown, [*valid, *short_keys()])}", [""]
-                )
+                found.setdefault(unknown_key(unknown, [*valid, *short_keys()]), [""])
         else:
             message = problem["msg"].removeprefix("Value error, ")
             given = (

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from semiseg.config.optimiser import OptimiserConfig
 from semiseg.config.section import Count, NotNegative, Positive, Probability, Section, Seed
@@ -100,3 +100,10 @@ class TrainingConfig(Section):
             kind=self.optimizer, learning_rate=self.learning_rate, momentum=self.momentum,
             weight_decay=self.weight_decay, poly_power=self.poly_power, lr_warmup=self.lr_warmup,
         )  # fmt: skip
+
+    @field_validator("device", mode="before")
+    @classmethod
+    def _no_number(cls, value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool):
+            raise ValueError(f"write cuda:{value} for a GPU by its number, or auto, cuda or cpu")
+        return value

@@ -8,9 +8,13 @@ from types import NoneType
 from typing import Any, get_args
 
 from semiseg.config.nested import set_key
+from semiseg.config.other_tools import answer
 from semiseg.config.shorthand import allows_none, short_keys
 from semiseg.errors import did_you_mean, value_shown
 from semiseg.runtime.documents import parse_yaml
+
+SLIP = 0.85
+"""Likeness from which on a key is a known one with a slip of the finger, rather than what another tool calls it."""
 
 
 def apply_word(values: dict[str, Any], word: str, fields: Mapping[str, Any]) -> str | None:
@@ -21,7 +25,7 @@ def apply_word(values: dict[str, Any], word: str, fields: Mapping[str, Any]) -> 
     short = short_keys()
     valid = [*fields, *short]
     if key not in valid and not key.startswith("data.options."):
-        return f"unknown key {value_shown(key)}{did_you_mean(key, valid) or '; `semiseg settings` lists them'}"
+        return unknown_key(key, valid, text)
     try:
         value = _value(fields.get(key), text) if text else None
         for complete_key in short.get(key, [key]):
@@ -30,6 +34,14 @@ def apply_word(values: dict[str, Any], word: str, fields: Mapping[str, Any]) -> 
     except ValueError:
         return f"{value_shown(word)}: the value is not valid YAML; close its brackets, or put quotes around text"
     return None
+
+
+def unknown_key(key: str, valid: list[str], value: str = "") -> str:
+    """What is said of a key that does not exist: the one it is a slip of, or what it is called here."""
+    slip = did_you_mean(key, valid, SLIP)
+    told = None if slip else answer(key, value)
+    hint = f"; {told}" if told else slip or did_you_mean(key, valid) or "; `semiseg settings` lists them"
+    return f"unknown key {value_shown(key)}{hint}"
 
 
 def _value(field: Any, text: str) -> Any:

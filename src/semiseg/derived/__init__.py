@@ -6,12 +6,12 @@ that. A preset, a file and a resumed run say their settings themselves: nothing 
 
 from semiseg.derived.choice import Choice, Row
 from semiseg.derived.facts import Facts
-from semiseg.derived.folder import Settled, as_trained, derives, resumed, settle
+from semiseg.derived.folder import Settled, as_trained, derives, settle
 from semiseg.derived.read import read_facts
 from semiseg.derived.settings import KEYS, derive
 from semiseg.derived.table import save, show, stored
 
 __all__ = [
-    "KEYS", "Choice", "Facts", "Row", "Settled", "as_trained", "derive", "derives", "read_facts", "resumed", "save",
-    "settle", "show", "stored",
+    "KEYS", "Choice", "Facts", "Row", "Settled", "as_trained", "derive", "derives", "read_facts", "save", "settle",
+    "show", "stored",
 ]  # fmt: skip

@@ -59,10 +59,7 @@ class Facts:
         """Of the crops of a step, how many one process takes at most."""
         return -(-crops // self.processes)
 
-    def __str__(self) -> str:
-        sizes = " to ".join(dict.fromkeys(f"{width}×{height}" for height, width in (self.smallest, self.largest)))
-        machine = f"{self.gpu_memory / 2**30:.0f} GiB of {self.device}" if self.gpu_memory else self.device
-        return (
-            f"{self.labelled} images with masks and {self.unlabelled} without to train on, {self.validation} to "
-            f"validate; {sizes} pixels, {self.classes} classes; {machine}"
-        )
+    @property
+    def sizes(self) -> str:
+        """``640×480 to 4000×3000``: width and height of the smallest and the largest image."""
+        return " to ".join(dict.fromkeys(f"{width}×{height}" for height, width in (self.smallest, self.largest)))

@@ -78,24 +78,6 @@ def as_trained(source: str | Path, words: Words, data: RunData) -> Config:
     return settle(source, words, data, device).config
 
 
-def resumed(source: str | Path, words: Words) -> Config | None:
-    """The configuration of a run on a folder that goes on: method and what was derived as in its ``config.yaml``.
-
-    New masks or another device would give other values, with which it would be another run. None where the run folder
-    has no such file: nothing has been derived yet.
-
-    Raises:
-        UsageError: a word, or the file, is wrong.
-    """
-    config = Config.load(source, list(words))
-    path = Path(config.run_dir) / "config.yaml"
-    if not path.is_file():
-        return None
-    stored = Config.load(path)
-    kept = (*KEYS, "method.name")  # the preset named another method once
-    return Config.load(source, [*(f"{key}={json.dumps(value_of(stored, key))}" for key in kept), *words])
-
-
 def _joint(config: Config, classes: int) -> int:
     t = config.training
     return count_run(config, classes).crops // (t.batch_size * t.accumulation) if t.passes == "joint" else 1

@@ -11,16 +11,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from semiseg.derived.choice import Row
-from semiseg.derived.facts import Facts
 from semiseg.runtime.files import write_text
 
 FILE = "derived.json"
 
 
-def show(facts: Facts, rows: Sequence[Row], console: Console | None = None) -> None:
-    """Print the rows, by default to stderr; the table fits 80 columns."""
-    table = Table(title=escape(str(facts)), title_justify="left", caption_justify="left",
-                  caption="each can be changed: section.key=value behind the folder")  # fmt: skip
+def show(rows: Sequence[Row], console: Console | None = None) -> None:
+    """Print the rows, by default to stderr; the table fits 60 columns, and no value is cut."""
+    table = Table(caption_justify="left", caption="each can be changed: section.key=value behind the folder")
     table.add_column("setting", no_wrap=True)
     table.add_column("value", no_wrap=True)
     table.add_column("reason")

@@ -35,6 +35,7 @@ def export(
     which: Literal["best", "last"] = "best",
     teacher: bool = False,
     overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write a network of a run as one file, and a description of its input and output into ``FILE.md`` beside it.
 
@@ -50,6 +51,7 @@ def export(
         which: the ``best`` or the ``last`` checkpoint of a run folder.
         teacher: write the teacher instead of the student.
         overwrite: replace existing files.
+        progress: called with (parts done, parts in all): the network is read, written and compared, described.
 
     Returns:
         The file.
@@ -71,7 +73,10 @@ def export(
     card = path.with_name(f"{path.name}.md")
     if existing := [str(p) for p in (path, card) if p.exists() and not overwrite]:
         raise SemisegError(f"{', '.join(existing)} exists; choose another --output, or --overwrite")
+    told = progress or (lambda done, total: None)
+    told(0, 3)
     model = load_model(run_or_checkpoint, which, teacher)
+    told(1, 3)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.partial{SUFFIXES[format]}")  # a wrong file must never get the name
     try:
@@ -86,5 +91,7 @@ def export(
         ) from error
     finally:
         partial.unlink(missing_ok=True)
+    told(2, 3)
     write_card(model, path, card, format)
+    told(3, 3)
     return path

@@ -15,6 +15,7 @@ from semiseg.errors import SemisegError, UsageError
 from semiseg.methods.base import Needs, StoredVectors
 from semiseg.methods.base.bank import method_of
 from semiseg.runs import checkpoint
+from semiseg.runs.edited import as_edited
 from semiseg.runs.metrics import read_metrics
 from semiseg.runtime.plugins import method_class
 
@@ -100,7 +101,8 @@ def read_run(path: str | Path, name: str = "") -> RunFacts:
     """Read a run folder; only config.yaml must be there.
 
     Raises:
-        UsageError: not a run folder, or a configuration that this version cannot read.
+        UsageError: not a run folder, a configuration that this version cannot read, or one that was edited in what a
+            run cannot change.
     """
     path = Path(path)
     if not (path / "config.yaml").is_file():
@@ -186,6 +188,7 @@ def _read_checkpoint(run: RunFacts) -> None:
     except SemisegError as error:
         run.remarks.append(f"{error}. Nothing about the bank and the class weights, no pictures.")
         return
+    as_edited(path, Config.parse(state["config"], source=str(path)))
     run.checkpoint = path
     if path.name == "best.pt":
         run.remarks.append("No last.pt yet: pictures, bank and class weights are those of the best checkpoint.")

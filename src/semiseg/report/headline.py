@@ -10,7 +10,8 @@ from semiseg.config.read import fields
 from semiseg.report.charts import Cell, Table
 from semiseg.report.facts import RunFacts
 from semiseg.report.settings import DESCRIPTIONS
-from semiseg.training.advice.effort import Effort, duration, effort, mean_effort, terms
+from semiseg.runtime.progress import duration
+from semiseg.training.advice.effort import Effort, effort, mean_effort, terms
 
 # The labelled images are compared by name; the method is what a gain is about.
 NOT_COMPARED = ("method.", "training.seed", "data.split_seed", "data.labelled")

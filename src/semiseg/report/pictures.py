@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -45,15 +45,24 @@ class Strips:
     remarks: list[str] = field(default_factory=list)
 
 
-def strips(runs: list[RunFacts], count: int, device: torch.device | str = "cpu") -> list[Strips]:
+def strips(
+    runs: list[RunFacts], count: int, device: torch.device | str = "cpu",
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Strips]:  # fmt: skip
     """Predictions of the last student of every run on the same ``count`` images of each validation set that occurs.
 
-    Missing data or networks become a remark, never an error.
+    Missing data or networks become a remark, never an error. ``progress`` is called with (predictions done, in all).
     """
-    found = []
-    for group in _same_data([run for run in runs if run.checkpoint is not None]):
-        found.append(_strips_of(group, count, device))
-    return found
+    known = [run for run in runs if run.checkpoint is not None]
+    done = 0
+
+    def predicted() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, max(done, len(known) * count))
+
+    return [_strips_of(group, count, device, predicted) for group in _same_data(known)]
 
 
 def _same_data(runs: list[RunFacts]) -> list[list[RunFacts]]:
@@ -67,7 +76,9 @@ def _same_data(runs: list[RunFacts]) -> list[list[RunFacts]]:
     return list(groups.values())
 
 
-def _strips_of(runs: list[RunFacts], count: int, device: torch.device | str) -> Strips:
+def _strips_of(
+    runs: list[RunFacts], count: int, device: torch.device | str, told: Callable[[], None]
+) -> Strips:  # fmt: skip
     result = Strips(", ".join(run.name for run in runs))
     try:
         images = open_split(data_as_begun(runs[0].config.data, _facts(runs[0])), "val")
@@ -90,7 +101,7 @@ def _strips_of(runs: list[RunFacts], count: int, device: torch.device | str) -> 
         ])  # fmt: skip
     for run in runs:
         try:
-            predicted = _predictions(run, [image for _, image, _ in read], device)
+            predicted = _predictions(run, [image for _, image, _ in read], device, told)
         except (SemisegError, RuntimeError) as error:
             result.remarks.append(f"No predictions of {run.name}: {str(error).splitlines()[0]}")
             continue
@@ -118,17 +129,20 @@ def _chosen(images: ImageSet, count: int) -> list[int]:
     return [labelled[k * len(labelled) // count] for k in range(count)]
 
 
-def _predictions(run: RunFacts, images: Sequence[np.ndarray], device: torch.device | str) -> list[np.ndarray]:
+def _predictions(
+    run: RunFacts, images: Sequence[np.ndarray], device: torch.device | str, told: Callable[[], None]
+) -> list[np.ndarray]:
     assert run.checkpoint is not None
     model = load_model(run.checkpoint, device=device)
     config = model.config
-    return [
-        predict_array(
+    found = []
+    for image in images:
+        found.append(predict_array(
             model.network, image, config.evaluation.mode, config.window, config.evaluation.stride, device,
             resize=config.data.resize,
-        )
-        for image in images
-    ]  # fmt: skip
+        ))  # fmt: skip
+        told()
+    return found
 
 
 def _errors(image: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, float]:

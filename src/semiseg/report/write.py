@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ def write_report(
     overwrite: bool = False,
     images: int = 4,
     device: torch.device | str = "cpu",
+    progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write one HTML file about one or several runs; nothing else in their folders is touched.
 
@@ -56,6 +57,7 @@ def write_report(
         overwrite: replace another file that exists.
         images: validation images in the strips, 0 for none.
         device: where the networks predict for the strips.
+        progress: called with (images predicted for the strips, all of them).
 
     Returns:
         The file, about 5 MB: it holds Plotly's script and asks no server for anything.
@@ -74,7 +76,7 @@ def write_report(
         raise UsageError(f"{path}: a report is one HTML file; give a name that ends in .html")
     if path.exists() and path.resolve() not in pages and not overwrite:
         raise UsageError(f"{path} exists; choose another --output, or --overwrite it")
-    page = render(facts, images, device)
+    page = render(facts, images, device, progress)
     try:
         write_text(path, page, errors="replace")  # names of files need not be UTF-8
     except OSError as error:
@@ -82,8 +84,12 @@ def write_report(
     return path
 
 
-def render(runs: list[RunFacts], images: int = 4, device: torch.device | str = "cpu") -> str:
-    """The page's text."""
+def render(
+    runs: list[RunFacts], images: int = 4, device: torch.device | str = "cpu",
+    progress: Callable[[int, int], None] | None = None, template: str = "template.html",
+    more: Mapping[str, Any] | None = None,
+) -> str:  # fmt: skip
+    """The page's text; ``more`` is what another template reads besides."""
     parts = _parts(runs)
     charts = [chart for part in parts for chart in part.charts]
     changed = compared_keys(runs)
@@ -95,12 +101,12 @@ def render(runs: list[RunFacts], images: int = 4, device: torch.device | str = "
         "folds": fold_table(runs),
         "sentences": [(run.name, words) for run in runs if (words := last_sentence(run)) is not None],
         "parts": parts,
-        "strips": strips(runs, images, device) if images else [],
+        "strips": strips(runs, images, device, progress) if images else [],
         "changed": [setting for setting in changed if any(setting.changed)],
         "settings": changed,
         "versions": versions(runs),
     }
-    return render_page("template.html", charts, values)
+    return render_page(template, charts, {**values, **(more or {})})
 
 
 def _parts(runs: list[RunFacts]) -> list[Part]:

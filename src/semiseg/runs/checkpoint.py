@@ -18,6 +18,7 @@ from semiseg.errors import SemisegError
 from semiseg.methods.base.bank import method_of
 from semiseg.networks import SegmentationNetwork
 from semiseg.networks.build import build_network_of
+from semiseg.runs.edited import as_edited
 from semiseg.runs.seal import fault, seal
 from semiseg.runtime.documents import parse_json
 from semiseg.runtime.extras import first_line, require
@@ -153,7 +154,7 @@ def load_model(
     state = _read_exported(path, device) if path.suffix == ".safetensors" else load(path, device)
     prefix = "teacher." if teacher else "student."
     try:
-        config = Config.parse(state["config"], source=str(path))
+        trained = Config.parse(state["config"], source=str(path))
         info = DatasetInfo(
             name=str(state["info"]["name"]),
             classes=tuple(str(name) for name in state["info"]["classes"]),
@@ -166,7 +167,8 @@ def load_model(
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SemisegError(f"{path} lacks what a checkpoint holds ({_what(error)}); train or export it again") from None
     if not weights:
-        raise SemisegError(f"{path} has no teacher (method {config.method.name!r}); leave --teacher out")
+        raise SemisegError(f"{path} has no teacher (method {trained.method.name!r}); leave --teacher out")
+    config = as_edited(path, trained)
     network = build_network_of(config, len(info.classes), pretrained=False)
     try:
         network.load_state_dict(weights)

@@ -32,10 +32,10 @@ def start(device: torch.device) -> torch.device:
         UsageError: more processes on this machine than CUDA devices.
         SemisegError: the processes do not find each other.
     """
+    local = int(os.environ.get("LOCAL_RANK", "0"))
     if not launched() or dist.is_initialized():
-        return device
+        return torch.device("cuda", local) if dist.is_initialized() and device.type == "cuda" else device
     if device.type == "cuda":
-        local = int(os.environ.get("LOCAL_RANK", "0"))
         if local >= torch.cuda.device_count():
             raise UsageError(
                 f"process {local} of this machine has no CUDA device for itself ({torch.cuda.device_count()} found); "

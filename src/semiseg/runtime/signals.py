@@ -25,11 +25,12 @@ class Stopped(KeyboardInterrupt):
     Attributes:
         signal: its number.
         saved: whether there is a checkpoint to go on from.
+        run: the folder of the training that had begun.
     """
 
-    def __init__(self, number: int, message: str = "", saved: bool = False) -> None:
+    def __init__(self, number: int, message: str = "", saved: bool = False, run: str | None = None) -> None:
         super().__init__(message)
-        self.signal, self.saved = number, saved
+        self.signal, self.saved, self.run = number, saved, run
 
 
 class Signals:

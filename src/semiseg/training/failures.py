@@ -57,10 +57,11 @@ def stopped(
     name = Signals(number).name
     if done is None:
         return Stopped(number, f"{name} before training began; nothing was changed")
+    run = None if last is None else str(last.parent.parent)
     if saved is None:
-        return Stopped(number, f"{name} after step {done} of {steps}; no checkpoint was saved")
+        return Stopped(number, f"{name} after step {done} of {steps}; no checkpoint was saved", run=run)
     what = "all of it is saved" if saved == done else f"step {saved} is saved"
-    return Stopped(number, f"{name} after step {done} of {steps}; {what} in {last}", saved=True)
+    return Stopped(number, f"{name} after step {done} of {steps}; {what} in {last}", saved=True, run=run)
 
 
 def check_finite(

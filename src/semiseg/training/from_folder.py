@@ -8,34 +8,16 @@ from pathlib import Path
 import torch
 
 from semiseg import derived
-from semiseg.config.read import Config
 from semiseg.data.run_data import RunData
-from semiseg.runtime import distributed
 
 Settle = Callable[[RunData, torch.device], derived.Settled]
 """From data that can be trained on and a device to the complete configuration."""
 
 
-def configured(
-    source: str | Path, words: list[str] | tuple[str, ...], resume: bool, shown: bool
-) -> tuple[Config, Settle | None]:
-    """The configuration of ``source`` and, for a new run on a folder, what settles the rest of it.
-
-    With ``shown`` the derived settings are printed.
-
-    Raises:
-        UsageError: as :meth:`Config.load`.
-    """
-    config = Config.load(source, words)
-    if not derived.derives(source, config):
-        return config, None
-    if resume and (stored := derived.resumed(source, words)) is not None:
-        return stored, None
+def settling(source: str | Path, words: list[str] | tuple[str, ...]) -> Settle:
+    """What settles the rest of a new run on a folder."""
 
     def settle(data: RunData, device: torch.device) -> derived.Settled:
-        settled = derived.settle(source, words, data, device)
-        if shown and distributed.is_main():
-            derived.show(settled.facts, settled.rows)
-        return settled
+        return derived.settle(source, words, data, device)
 
-    return config, settle
+    return settle

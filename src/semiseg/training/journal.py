@@ -1,18 +1,15 @@
-"""What a run says while it goes: a bar in a terminal, plain lines elsewhere; metrics.jsonl and TensorBoard."""
+"""What a run writes down while it goes: metrics.jsonl and the loggers; and lines to the user."""
 
 from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from semiseg.errors import SemisegError, one_line
 from semiseg.runs.metrics import read_metrics
@@ -97,50 +94,3 @@ class MetricsLog:
                 self.loggers.remove(logger)
                 print(f"semiseg: {type(logger).__name__} failed and gets nothing more: {first_line(error)}",
                       file=sys.stderr, flush=True)  # fmt: skip
-
-
-class ProgressBar:
-    """Losses, images/s, time left and the last mIoU: a live bar in a terminal, a line every 30 s elsewhere."""
-
-    def __init__(self, total: int, start: int, title: str, terms: Sequence[str], shown: bool = True) -> None:
-        self.total, self.start, self.title, self.terms = total, start, title, terms
-        self.began = self.printed = time.monotonic()
-        self.miou: float | None = None
-        self.bar: Progress | None = None
-        self.shown = shown
-        if shown and sys.stderr.isatty():
-            self.bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[text]}"),
-                TimeRemainingColumn(),
-                console=Console(stderr=True),
-            )
-            self.task = self.bar.add_task(title, total=total, completed=start, text="")
-            self.bar.start()
-
-    def advance(self, iteration: int, losses: dict[str, float], images_per_second: float) -> None:
-        """Show the state after ``iteration`` steps."""
-        terms = " ".join(f"{name} {losses[name]:.3f}" for name in self.terms if name in losses)
-        miou = "" if self.miou is None else f" mIoU {self.miou:.1f}"
-        text = f"{terms} {images_per_second:.1f} img/s{miou}"
-        if self.bar is not None:
-            self.bar.update(self.task, completed=iteration, text=text)
-        elif self.shown and (time.monotonic() - self.printed > 30 or iteration == self.total):
-            self.printed = time.monotonic()
-            left = (self.printed - self.began) / max(1, iteration - self.start) * (self.total - iteration)
-            tell(f"{self.title} {iteration}/{self.total} {text}, {left / 60:.0f} min left")
-
-    def say(self, line: str) -> None:
-        """A line above the bar, whole: a terminal wraps it where it is narrower."""
-        if self.bar is not None:
-            with suppress(OSError):
-                self.bar.console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
-        elif self.shown:
-            tell(line)
-
-    def close(self) -> None:
-        if self.bar is not None:
-            with suppress(OSError):
-                self.bar.stop()

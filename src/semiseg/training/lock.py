@@ -36,6 +36,18 @@ def started(pid: int) -> str | None:
     return None if state in "ZX" else f"{boot} {numbers[18]}"  # dead, and not yet asked after by its parent
 
 
+def is_held(run_dir: Path) -> bool:
+    """Whether a process trains in a run folder; of one on another machine the file alone says so."""
+    try:
+        holder = _read(run_dir / NAME)
+    except OSError:
+        return False
+    if holder is None:
+        return False
+    elsewhere = holder["host"] != socket.gethostname()
+    return elsewhere or (_alive(holder["pid"]) and holder.get("started") == started(holder["pid"]))
+
+
 class RunLock:
     """``lock.json`` in a run folder, with the process that trains there.
 
@@ -44,10 +56,11 @@ class RunLock:
 
     Args:
         run_dir: made by :meth:`acquire` where it is missing.
+        made: whether it was made for this run just now.
     """
 
-    def __init__(self, run_dir: Path) -> None:
-        self.path, self.made = run_dir / NAME, False
+    def __init__(self, run_dir: Path, made: bool = False) -> None:
+        self.path, self.made = run_dir / NAME, made
 
     def acquire(self) -> str | None:
         """Take the folder; returns a remark where its last holder was killed.

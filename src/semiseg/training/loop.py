@@ -10,10 +10,8 @@ from typing import Literal
 
 import torch
 
-from semiseg import derived
 from semiseg.config.read import Config
 from semiseg.data.run_data import check_classes, open_run_data
-from semiseg.data.splits.lists import write_list
 from semiseg.methods.base import Round
 from semiseg.methods.base.stages import count_over, start_teachers
 from semiseg.runs.begun import data_as_begun
@@ -27,14 +25,17 @@ from semiseg.training.building import build_method, layout
 from semiseg.training.clock import Clock
 from semiseg.training.failures import check_finite, explained, stopped
 from semiseg.training.finite import FiniteWatch
-from semiseg.training.from_folder import Settle, configured
-from semiseg.training.journal import MetricsLog, ProgressBar, remark
+from semiseg.training.from_folder import Settle
+from semiseg.training.journal import MetricsLog, remark
 from semiseg.training.limits import check_limits, check_precision
 from semiseg.training.lock import RunLock
 from semiseg.training.loggers import open_loggers
 from semiseg.training.loss_sums import LossSums
+from semiseg.training.opening import tell_opening
 from semiseg.training.optimisers import Optimisers
 from semiseg.training.preflight import check_run_data, tell_remarks
+from semiseg.training.progress_bar import ProgressBar
+from semiseg.training.source import start_of, with_own_folder
 from semiseg.training.state import restore
 from semiseg.training.step import Stepper
 from semiseg.training.unread import unread_remark
@@ -72,14 +73,16 @@ def train(config: Config | str | Path, overrides: list[str] | tuple[str, ...] = 
         SemisegError: the data is not usable, the loss stopped being a number, or the disk is full.
         Stopped: a ``KeyboardInterrupt``; the message says what was saved.
     """
-    settle = unread = None
+    settle = unread = base = None
     with Signals() as signals:
         try:
             if not isinstance(config, Config):
                 source = config
-                config, settle = configured(source, overrides, bool(resume), shown=progress)
+                config, settle, base = start_of(source, overrides, resume is True, resume == "auto")
                 unread = unread_remark(config, source, overrides)
-            run = Run(config, resume, settle, signals, shown=progress, unread=unread)
+            if base is not None:
+                config = with_own_folder(config, base)
+            run = Run(config, resume, settle, signals, shown=progress, unread=unread, made=base is not None)
         except Stopped as error:
             raise stopped(error.signal) from None
         return run.train(progress)
@@ -90,10 +93,10 @@ class Run:
 
     def __init__(
         self, config: Config, resume: bool | Literal["auto"] = False, settle: Settle | None = None,
-        signals: Signals | None = None, shown: bool = False, unread: str | None = None,
+        signals: Signals | None = None, shown: bool = False, unread: str | None = None, made: bool = False,
     ) -> None:  # fmt: skip
         self.run_dir = Path(config.run_dir)
-        self.kept, self.lock = Kept(self.run_dir), RunLock(self.run_dir)
+        self.kept, self.lock = Kept(self.run_dir), RunLock(self.run_dir, made)
         self.last, self.best = self.kept.last, self.kept.best
         self.signals = signals or Signals()
         try:
@@ -129,9 +132,12 @@ class Run:
             label_record.check_same(self.run_dir, checked.truths)
         settled = settle(self.data, self.device) if settle is not None and found is None else None
         if settled is not None:
-            config, t = settled.config, settled.config.training
+            config = settled.config.model_copy(update={"run_dir": config.run_dir})
+            t = config.training
             check_limits(config)
         config = pixels.as_measured(config, self.data.ranges)
+        if shown and self.main:
+            tell_opening(config, self.data, self.device, settled, found is not None)
         self.config = config
         self.layout = layout(config)
         self.method = build_method(config, self.data, self.device, pretrained=found is None)
@@ -148,15 +154,9 @@ class Run:
             self.saved = self.iteration
         if self.main:
             self.kept.tidy(found)
-            for line in found.remarks if found is not None else []:
+            run_folder.write_begun(config, self.data, checked.truths, settled, new=found is None)
+            for line in (*(found.remarks if found is not None else ()), *([unread] if unread else ())):
                 remark(line)
-            config.save(self.run_dir / "config.yaml")
-            write_list(self.run_dir / "labelled.txt", self.data.labelled_names)
-            label_record.write(self.run_dir, checked.truths, new=state is None)
-            if settled is not None:
-                derived.save(self.run_dir, settled.rows)
-            if unread is not None:
-                remark(unread)
             tell_remarks(config, self.data, self.device, new=found is None, largest=checked.largest)
 
     def train(self, progress: bool = True) -> RunResult:

@@ -8,19 +8,21 @@ from typing import Any, Literal
 
 import torch
 
-from semiseg import __version__
-from semiseg.config.keys import FREE_ON_RESUME, MEASURED, MENDS_ON_RESUME, used_fields, value_of
-from semiseg.config.nested import set_key
-from semiseg.config.profiles import filled_in
-from semiseg.config.read import Config, fields
+from semiseg import __version__, derived
+from semiseg.config.keys import value_of
+from semiseg.config.read import Config
 from semiseg.data.run_data import RunData
+from semiseg.data.splits.lists import write_list
 from semiseg.errors import SemisegError, UsageError
 from semiseg.evaluation.confusion import EvaluationResult
 from semiseg.runs.begun import SOURCE, VALIDATION, names_digest
+from semiseg.runs.edited import as_begun, as_edited, differences
+from semiseg.runs.folder import CONFIG, claim, named
 from semiseg.runs.kept import Found, Kept
 from semiseg.runtime import distributed
 from semiseg.runtime.documents import dump_json
 from semiseg.runtime.files import PARTIAL, write_text
+from semiseg.training import label_record
 from semiseg.training.journal import remark
 from semiseg.training.lock import NAME, RunLock
 
@@ -40,50 +42,50 @@ def prepare(config: Config, kept: Kept, resume: bool | Literal["auto"]) -> tuple
         _check_new(run_dir, resume)
         return config, None
     if not resume:
-        raise UsageError(f"{run_dir} already holds a run; add --resume to go on, or choose another run_dir=")
+        raise UsageError(
+            f"{run_dir} already holds a run; add --resume to go on, choose another run_dir=, or leave it out: new runs "
+            "are numbered"
+        )
     found = kept.newest()
     saved = Config.parse(found.state["config"])
-    config = _as_begun(config, saved)
-    # What a profile fills in is compared, not its name.
-    keys = used_fields(config, fields()).keys() - FREE_ON_RESUME - MENDS_ON_RESUME - {"method.profile"}
-    if value_of(config, MEASURED) is None:
-        keys -= {MEASURED}
-    changed = [key for key in sorted(keys) if value_of(saved, key) != value_of(config, key)]
-    if changed:
+    config = as_begun(config, saved)
+    as_edited(found.path, saved)  # the file may be what differs
+    if changed := differences(saved, config):
         shown = ", ".join(f"{key} (was {value_of(saved, key)}, now {value_of(config, key)})" for key in changed[:3])
         raise UsageError(f"--resume with another configuration: {shown}; give the same values or another run_dir=")
     return config, found
-
-
-def _as_begun(config: Config, saved: Config) -> Config:
-    """``config`` without what its profile filled in, where the run began with the usual value: as runs did before
-    profiles filled in anything for other methods than the paper's."""
-    known, method = fields(), config.method
-    filled = filled_in({"profile": method.profile, "name": method.name})
-    kept = {
-        key: value_of(saved, key)
-        for key in filled.keys() & used_fields(config, known).keys()
-        if value_of(config, key) == filled[key] != value_of(saved, key) == known[key].default
-    }
-    if method.profile == "reference" or method.name != saved.method.name or not kept:
-        return config
-    values = config.model_dump(mode="json")
-    for key, value in kept.items():
-        set_key(values, key, value)
-    return Config.parse(values)
 
 
 def _check_new(run_dir: Path, resume: bool | Literal["auto"]) -> None:
     """Refuse a folder in which no run can start; ``"auto"`` starts where one broke off before its first checkpoint."""
     names = [path.name for path in run_dir.iterdir() if path.suffix != PARTIAL] if run_dir.exists() else []
     there = {*names} - {NAME}
-    broken_off = "config.yaml" in there
+    broken_off = CONFIG in there
     if resume is True:
         how = "--auto-resume starts it anew" if broken_off else "is it a run folder?" if there else "leave --resume out"
         raise UsageError(f"--resume: {run_dir} holds no checkpoint, so there is nothing to go on from; {how}")
     if there and not (resume and broken_off):
         how = "or --auto-resume: its run broke off before the first checkpoint" if broken_off else "or empty it"
         raise UsageError(f"{run_dir} is not empty; choose another run_dir=, {how}")
+
+
+def claimed(base: Path, main: bool) -> Path:
+    """The next free of ``base``, ``base-2``, …: the first process makes it, and all learn its number.
+
+    Raises:
+        UsageError: this is not the first process, which could not make it.
+        OSError: it cannot be made.
+    """
+    number, refusal = 0, None
+    if main:
+        try:
+            number = claim(base)
+        except OSError as error:
+            refusal = error
+    (number,) = distributed.largest(number)
+    if number == 0:
+        raise refusal or UsageError(f"the first process cannot make {base}")
+    return named(base, number)
 
 
 def take(lock: RunLock, main: bool) -> None:
@@ -102,6 +104,18 @@ def take(lock: RunLock, main: bool) -> None:
             refusal = error
     if any(distributed.largest(refusal is not None)):
         raise refusal or UsageError(f"the first process cannot train in {lock.path.parent}")
+
+
+def write_begun(
+    config: Config, data: RunData, truths: label_record.Truths, settled: derived.Settled | None, new: bool
+) -> None:
+    """Write what a run knows before its first step: its settings, labelled images, masks, and what was derived."""
+    run_dir = Path(config.run_dir)
+    config.save(run_dir / CONFIG)
+    write_list(run_dir / "labelled.txt", data.labelled_names)
+    label_record.write(run_dir, truths, new)
+    if settled is not None:
+        derived.save(run_dir, settled.rows)
 
 
 def data_facts(data: RunData) -> dict[str, list[Any]]:

@@ -31,7 +31,9 @@ def test_the_result_is_a_folder_that_training_reads_and_nothing_is_overwritten(t
     photo(tmp_path / "in" / "a.png")
     labelme(tmp_path / "in" / "a.json", [shape("leaf", square(2, 2, 10))])
     (tmp_path / "out").mkdir()  # an empty folder may be filled
-    one(tmp_path)
+    told: list[tuple[int, int]] = []
+    one(tmp_path, progress=lambda *done: told.append(done))
+    assert told == [(1, 2), (2, 2)]
     train = open_folder(tmp_path / "out", "train")
     assert train.info.classes == ("background", "leaf") and train.label(0) is not None
     assert (tmp_path / "out" / "images" / "a.png").read_bytes() == (tmp_path / "in" / "a.png").read_bytes()

@@ -145,6 +145,8 @@ def test_a_run_that_fails_is_told_and_the_others_still_run(tmp_path: Path, monke
         ({"labelled": ["few"]}, "labelled 'few': give numbers of images, or all"),
         ({"labelled": ["²"]}, "labelled '²': give numbers of images, or all"),
         ({"seeds": []}, "at least one seed"),
+        ({"labelled": ["3", "500"]}, "--labelled 500: 240 training images have a mask; give numbers from 1 to 240"),
+        ({"labelled": [0]}, "--labelled 0: 240 training images have a mask"),
         ({"overrides": ["training.iterations=0"]}, "training.iterations"),
     ],
 )
@@ -153,6 +155,44 @@ def test_misuse_is_one_line_before_anything_runs(changes: dict[str, Any], said: 
     with pytest.raises(UsageError, match=said):
         compare("toy_streets", **given)
     assert not (tmp_path / "c").exists()
+
+
+def test_what_failed_is_not_tried_again_by_another_process_of_the_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from semiseg.experiments.comparison import runs
+
+    tried: list[str] = []
+
+    def fails(results: Path, which: dict[str, Any], *words: Any, **more: Any) -> None:
+        tried.append(which["method"])
+        raise SemisegError("no space left")
+
+    monkeypatch.setattr(runs, "run_once", fails)
+    for number in range(2):
+        comparison = Comparison(
+            "toy", Data("toy_streets", 2, ("3",), TINY), tmp_path / "r.json", tmp_path, None, None,
+            failures=tmp_path / "failures.json",
+        )  # fmt: skip
+        comparison.run("steps", "mean_teacher", "3", 1, 2, None)
+        assert comparison.failed == [("mean_teacher, 3 masks, split 1, equal steps", "no space left")], number
+    assert tried == ["mean_teacher"]
+    tiny(tmp_path / "c", labelled=[3], seeds=[1])
+    again = len(tried)
+    tiny(tmp_path / "c", labelled=[3], seeds=[1])  # a later call tries once more
+    assert len(tried) == 2 * again - 1
+
+
+def test_words_that_change_no_result_count_in_a_later_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.Request, "run", lambda self: [])
+    tiny(tmp_path)
+    tiny(tmp_path, overrides=(*TINY, "training.log_every=3", "data.workers=1"))
+    stored = module.Config.load(tmp_path / "settings.yaml")
+    assert (stored.training.log_every, stored.data.workers) == (3, 1)
+    assert (stored.training.iterations, stored.method.name) == (2, "mean_teacher")
+    tiny(tmp_path)  # what is given counts, here data.workers=0
+    stored = module.Config.load(tmp_path / "settings.yaml")
+    assert (stored.training.log_every, stored.data.workers) == (3, 0)
 
 
 def test_other_settings_in_the_same_folder_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,40 @@ def test_a_rise_is_from_the_validation_nearest_to_four_fifths() -> None:
     assert table.last_fifth([[10, 100, 43.0]]) is None
 
 
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (0.5, "is still rising"),
+        (0.4, "has converged"),
+        (-0.4, "has converged"),
+        (-0.5, "is falling"),
+        (-9, "is falling"),
+    ],
+)
+def test_a_fall_is_no_convergence(change: float, word: str) -> None:
+    rows = [{"curve": [[1, 80, 50.0], [2, 100, 50.0 + change]]}]
+    told = table.convergence({("steps", 100, 0): rows})
+    assert told == f"at equal steps `supervised` {word} ({change:+.1f} points over its last fifth)"
+
+
+def test_blocks_say_what_the_table_says_in_80_columns() -> None:
+    cells = [
+        "bank",
+        "crops",
+        "3",
+        "55.2 ± 3.3",
+        "56.0 ± 2.8",
+        "tie, +0.8 (+1.1 · +0.5 · +0.8)",
+        "-3.0 to +4.6",
+        "–",
+        "–",
+    ]
+    told = table.Section("streets: converged.", [cells, cells], ["A remark."]).as_blocks()
+    assert max(map(len, told.splitlines())) <= 80
+    assert told.startswith("streets: converged.\n\nbank, equal crops, 3 runs:\n  supervised, last  55.2 ± 3.3\n")
+    assert "\n  gain, last        tie, +0.8 (+1.1 · +0.5 · +0.8)\n" in told and told.endswith("\n\nA remark.")
+
+
 def test_the_interval_is_students() -> None:
     """Three splits: t of two degrees of freedom is 4.303 at 97.5 %."""
     values = [15.7, 15.8, 1.1]

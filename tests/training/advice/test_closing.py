@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from conftest import tiny, write_picture
 
+from semiseg.training.advice import siblings
 from semiseg.training.advice.closing import class_table, closing, commands, teacher_remark
 from semiseg.training.advice.run_files import FinishedRun, finished_run
-from semiseg.training.advice.siblings import gain
 
 CLASSES = ["soil", "leaf", "a fruit"]
 
@@ -34,6 +34,10 @@ def written(
     summary = same | {"best": scores.get("last", same["last"])} | scores | {"iterations": 4, "seconds": seconds}
     (path / "evaluation.json").write_text(json.dumps(summary))
     return path
+
+
+def gain(run: FinishedRun) -> str | None:
+    return siblings.gain(run, siblings.beside(run))
 
 
 def read(path: Path) -> FinishedRun:
@@ -81,19 +85,31 @@ def test_a_better_teacher(
     scores |= {} if teacher is None else {"last_teacher": result(teacher)}
     run = read(written(tmp_path / "run", folder, **scores))
     assert (teacher_remark(run) is not None) == said
-    assert commands(run)[0].endswith(" --checkpoint last --teacher") == used
+    assert commands(run, None)[0].endswith(" --checkpoint last --teacher") == used
 
 
 def test_commands_can_be_copied(folder: Path, tmp_path: Path) -> None:
     run = read(written(tmp_path / "my run", folder))
-    predict, report, suggest = (shlex.split(command) for command in commands(run))
+    predict, report, suggest, supervised = (shlex.split(command) for command in commands(run, None))
     assert predict == [
         "semiseg", "predict", str(tmp_path / "my run"), str(folder / "images"), "--output", "predictions/my run",
     ]  # fmt: skip
     assert Path(predict[3]).is_dir()
     assert report == ["semiseg", "report", str(tmp_path / "my run")]
     assert suggest == ["semiseg", "suggest", str(tmp_path / "my run")]
-    assert closing(run.path)[-4:] == ["Next:", *(f"  {command}" for command in commands(run))]
+    assert supervised == [
+        "semiseg", "train", str(tmp_path / "my run" / "config.yaml"), "method.name=supervised",
+        "training.batch_size=6",  # two labelled crops, and two unlabelled ones in two views each
+    ]  # fmt: skip
+    assert closing(run.path)[-5:] == ["Next:", *(f"  {command}" for command in commands(run, None))]
+
+
+def test_beside_a_supervised_run_both_are_reported(folder: Path, tmp_path: Path) -> None:
+    run = written(tmp_path / "with", folder)
+    plain = written(tmp_path / "plain", folder, changes={"method__name": "supervised"})
+    assert [line for line in closing(run) if " report " in line] == [f"  semiseg report {plain} {run}"]
+    assert not any("method.name=supervised" in line for line in closing(run))
+    assert not any("method.name=supervised" in line for line in closing(plain))
 
 
 def test_predictions_of_another_run_are_not_in_the_way(
@@ -125,8 +141,9 @@ def test_a_neighbour_is_named_as_it_is_found_from_within_a_run_folder(
 
 def test_without_unlabelled_images_or_data_there_is_nothing_to_suggest(folder: Path, tmp_path: Path) -> None:
     names = tuple(f"photo{i:02d}" for i in range(12))
-    assert len(commands(read(written(tmp_path / "all", folder, labelled=names)))) == 2
-    gone = commands(read(written(tmp_path / "gone", tmp_path / "nowhere")))
+    changes = {"method__name": "supervised"}
+    assert len(commands(read(written(tmp_path / "all", folder, labelled=names, changes=changes)), None)) == 2
+    gone = commands(read(written(tmp_path / "gone", tmp_path / "nowhere", changes=changes)), None)
     assert len(gone) == 2 and " IMAGES " in gone[0]
 
 
@@ -140,7 +157,10 @@ def test_the_gain_over_a_supervised_neighbour(folder: Path, tmp_path: Path) -> N
         f"+10.0 points of mIoU against {plain}, supervised on the same masks (last against last; at equal steps: 6 "
         "against 2 crops a step, 10 min against 3 min)"
     )
-    assert gain(read(plain)) is None  # it used no unlabelled image itself
+    assert gain(read(plain)) == (  # whichever was trained last
+        f"+10.0 points of mIoU for memory_bank in {run} against this run, supervised on the same masks (last against "
+        "last; at equal steps: 6 against 2 crops a step, 10 min against 3 min)"
+    )
     newer = written(other / "newer", folder, last=result(0.7, 0.7, 0.7), changes=supervised)
     os.utime(newer / "evaluation.json", (2**31, 2**31))
     assert (gain(read(run)) or "").startswith(f"-10.0 points of mIoU against {newer}, ")

@@ -3,7 +3,7 @@
 import pytest
 
 from semiseg.config.read import Config
-from semiseg.training.advice.effort import Effort, duration, effort, mean_effort, terms
+from semiseg.training.advice.effort import Effort, effort, mean_effort, terms
 
 SUPERVISED = Effort(480, 4, 210)
 
@@ -41,7 +41,3 @@ def test_crops_follow_from_the_method_and_are_unknown_where_the_network_cannot_b
     assert effort(staged, 2, 0, None).crops == (5 * 3 + 5 * 6) / 10
     config.network.backbone = "timm:no_such_network"
     assert effort(config, 2, 10, None) == (10, None, None)
-
-
-def test_durations() -> None:
-    assert [duration(s) for s in (42.4, 720, 12_240)] == ["42 s", "12 min", "3.4 h"]

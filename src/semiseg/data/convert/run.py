@@ -74,6 +74,7 @@ def convert(
     others: str = "error",
     colours: str | Path | None = None,
     skip_missing: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Converted:
     """Write an annotation tool's export, or masks of another kind, as images/, masks/ and dataset.yaml.
 
@@ -90,6 +91,7 @@ def convert(
         others: labels that ``classes`` lacks: ``error``, ``background`` or ``ignore``.
         colours: for ``colour``, a table from class to colour.
         skip_missing: leave out annotated images that are not found.
+        progress: called with (images written, images in all).
 
     Raises:
         UsageError: an unknown word, an output that exists, or labels that are not among the classes.
@@ -128,10 +130,13 @@ def convert(
             raise SemisegError(f"{source} names no image that was found; give their folder with --images DIR")
         names, number, blank = number_classes(export, classes, background, others)
         plan = Plan(number, blank, overlap == "smaller", empty == "background")
-        return _write(export, plan, names, folder, Path(output))
+        return _write(export, plan, names, folder, Path(output), progress)
 
 
-def _write(export: Export, plan: Plan, names: list[str], folder: Path, output: Path) -> Converted:
+def _write(
+    export: Export, plan: Plan, names: list[str], folder: Path, output: Path,
+    progress: Callable[[int, int], None] | None,
+) -> Converted:  # fmt: skip
     known = dict(export.colours)
     if BACKGROUND in known and plan.blank < len(names):
         known[names[plan.blank]] = known[BACKGROUND]
@@ -144,7 +149,7 @@ def _write(export: Export, plan: Plan, names: list[str], folder: Path, output: P
     if renamed:
         notes.append(f"{len(renamed)} images share their stem with another and are renamed, e.g. {renamed[0][0]} to "
                      f"{renamed[0][1]}")  # fmt: skip
-    for picture, stem in zip(export.pictures, stems, strict=True):
+    for done, (picture, stem) in enumerate(zip(export.pictures, stems, strict=True), start=1):
         for part in ("images", "masks"):
             (folder / part / picture.split).mkdir(parents=True, exist_ok=True)
         mask = _mask(picture, plan)
@@ -153,6 +158,8 @@ def _write(export: Export, plan: Plan, names: list[str], folder: Path, output: P
             write_mask(mask, shades, folder / "masks" / picture.split / f"{stem}.png")
             counts = np.bincount(mask.ravel(), minlength=256)
             pixels, shown, masks = pixels + counts, shown + (counts > 0), masks + 1
+        if progress is not None:
+            progress(done, len(stems))
     turned = any(is_turned(picture) for picture in export.pictures if picture.truth is not None)
     write_description(folder, output.resolve().name, names, shades, turned)
     count = len(names)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import torch
@@ -15,7 +17,7 @@ import torch
 from semiseg.config.keys import FREE_ON_RESUME, value_of
 from semiseg.config.profiles import equal as equal_keys
 from semiseg.config.read import Config, fields, is_folder
-from semiseg.data.run_data import open_run_data
+from semiseg.data.run_data import open_run_data, open_split
 from semiseg.derived import as_trained
 from semiseg.errors import SemisegError, UsageError, did_you_mean
 from semiseg.experiments.comparison.data import Data
@@ -49,6 +51,7 @@ class Request:
         output: folder of results, of the settings that all runs share, and of runs in progress.
         recipes: by method, the words by which its own paper's settings stand over those; None under the profile equal.
         typed: the command that asks for these runs, but for the methods.
+        failures: file of the runs that have failed in this call, which none of its processes tries again.
     """
 
     source: str
@@ -59,6 +62,7 @@ class Request:
     output: Path
     recipes: dict[str, list[str]] | None = None
     typed: str = "semiseg compare"
+    failures: Path | None = None
 
     def comparison(self) -> Comparison:
         """The runs that all of these share."""
@@ -66,7 +70,8 @@ class Request:
         config = Config.load(settings)
         data = Data(str(settings), config.training.iterations, self.labelled)
         results, work = self.output / RESULTS, self.output / "runs"
-        return Comparison(self.source, data, results, work, None, None, typed=self.typed, recipes=self.recipes)
+        return Comparison(self.source, data, results, work, None, None, typed=self.typed, recipes=self.recipes,
+                          failures=self.failures)  # fmt: skip
 
     def run(self) -> list[tuple[str, str]]:
         """Every run that is missing and that no other process is at; those that failed, with the reason."""
@@ -168,6 +173,7 @@ def _with_settings(request: Request, words: list[str], counted: bool, profile: s
     if config.method.profile == "paper":  # which fills in what belongs to the first method: no other may have it
         first.append("method.profile=equal")
         config = Config.load(request.source, first)
+    _check_counts(request.labelled, config)
     if is_folder(request.source):
         config = as_trained(request.source, first, open_run_data(config.data))
     if config.training.iterations < 1:
@@ -184,6 +190,11 @@ def _with_settings(request: Request, words: list[str], counted: bool, profile: s
                 f"the runs in {request.output} were made with other settings ({', '.join(differ[:5])}); give them "
                 "again, or choose another --output"
             )
+        said = {word.partition("=")[0] for word in words} & FREE_ON_RESUME - {"run_dir"}
+        renewed = Config.parse(stored.model_dump(mode="json"), [f"{key}={json.dumps(value_of(config, key))}" for key in
+                                                                sorted(said)])  # fmt: skip
+        if renewed != stored:
+            renewed.save(path)
     else:
         request.output.mkdir(parents=True, exist_ok=True)
         config.save(path)
@@ -203,6 +214,24 @@ def _typed(request: Request, words: list[str], counted: bool, profile: str) -> s
     return command_line(["semiseg", "compare", path_word(request.source), *words, *given, "--output", request.output])
 
 
+def _check_counts(labelled: Sequence[str], config: Config) -> None:
+    """Refuse more labelled images than there are masks before anything is trained.
+
+    Raises:
+        UsageError: names the number, and how many there are.
+        SemisegError: the data cannot be read.
+    """
+    counts = [int(count) for count in labelled if count != "all"]
+    if not counts:
+        return
+    train = open_split(config.data, "train")
+    there = sum(train.has_label(i) for i in range(len(train)))
+    if wrong := [count for count in counts if not 0 < count <= there]:
+        raise UsageError(
+            f"--labelled {wrong[0]}: {there} training images have a mask; give numbers from 1 to {there}, or all"
+        )
+
+
 def _place(config: Config, key: str) -> Path | None:
     """The folder that a setting names, however it is written."""
     root = value_of(config, key)
@@ -211,6 +240,11 @@ def _place(config: Config, key: str) -> Path | None:
 
 def _run(request: Request, jobs: int) -> list[tuple[str, str]]:
     """All runs, in so many processes; the last look is this one's own, at what the others have left."""
+    with TemporaryDirectory() as folder:  # gone with this call: the next one tries again what failed
+        return _share(replace(request, failures=Path(folder) / "failures.json"), jobs)
+
+
+def _share(request: Request, jobs: int) -> list[tuple[str, str]]:
     if jobs > 1:
         context = multiprocessing.get_context("spawn")
         threads = max(1, (os.cpu_count() or 1) // jobs)
@@ -234,7 +268,7 @@ def _run(request: Request, jobs: int) -> list[tuple[str, str]]:
 
 
 def _beside(request: Request, threads: int) -> None:
-    """One of several processes; what fails here is tried and told once more by the one that waits."""
+    """One of several processes; what fails here is told by the one that waits."""
     if hasattr(os, "setpgrp"):  # the terminal asks the process that waits alone, which passes it on: a second signal
         os.setpgrp()  # saves nothing
     torch.set_num_threads(threads)

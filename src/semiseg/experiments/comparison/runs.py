@@ -52,6 +52,7 @@ class Comparison:
         extra: words of the semi-supervised runs alone, for a variant of a method; its rows name them in ``words``.
         typed: the command that makes these runs, for the rows of step times.
         recipes: by method, words of its own paper; rows say so in ``words``. None where all share what these set.
+        failures: file in which several processes share which runs have failed; None: by itself.
 
     Attributes:
         failed: runs that ended with an error, and its line; the others still run.
@@ -63,10 +64,10 @@ class Comparison:
     def __init__(
         self, name: str, data: Data, results: Path, work: Path, root: str | None, iterations: int | None,
         stages: float = 0.0, extra: Sequence[str] = (), typed: str = "semiseg compare",
-        recipes: Mapping[str, Sequence[str]] | None = None,
+        recipes: Mapping[str, Sequence[str]] | None = None, failures: Path | None = None,
     ) -> None:  # fmt: skip
         self.name, self.data, self.results, self.work, self.stages = name, data, results, work, stages
-        self.extra, self.typed, self.recipes = extra, typed, recipes or {}
+        self.extra, self.typed, self.recipes, self.failures = extra, typed, recipes or {}, failures
         self.named = [*extra, *([PAPER] if recipes is not None else [])]
         self.failed: list[tuple[str, str]] = []
         self.iterations = iterations or data.iterations
@@ -138,6 +139,10 @@ class Comparison:
                 shutil.copy(run_dir / "checkpoints" / "last.pt", self.state(method))
             return columns(run_dir) | self.cost(config, iterations, count)
 
+        name = f"{method}, {labelled} masks, split {split}, equal {equal}"
+        if known := self.failure(name):  # a process beside this one has tried
+            self.failed.append((name, known))
+            return
         with training(self.work):
             try:
                 run_once(
@@ -145,7 +150,14 @@ class Comparison:
                     command=self.command([*words, f"run_dir=runs/{again}"]), columns=more,
                 )  # fmt: skip
             except SemisegError as error:  # hours of other runs must not wait for it
-                self.failed.append((f"{method}, {labelled} masks, split {split}, equal {equal}", str(error)))
+                self.failed.append((name, str(error)))
+                if self.failures is not None:
+                    append(self.failures, {"run": name, "reason": str(error)})
+
+    def failure(self, name: str) -> str | None:
+        """The reason for which a run has failed in another process that shares the runs."""
+        rows = read_results(self.failures) if self.failures is not None else []
+        return next((row["reason"] for row in rows if row["run"] == name), None)
 
     def cost(self, config: Config, iterations: int, count: RunCount) -> dict[str, int]:
         """What a run computes: crops that its student learnt from, FLOPs, and bytes that a step needs at least."""

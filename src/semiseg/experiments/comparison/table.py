@@ -13,7 +13,7 @@ from semiseg.experiments.results import mean_sd
 
 Row = dict[str, Any]
 TIE = 1.0  # points; smaller differences are no difference
-CONVERGED = 0.5  # points over the last fifth of a run
+CONVERGED = 0.5  # points over the last fifth of a run: as many up is rising, as many down falling
 EMPTY = {"method": "", "words": "", "crops": 0, "first_stage": 0}
 HEAD = (
     "method", "equal", "runs", "supervised, last", "method, last", "gain, last", "95 %", "gain, best", "gain, teacher"
@@ -41,6 +41,16 @@ class Section:
         table = [HEAD, ("---",) * len(HEAD), *self.lines]
         rows = ["| " + " | ".join(cells) + " |" for cells in table]
         return "\n".join([self.head, "", *rows, *([""] if self.remarks else []), *self.remarks])
+
+    def as_blocks(self) -> str:
+        """The same for a terminal that is narrower than the table: a line for each figure."""
+        wide = max(map(len, HEAD))
+        blocks = []
+        for method, equal, runs, *figures in self.lines:
+            named = zip(HEAD[3:], figures, strict=True)
+            blocks.append("\n".join([f"{method}, equal {equal}, {runs} runs:",
+                                     *(f"  {name:<{wide}}  {figure}" for name, figure in named)]))  # fmt: skip
+        return "\n\n".join([self.head, *blocks, *self.remarks])
 
 
 def report(rows: list[Row]) -> str:
@@ -153,13 +163,13 @@ def gain(differences: Iterable[float]) -> str:
 
 
 def convergence(kinds: dict[tuple[str, int, int], list[Row]]) -> str:
-    """``supervised`` under each kind of equality: by how much its mIoU rose over the last fifth of its steps."""
+    """``supervised`` under each kind of equality: by how much its mIoU changed over the last fifth of its steps."""
     told = []
     for (equal, steps, crops), rows in kinds.items():
         rises = [rise for row in rows if (rise := last_fifth(row["curve"])) is not None]
         if rises:
             rise = statistics.fmean(rises)
-            word = "has converged" if rise < CONVERGED else "is still rising"
+            word = "is still rising" if rise >= CONVERGED else "has converged" if rise > -CONVERGED else "is falling"
             which = {"steps": "", "crops": f" ({crops // steps} a step)", "seconds": f" ({steps} steps)"}[equal]
             told.append(f"at equal {equal}{which} `supervised` {word} ({rise:+.1f} points over its last fifth)")
     return "; ".join(told) or "too few validations of `supervised` to say whether it has converged"

@@ -9,9 +9,10 @@ from semiseg.data.files import ImageFiles
 from semiseg.data.rasters.tiles import TiledImages
 from semiseg.data.run_data import RunData, open_run_data
 from semiseg.errors import SemisegError
+from semiseg.runs.folder import CONFIG
 from semiseg.runtime.shell import command_line
 from semiseg.training.advice.run_files import FinishedRun, finished_run
-from semiseg.training.advice.siblings import gain
+from semiseg.training.advice.siblings import beside, effort_of, gain, semi_supervised
 from semiseg.training.advice.unlabelled import TIE
 
 NETWORKS = {"last": "last", "best": "best", "last_teacher": "teacher"}  # of evaluation.json, and the heads of columns
@@ -24,8 +25,9 @@ def closing(run_dir: str | Path) -> list[str]:
     run = finished_run(Path(run_dir))
     if run is None:
         return []
-    found = [*class_table(run), *filter(None, (teacher_remark(run), gain(run))), "Next:"]
-    return [*found, *(f"  {command}" for command in commands(run))]
+    other = beside(run)
+    found = [*class_table(run), *filter(None, (teacher_remark(run), gain(run, other))), "Next:"]
+    return [*found, *(f"  {command}" for command in commands(run, other))]
 
 
 def class_table(run: FinishedRun) -> list[str]:
@@ -56,17 +58,20 @@ def teacher_remark(run: FinishedRun) -> str | None:
     return f"The teacher is better than the student at the end: {teacher:.1f} against {student:.1f} (--teacher)"
 
 
-def commands(run: FinishedRun) -> list[str]:
-    """What to type next, each a whole line: predict, report, and suggest where unlabelled images are left."""
+def commands(run: FinishedRun, other: FinishedRun | None) -> list[str]:
+    """What to type next, each a whole line: predict, report, suggest where unlabelled images are left, and the
+    supervised run that says what they bought where there is no ``other`` to compare with."""
     data = _open(run)
     output = _unused(Path("predictions") / run.path.resolve().name)
     words: list[str | Path] = ["semiseg", "predict", run.path, _images(data), "--output", output]
     best, teacher = run.miou("best"), run.miou("last_teacher")
     if teacher_remark(run) is not None and (best is None or (teacher or 0) >= best):
         words += ["--checkpoint", "last", "--teacher"]  # the teacher that was measured
-    found: list[list[str | Path]] = [words, ["semiseg", "report", run.path]]
+    found: list[list[str | Path]] = [words, ["semiseg", "report", *([] if other is None else [other.path]), run.path]]
     if data is not None and any(name not in run.labelled for name in data.train.names):
         found.append(["semiseg", "suggest", run.path])
+    if other is None and semi_supervised(run):
+        found.append(["semiseg", "train", run.path / CONFIG, *_supervised(run)])
     return [command_line(command) for command in found]
 
 
@@ -74,6 +79,13 @@ def _unused(folder: Path) -> Path:
     """A folder of this name, or with a number behind it, that is not there yet: nothing is written over."""
     numbered = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
     return next(path for path in chain([folder], numbered) if not path.exists())
+
+
+def _supervised(run: FinishedRun) -> list[str]:
+    """Words with which a run is repeated without unlabelled images, at as many crops a step where they are known."""
+    crops = effort_of(run).crops
+    batch = round(crops / run.config.training.accumulation) if crops else run.config.training.batch_size
+    return ["method.name=supervised", f"training.batch_size={batch}"]
 
 
 def _open(run: FinishedRun) -> RunData | None:

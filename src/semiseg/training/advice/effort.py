@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from semiseg.config.read import Config
 from semiseg.cost.run import count_run
+from semiseg.runtime.progress import duration
 
 ALIKE = 0.2
 """Share by which the seconds of equal work may differ: runs of one configuration that differ in the seed alone did by
@@ -55,10 +56,3 @@ def terms(one: Effort, other: Effort) -> str:
     if one.steps != other.steps:
         return ", ".join([f"at {one.steps:.0f} against {other.steps:.0f} steps", *told])
     return f"at equal steps: {', '.join(told)}" if told else ""
-
-
-def duration(seconds: float) -> str:
-    """Seconds in a readable unit: 42 s, 12 min, 3.4 h."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
