@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -94,7 +95,7 @@ def test_a_validation_without_truth(
     ))  # fmt: skip
     method: Any = SimpleNamespace(
         keeps_teacher=False, learners=lambda: {"student": nn.Identity()}, train=lambda: None, measures=dict,
-        remarks=lambda measures: [], first_stage=0,
+        remarks=lambda measures: [], first_stage=0, predicting=lambda: nullcontext(nn.Identity()),
     )  # fmt: skip
     data: Any = SimpleNamespace(val=None)
     validator = validating.Validator(config, data, method, torch.device("cpu"), tmp_path / "best.pt")

@@ -30,7 +30,10 @@ def _uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def staged(folder: Path, run_dir: Path, **changes: Any) -> Config:
-    given = {"method__stages": FIRST / ALL, "training__iterations": ALL, "training__validate_every": ALL} | changes
+    given = {
+        "method__stages": FIRST / ALL, "training__iterations": ALL, "training__validate_every": ALL,
+        "method__profile": "equal",
+    } | changes  # fmt: skip
     return tiny(folder, run_dir, **given)
 
 
@@ -62,7 +65,7 @@ def rows(run_dir: Path, kind: str = "train") -> list[dict[str, Any]]:
 def test_the_first_stage_is_a_supervised_run_bit_for_bit(name: str, folder: Path, tmp_path: Path) -> None:
     # With these two the warm-up matters, which must be that of the stage: 1 step of 4, not 3 of 12.
     words = {"method__class_balance__after_warmup": True, "method__augment__classmix_after_warmup": True,
-             "method__augment__weak": "reference"}  # fmt: skip
+             "method__augment__weak": "reference", "method__profile": "equal"}  # fmt: skip
     alone = Run(tiny(folder, tmp_path / "alone", method__name="supervised", **words))
     alone.train(progress=False)
     words |= {"method__stages": 0.25, "training__iterations": 16, "training__checkpoint_every": 16}

@@ -130,8 +130,8 @@ def draw(batch: int, generator: torch.Generator, grey: bool = False) -> Draws:
 
     ``grey``, which Table 1 has not, is drawn after all others, and only where it is asked for.
     """
-    found = Draws(*torch.rand(batch, len(Draws._fields) - 1, generator=generator).unbind(1))
-    return found._replace(grey=torch.rand(batch, generator=generator)) if grey else found
+    found = torch.rand(batch, len(Draws._fields) - 1, generator=generator).unbind(1)
+    return Draws(*found)._replace(grey=torch.rand(batch, generator=generator) if grey else None)
 
 
 def augment(
@@ -150,7 +150,8 @@ def augment(
     are not modified, but may be returned themselves. No gradients.
 
     Args:
-        images: (B, 3, H, W) float in [0, 1], RGB.
+        images: (B, channels, H, W) float in [0, 1]; other channels than three have no saturation and no hue, which are
+            left as they are then.
         labels: (B, H, W) integers.
         confidence: (B, H, W) float, or None.
         strength: probabilities and intensities.
@@ -182,11 +183,16 @@ def apply_draws(
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """:func:`augment` for given draws: image b depends on row b of the draws only."""
     maps = [labels] if confidence is None else [labels, confidence]
-    shape = (len(labels), 3, *labels.shape[1:])
-    if labels.ndim != 3 or images.shape != shape or any(values.shape != labels.shape for values in maps):
+    shape = (len(labels), *labels.shape[1:])
+    if (
+        labels.ndim != 3
+        or images.ndim != 4
+        or (len(images), *images.shape[2:]) != shape
+        or any(values.shape != labels.shape for values in maps)
+    ):
         raise UsageError(
             f"augment: shapes {', '.join(str(tuple(values.shape)) for values in (images, *maps))}; "
-            "give images (B, 3, H, W), labels (B, H, W) and confidence (B, H, W) or None"
+            "give images (B, channels, H, W), labels (B, H, W) and confidence (B, H, W) or None"
         )
     if context is not None:
         _check_context([images, *maps], context)

@@ -104,6 +104,6 @@ class TrainingConfig(Section):
     @field_validator("device", mode="before")
     @classmethod
     def _no_number(cls, value: Any) -> Any:
-        if isinstance(value, int) and not isinstance(value, bool):
+        if str(value).isdecimal():
             raise ValueError(f"write cuda:{value} for a GPU by its number, or auto, cuda or cpu")
         return value

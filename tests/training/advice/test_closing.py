@@ -118,7 +118,7 @@ def test_predictions_of_another_run_are_not_in_the_way(
     monkeypatch.chdir(tmp_path)
     for name in ("run", "run-2"):
         (Path("predictions") / name).mkdir(parents=True)
-    assert commands(read(written(tmp_path / "run", folder)))[0].endswith(" --output predictions/run-3")
+    assert commands(read(written(tmp_path / "run", folder)), None)[0].endswith(" --output predictions/run-3")
 
 
 def test_folders_whose_names_begin_with_a_dash_are_no_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,8 +126,9 @@ def test_folders_whose_names_begin_with_a_dash_are_no_options(tmp_path: Path, mo
     write_picture(Path("-photos"), "one", 1, mask=True)
     write_picture(Path("-photos"), "two", 2, mask=True)
     run = read(written(Path("-run"), Path("-photos"), last=result(*(0.5 + i / 100 for i in range(30)))))
-    predict, report, suggest = (shlex.split(command)[2:] for command in commands(run))
+    predict, report, suggest, plain = (shlex.split(command)[2:] for command in commands(run, None))
     assert predict[:2] == ["./-run", "./-photos/images"] and report == suggest == ["./-run"]
+    assert plain[0] == "./-run/config.yaml"
     assert class_table(run)[-1].endswith("semiseg evaluate ./-run")
 
 
