@@ -195,7 +195,7 @@ class _Job:
         except SemisegError as error:
             raise _Skipped(str(error)) from None
         mask, confidence = self._segment(path, image, confidence=target.confidence is not None)
-        blank = content_missing(path, any_size=self.plan.tile is not None)
+        blank = content_missing(path, self.plan.tile is not None, self.pixels)
         if blank is not None:
             mask[blank] = IGNORE
         assert target.mask is not None

@@ -96,8 +96,10 @@ def read_image(
         raise SemisegError(f"{path} cannot be read as an image: {' '.join(str(error).split())}") from error
 
 
-def content_missing(path: Path, any_size: bool = False) -> np.ndarray | None:
-    """Pixels of an image file that are no content, as :func:`semiseg.data.pictures.blank_pixels`."""
+def content_missing(path: Path, any_size: bool = False, pixels: PixelReader | None = None) -> np.ndarray | None:
+    """Pixels of an image file that are no content, as :func:`semiseg.data.pictures.blank_pixels` or ``pixels``."""
+    if pixels is not None:
+        return pixels.blank(path)
     with _any_size() if any_size else nullcontext():
         return blank_pixels(path)
 

@@ -125,7 +125,7 @@ class Predictor:
         array = as_image(image, large, self.pixels, self.network.channels)
         mask, confidence = segment(self.network, array, self.plan, self.device)
         assert confidence is not None
-        blank = content_missing(Path(image), large) if isinstance(image, (str, Path)) else None
+        blank = content_missing(Path(image), large, self.pixels) if isinstance(image, (str, Path)) else None
         if blank is not None:
             mask[blank] = IGNORE
         shares = class_shares(mask, self.info.classes)
