@@ -30,6 +30,9 @@ from semiseg.cli.shared import (
 def train(
     source: Source,
     overrides: Overrides = None,
+    warm_start: Annotated[
+        str | None, typer.Option("--from", help="Begin with the weights of this run; its classes may be added to.")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Continue from the last checkpoint.")] = False,
     auto_resume: Annotated[
         bool, typer.Option("--auto-resume", help="Continue where there is a checkpoint, else start: for requeued jobs.")
@@ -42,11 +45,12 @@ def train(
     from semiseg.training.advice.closing import closing
     from semiseg.training.loop import train as run_training
 
+    words = [*([] if warm_start is None else [f"network.warm_start={json.dumps(warm_start)}"]), *(overrides or [])]
     try:
-        result = run_training(source, overrides or [], resume="auto" if auto_resume else resume, progress=not quiet)
+        result = run_training(source, words, resume="auto" if auto_resume else resume, progress=not quiet)
     except Stopped as stop:
         how = "--resume" if stop.saved and not auto_resume else "--auto-resume"
-        again = _again([source, *(overrides or []), how, *(["--quiet"] if quiet else [])])
+        again = _again([source, *words, how, *(["--quiet"] if quiet else [])])
         raise Stopped(stop.signal, f"{stop}. To go on: {again}") from None
     if distributed.is_main():
         print(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from semiseg.config.read import Config
@@ -9,8 +11,11 @@ from semiseg.data.run_data import RunData
 from semiseg.methods.base import Method
 from semiseg.networks import SegmentationNetwork
 from semiseg.networks.build import build_network_of
+from semiseg.runs.begun import trained_on
 from semiseg.runtime import distributed
 from semiseg.runtime.plugins import method_class
+from semiseg.training import warm_start
+from semiseg.training.journal import remark
 from semiseg.training.parallel import sync_batch_norm
 
 
@@ -32,13 +37,21 @@ def build_method(config: Config, data: RunData, device: torch.device, pretrained
         config: of the run.
         data: its classes and the number of labelled images are read.
         device: where the run trains.
-        pretrained: whether to load pretrained weights; False where a checkpoint follows.
+        pretrained: whether to load pretrained weights, or those that the run begins with; False where a checkpoint
+            follows.
 
     Raises:
         SemisegError: the network cannot be built, or its weights cannot be had.
     """
     t = config.training
-    network = build_network_of(config, data.train.info.num_classes, pretrained=pretrained)
+    warm = config.network.warm_start if pretrained else None
+    network = build_network_of(config, data.train.info.num_classes, pretrained=pretrained and warm is None)
+    if warm is not None:
+        told = warm_start.fill(network, warm, data.train.info.classes)
+        if seen := trained_on(Path(warm), data.val.names):
+            told += f"; {len(seen)} validation images were trained on there: figures look better than they are"
+        if distributed.is_main():
+            remark(told)
     method: Method = method_class(config.method.name)(config, network, len(data.labelled)).to(device=device)
     if t.sync_batch_norm and distributed.world() > 1 and device.type == "cuda":
         sync_batch_norm(method)
