@@ -41,8 +41,8 @@ def corrected(tasks: Path, truth: Path) -> list[dict]:
 
 def test_a_round_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = PAGE.read_text(encoding="utf-8").partition("\n## Which file")[0]
-    blocks = re.findall(r"^```\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    lines = [shlex.split(line) for block in blocks for line in block.splitlines()]
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    lines = [shlex.split(line) for language, block in blocks if not language for line in block.splitlines()]
     assert len(lines) == 1 + 4
     photos = tmp_path / "photos"
     for i in range(10):
@@ -97,10 +97,11 @@ def test_one_per_cent_of_the_pixels_beats_chance(tmp_path: Path) -> None:
             share.append((strokes != 255).mean())
     (root / "dataset.yaml").write_text(yaml.safe_dump({"classes": ["background", "leaf", "fruit"]}))
     assert np.mean(share) == pytest.approx(0.01, abs=0.001)
-    done = semiseg.train(
-        tiny(root, tmp_path / "run", training__iterations=60, training__validate_every=60, method__name="supervised"),
-        progress=False,
-    )
+    config = tiny(
+        root, tmp_path / "run", method__name="supervised", training__optimizer="adamw", training__iterations=120,
+        training__batch_size=4, training__validate_every=120, training__checkpoint_every=120,
+    )  # fmt: skip
+    done = semiseg.train(config, progress=False)
     truth = np.concatenate([np.array(Image.open(path)).ravel() for path in (root / "masks" / "val").iterdir()])
     chance = 100 * np.bincount(truth, minlength=3).max() / truth.size / 3  # mIoU of the most frequent class everywhere
     assert done.last_miou > chance + 20

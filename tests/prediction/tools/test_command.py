@@ -96,5 +96,7 @@ def test_the_way_back_numbers_the_classes_as_the_network_does(tmp_path: Path) ->
     assert "--others" in convert_words("cvat", street, images) and "--others" not in convert_words(
         "cvat", cells, images
     )
+    assert "--images . " in " ".join(convert_words("coco", cells, [Path("a.png"), Path("b/c.png")]))
+    assert str(tmp_path.anchor) in convert_words("coco", cells, [Path("a.png"), tmp_path / "c.png"])[7]
     comma = DatasetInfo("comma", ("background", "a,b"), default_colours(2))
     assert convert_words("coco", comma, images) == []

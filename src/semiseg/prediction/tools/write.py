@@ -110,7 +110,7 @@ def write_predicted(
         What to do with the files, a line each.
     """
     with (folder / "shares.csv").open(newline="", encoding="utf-8", errors=ANY_NAME) as file:
-        done = {row["image"] for row in csv.DictReader(file)}
+        done = {row[0] for row in csv.reader(file)}
     masks = [(path, Targets.of(folder, path, False, False).mask) for path in inputs if str(path) in done]
     pictures = [Annotated(path, mask) for path, mask in masks if mask is not None]
     if not pictures:
@@ -126,7 +126,10 @@ def write_predicted(
 def convert_words(tool: str, info: DatasetInfo, images: Sequence[Path]) -> list[str]:
     """The command that makes masks of the tool's export, with the classes numbered as the network has them; empty where
     there is no reader, or a class name holds a comma."""
-    where = os.path.commonpath([image.parent for image in images])
+    folders = [image.parent for image in images]
+    if len({folder.is_absolute() for folder in folders}) > 1:
+        folders = [folder.absolute() for folder in folders]
+    where = os.path.commonpath(folders) or "."
     known = TOOLS[tool]
     if known.reader not in FORMATS or any("," in name for name in info.classes):
         return []
