@@ -209,6 +209,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "method.prevmatch.previous.most": ("needs several kept students", "networks/test_snapshots.py"),
     "network.backbone": ("what is built", "networks/test_build.py"),
     "network.pretrained": ("needs a file of weights", "networks/test_build.py"),
+    "network.warm_start": ("needs another run", "training/test_warm_start.py"),
     "training.device": ("needs a device", "training/test_loop.py"),
     "training.sync_batch_norm": ("needs many GPUs", "training/test_parallel.py"),
     "training.plateau_patience": (_LOOP, "training/test_plateau.py"),

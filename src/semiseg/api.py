@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 from semiseg.data.run_data import check_classes, open_split
+from semiseg.errors import UsageError
 from semiseg.evaluation.confusion import EvaluationResult
 from semiseg.evaluation.validation import validate
 from semiseg.prediction.files import FailedImage, PredictedImage, PredictedVideo, predict_files
+from semiseg.prediction.inputs import find_images
 from semiseg.prediction.predictor import Predictor
+from semiseg.prediction.tools import Wanted, check_tool, write_predicted
 from semiseg.runs.begun import data_as_begun, trained_on
 from semiseg.runs.checkpoint import load_model
 from semiseg.runtime import distributed
@@ -77,6 +80,10 @@ def predict(
     scales: Sequence[float] = (1.0,),
     scale: float | None = None,
     every: int = 1,
+    tool: str | None = None,
+    shapes: str | None = None,
+    image_url: str | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> tuple[list[PredictedImage | PredictedVideo], list[FailedImage]]:
     """Segment images and videos; write masks, overlays and class shares at the size of each image.
 
@@ -96,13 +103,18 @@ def predict(
         confidence: write the probability of the class chosen as 8-bit grey images too.
         tile, overlap, flip, scales, scale: as :class:`semiseg.Predictor` takes them.
         every: take every ``every``-th frame of a video.
+        tool: ``labelstudio``, ``cvat``, ``coco``, ``yolo`` or ``geojson``: write the masks of images as pre-annotations
+            too, which that tool imports.
+        shapes: of the pre-annotations, ``polygons`` or ``masks``; None: the tool's usual ones.
+        image_url: for Label Studio, what stands before the path of an image; None: its own address of local files.
+        tell: called with each line that says what to do with the pre-annotations.
 
     Returns:
         What was written, and the files that were skipped with the reason: they cannot be read or do not fit in memory.
         Of several processes (torchrun) each returns the images that it predicted.
 
     Raises:
-        UsageError: no such device, or a tile, overlap, scale or ``every`` that makes no sense.
+        UsageError: no such device or tool, or a tile, overlap, scale or ``every`` that makes no sense.
         SemisegError: no checkpoint, no teacher in it, no image, two images that would be written to one file, results
             that exist already, or tiles without a ``scale`` where the training images are gone.
     """
@@ -118,10 +130,15 @@ def predict(
         scales=scales,
         scale=scale,
     )
-    return predict_files(
+    inputs, wanted = find_images(images), None if tool is None else Wanted(tool, shapes, image_url)
+    if wanted is not None:
+        check_tool(wanted, predictor.info, inputs, Path(output), overwrite)
+    elif shapes is not None or image_url is not None:
+        raise UsageError("--shapes and --image-url belong to --for; say for which tool, e.g. --for labelstudio")
+    done = predict_files(
         predictor.network,
         predictor.info,
-        images,
+        inputs,
         output,
         overlay=overlay,
         device=run_device,
@@ -134,3 +151,8 @@ def predict(
         pixels=predictor.pixels,
         shown=predictor.config.data.shown,
     )
+    if wanted is not None and distributed.is_main():
+        for line in write_predicted(wanted, predictor.info, inputs, Path(output), str(run_or_checkpoint)):
+            if tell is not None:
+                tell(line)
+    return done

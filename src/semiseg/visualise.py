@@ -87,25 +87,30 @@ def comparison_picture(
     legend: Sequence[tuple[str, Colour]],
     path: str | Path,
     cell_width: int = 320,
+    captions: Sequence[str] = (),
 ) -> Path:
     """Write a PNG with a titled column for each array of a row and the classes' colours below.
 
     Arrays are uint8 (H,W,3) or (H,W); each is scaled to ``cell_width`` pixels, its proportions kept. A row is for
-    example input, truth, supervised, semi-supervised.
+    example input, truth, supervised, semi-supervised; ``captions``, one for each row where there are any, stand above
+    them.
 
     Raises:
-        UsageError: no rows, or a row without one array for each title.
+        UsageError: no rows, a row without one array for each title, or another number of captions than of rows.
     """
     if not rows or not titles or any(len(row) != len(titles) for row in rows):
         raise UsageError(
             f"every row needs {len(titles)} pictures, one for each title; got {[len(row) for row in rows]}"
         )
+    if captions and len(captions) != len(rows):
+        raise UsageError(f"{len(rows)} rows need as many captions; got {len(captions)}")
     cells = [[_scaled(array, cell_width) for array in row] for row in rows]
     font = ImageFont.load_default(_FONT_SIZE)
     width = _GAP + len(titles) * (cell_width + _GAP)
     lines = _legend_lines([name for name, _ in legend], font, width - 2 * _GAP)
     tops, top = [], _LINE + _GAP
     for row in cells:
+        top += _LINE if captions else 0
         tops.append(top)
         top += max(cell.height for cell in row) + _GAP
     height = top + (len(lines) * _LINE + _GAP if lines else 0)
@@ -117,6 +122,8 @@ def comparison_picture(
         draw.text((x, _LINE // 2 + _GAP // 2), _shortened(title, font, cell_width), _INK, font, anchor="lm")
         for row, y in zip(cells, tops, strict=True):
             sheet.paste(row[column], (x, y))
+    for text, y in zip(captions, tops, strict=False):
+        draw.text((_GAP, y - _LINE // 2), _shortened(text, font, width - 2 * _GAP), _INK, font, anchor="lm")
     for line, entries in enumerate(lines):
         for number, x in entries:
             _draw_entry(draw, font, legend[number], _GAP + x, top + line * _LINE + _LINE // 2, width - 2 * _GAP)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from semiseg.cli.annotation import For, ImageUrl, Shapes, say
 from semiseg.cli.shared import Checkpoint, Device, Run, Teacher, app, command, which_checkpoint
 from semiseg.errors import SemisegError, UsageError
 
@@ -30,6 +31,9 @@ def predict(
     flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored image.")] = False,
     scales: Annotated[str, typer.Option(help="Average over sizes, e.g. 0.75,1,1.25.")] = "1",
     every: Annotated[int, typer.Option(help="Predict every n-th frame of a video.")] = 1,
+    tool: For = None,
+    shapes: Shapes = None,
+    image_url: ImageUrl = None,
     overwrite: Annotated[bool, typer.Option(help="Replace existing results.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
@@ -42,11 +46,12 @@ def predict(
         factors = [float(factor) for factor in scales.split(",")]
     except ValueError:
         raise UsageError(f"--scales {scales!r} is no list of numbers; write e.g. --scales 0.75,1,1.25") from None
+    told: list[str] = []
     with CountingBar("images", shown=not quiet) as bar:
         written, failed = run_prediction(
             run, images, output, which_checkpoint(checkpoint), teacher, device, overlay=overlays, overwrite=overwrite,
             progress=bar.update, confidence=confidence, tile=tile, overlap=overlap, flip=flip, scales=factors,
-            scale=scale, every=every,
+            scale=scale, every=every, tool=tool, shapes=shapes, image_url=image_url, tell=told.append,
         )  # fmt: skip
     for failure in failed:
         print(f"semiseg: skipped {failure.path}: {failure.reason}", file=sys.stderr)
@@ -55,6 +60,7 @@ def predict(
     if distributed.is_main():
         and_videos = f" and {films} videos" if films else ""
         print(f"{done} images{and_videos} segmented into {output}, {skipped} skipped")
+        say(told)
     distributed.stop()
     if not done + films:
         raise SemisegError("no image could be read; nothing was predicted")

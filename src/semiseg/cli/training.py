@@ -35,6 +35,9 @@ def train(
         ),
     ],
     overrides: Overrides = None,
+    warm_start: Annotated[
+        str | None, typer.Option("--from", help="Begin with the weights of this run; its classes may be added to.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option(help="Continue a run: the one whose folder is given, else the last of this source.")
     ] = False,
@@ -50,15 +53,16 @@ def train(
     from semiseg.training.advice.closing import closing
     from semiseg.training.loop import train as run_training
 
-    refuse_options([source, *(overrides or [])], ["--resume", "--auto-resume", "--quiet", "--help"])
+    refuse_options([source, *(overrides or [])], ["--resume", "--auto-resume", "--from", "--quiet", "--help"])
+    words = [*([] if warm_start is None else [f"network.warm_start={warm_start}"]), *(overrides or [])]
     try:
-        result = run_training(source, overrides or [], resume="auto" if auto_resume else resume, progress=not quiet)
+        result = run_training(source, words, resume="auto" if auto_resume else resume, progress=not quiet)
     except Stopped as stop:
         options = {"--resume": resume, "--auto-resume": auto_resume}
-        words = [path_word(source), *(overrides or []), *(name for name, given in options.items() if given)]
+        again_words = [path_word(source), *words, *(name for name, given in options.items() if given)]
         if stop.run is not None:  # what was given stands in its config.yaml
-            words = [path_word(stop.run), "--resume" if stop.saved else "--auto-resume"]
-        again = _again([*words, *(["--quiet"] if quiet else [])])
+            again_words = [path_word(stop.run), "--resume" if stop.saved else "--auto-resume"]
+        again = _again([*again_words, *(["--quiet"] if quiet else [])])
         raise Stopped(stop.signal, f"{stop}. To go on: {again}") from None
     if distributed.is_main():
         print(

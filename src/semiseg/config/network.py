@@ -18,6 +18,10 @@ class NetworkConfig(Section):
     (v3+)."""
     pretrained: str = "imagenet"
     """none, imagenet, coco (DeepLabv2-ResNet-101) or a file with weights (Table 2: ImageNet or COCO)."""
+    warm_start: str | None = None
+    """A run folder or checkpoint whose student's weights the run begins with, instead of network.pretrained: backbone,
+    decoder, and the classifier's rows of classes of the same name. Set by semiseg train --from; the structure of the
+    network comes from there too."""
     output_stride: Literal[8, 16] = 8
     """Input pixels per feature of the backbone (section 4.2: 8). Under dpt a transformer keeps its own: its patches."""
     batch_norm: Literal["train", "frozen", "frozen_affine"] = "train"

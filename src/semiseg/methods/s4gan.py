@@ -172,7 +172,9 @@ class S4GAN(Method):
         the image classifier's over both kinds of crops, and its teacher's."""
 
         def flops(output: Output, size: tuple[int, int]) -> dict[str, int]:
-            maps, image = (torch.empty(1, channels, *size, device="meta") for channels in (self.num_classes, self.student.channels))
+            maps, image = (
+                torch.empty(1, channels, *size, device="meta") for channels in (self.num_classes, self.student.channels)
+            )
             found = {"critic": 4 * count_flops(lambda: self.critic(maps, image, torch.Generator()))}
             if (branch := self.multi_label) is not None:
                 found["image classifier"] = 3 * count_flops(lambda: branch.classifier(image))

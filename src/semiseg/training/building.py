@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from semiseg.config.read import Config
@@ -11,7 +13,10 @@ from semiseg.methods.base import Method
 from semiseg.methods.base.bank import method_of
 from semiseg.networks import SegmentationNetwork
 from semiseg.networks.build import build_network_of
+from semiseg.runs.begun import trained_on
 from semiseg.runtime import distributed
+from semiseg.training import warm_start
+from semiseg.training.journal import remark
 from semiseg.training.parallel import sync_batch_norm
 
 
@@ -34,14 +39,22 @@ def build_method(config: Config, data: RunData, device: torch.device, pretrained
         data: its classes and the number of labelled images are read; of other channels than three, which no published
             weights were trained on, their mean and deviation too.
         device: where the run trains.
-        pretrained: whether to load pretrained weights; False where a checkpoint follows.
+        pretrained: whether to load pretrained weights, or those that the run begins with; False where a checkpoint
+            follows.
 
     Raises:
         SemisegError: the network cannot be built, or its weights cannot be had.
     """
     t = config.training
-    network = build_network_of(config, data.train.info.num_classes, pretrained=pretrained)
-    if pretrained and network.channels != 3:
+    warm = config.network.warm_start if pretrained else None
+    network = build_network_of(config, data.train.info.num_classes, pretrained=pretrained and warm is None)
+    if warm is not None:
+        told = warm_start.fill(network, warm, data.train.info.classes)
+        if seen := trained_on(Path(warm), data.val.names):
+            told += f"; {len(seen)} validation images were trained on there: figures look better than they are"
+        if distributed.is_main():
+            remark(told)
+    elif pretrained and network.channels != 3:
         network.normalise(*channel_statistics(data.train))
     method: Method = method_of(config)(config, network, len(data.labelled)).to(device=device)
     if t.sync_batch_norm and distributed.world() > 1 and device.type == "cuda":

@@ -19,6 +19,7 @@ from semiseg.runtime.device import resolve_device
 from semiseg.runtime.shell import command_line
 from semiseg.training.from_folder import Settle, settling
 from semiseg.training.run_folder import claimed
+from semiseg.training.warm_start import structure_words
 
 RUNS = Path("runs")
 """Where runs go that are given no ``run_dir``."""
@@ -50,6 +51,7 @@ def start_of(source: str | Path, words: Sequence[str], resume: bool, auto: bool)
 
     Raises:
         UsageError: as :meth:`Config.load`; a run folder without ``resume``; nothing to resume.
+        SemisegError: the run whose weights it begins with has no checkpoint.
     """
     path, words = Path(source), list(words)
     run, is_file = _run_itself(path), path.suffix in (".yaml", ".yml")
@@ -60,6 +62,9 @@ def start_of(source: str | Path, words: Sequence[str], resume: bool, auto: bool)
     if run is not None and not given_dir and (resume or auto):
         return Start(Config.load(run / CONFIG, [_run_dir(run), *words]), None, None)
     config = Config.load(source, words)
+    if config.network.warm_start is not None:  # the structure of its network is the other's, unless words say otherwise
+        words = [*structure_words(config.network.warm_start), *words]
+        config = Config.load(source, words)
     base = None if given_dir else _base(path, config, run)
     if resume or auto:
         there = Path(config.run_dir) if base is None else _last(path, config, base)

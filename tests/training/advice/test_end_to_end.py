@@ -29,7 +29,10 @@ def test_the_command_speaks_and_its_commands_run(folder: Path, tmp_path: Path, m
     assert code == 0, err
     written = sentences(run)
     assert len(written) == 2 and all(words.startswith("mIoU ") and len(words) <= 145 for words in written)
-    assert [line for line in err.splitlines() if line.startswith(("2/4: mIoU", "4/4: mIoU"))] == [f"2/4: {written[0]}", f"4/4: {written[1]}"]
+    assert [line for line in err.splitlines() if line.startswith(("2/4: mIoU", "4/4: mIoU"))] == [
+        f"2/4: {written[0]}",
+        f"4/4: {written[1]}",
+    ]
     assert "with 1 validation image, changes of this network below about" in written[0]
     assert "the teacher is sure of" in written[1]  # two masks are hidden, so that it was measured
 
