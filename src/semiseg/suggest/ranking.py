@@ -17,7 +17,7 @@ from semiseg.suggest.annotate import check_pre_annotations, pre_annotate
 from semiseg.suggest.choice import choose, cover, mean_ranks, scenes_by_name
 from semiseg.suggest.measure import Measured, Opened, embedding, measure, open_run, uncertainty
 from semiseg.suggest.written import SHOWN, caption, thumbnails, write_table
-from semiseg.visualise import comparison_picture
+from semiseg.visualise import as_rgb, comparison_picture
 
 By = Literal["both", "uncertainty", "distance", "coverage"]
 
@@ -189,4 +189,5 @@ def _scores(measured: list[Measured], by: By, number: int | None) -> np.ndarray:
 def _pair(opened: Opened, i: int) -> list[np.ndarray]:
     """An image and its map of uncertainty as small pictures."""
     image = opened.images.image(i)
-    return thumbnails(image, uncertainty(opened.method, image, opened.config))
+    shown = as_rgb(image, opened.config.data.shown)
+    return thumbnails(shown, uncertainty(opened.method, image, opened.config))
