@@ -36,8 +36,8 @@ class LookCache:
             self.images = None
             return
         means = [getattr(images, name, None) for name in ("ignored", "by_colour", "drawn")]
-        if images.pixels is not None:
-            means.append(images.pixels.settings)
+        if self.images.pixels is not None:
+            means.append(self.images.pixels.settings)
         first = str(next(iter(self.images.files.values())).absolute().parent)
         key = repr((__version__, type(images).__qualname__, images.info, means, first))
         self.path = folder() / f"{hashlib.sha256(key.encode(errors='surrogateescape')).hexdigest()[:32]}.json"
