@@ -57,11 +57,11 @@ def class_shares(data: RunData) -> str:
     """``soil 61 %, leaf 38 %, fruit 0.7 % of the labelled pixels``; of many classes the frequent and the rarest."""
     chosen = sorted(data.labelled)[:: max(1, -(-len(data.labelled) // MASKS))]
     with ThreadPoolExecutor(READERS) as pool:
-        counts = sum(pool.map(lambda i: _counted(data.train, i), chosen))
-    names, total = data.train.info.classes, max(1, int(np.sum(counts)))
+        counts = np.sum(list(pool.map(lambda i: _counted(data.train, i), chosen)), axis=0)
+    names, total = data.train.info.classes, max(1, int(counts.sum()))
     shares = [f"{name} {percent(count / total)}" for name, count in zip(names, counts, strict=True)]
     if len(shares) > MOST:
-        order: Sequence[int] = np.argsort(-np.asarray(counts), kind="stable").tolist()
+        order: Sequence[int] = np.argsort(-counts, kind="stable").tolist()
         left_out = len(shares) - MOST
         shares = [
             *(shares[i] for i in order[: MOST - RAREST]), f"{left_out} more", *(shares[i] for i in order[-RAREST:])
