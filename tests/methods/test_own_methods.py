@@ -74,7 +74,7 @@ def test_a_command_of_its_own_process_finds_them(site: Path, images: Path, tmp_p
         [sys.executable, "-m", "semiseg", *words], capture_output=True, text=True, timeout=HANGS,
         env=os.environ | {"PYTHONPATH": f"{site}{os.pathsep}{ROOT / 'src'}", "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
-    assert done.returncode == 0 and "overlap 4/4 loss" in done.stderr, done.stderr
+    assert done.returncode == 0 and "overlap 4/4: " in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("name", TERMS)
@@ -82,7 +82,7 @@ def test_its_terms_are_in_the_progress_line_the_log_and_the_report(
     name: str, whole: dict[str, tuple[Path, str]]
 ) -> None:
     run, printed = whole[name]
-    assert re.search(rf"^{name} 4/4 loss " + "".join(rf".*{term} \d" for term in TERMS[name]), printed, re.MULTILINE)
+    assert re.search(rf"^{name} 4/4: .*loss " + "".join(rf".*{term} \d" for term in TERMS[name]), printed, re.MULTILINE)
     rows = [row for row in read_metrics(run) if row["kind"] == "train"]
     assert len(rows) == 4 and all(set(TERMS[name]) <= set(row) for row in rows)
     assert all(rows[-1][term] > 0 for term in TERMS[name])
