@@ -172,5 +172,5 @@ def data_get(
     print(f"{got.train} images to train on and {got.val} for validation in {got.folder}; the download is kept as "
           f"{got.archive}")  # fmt: skip
     labelled = min(12, max(1, got.train // 4))
-    words = ["semiseg", "data", "check", got.folder, f"data.labelled={labelled}", "data.crop=128"]
+    words: list[str | Path] = ["semiseg", "data", "check", got.folder, f"data.labelled={labelled}", "data.crop=128"]
     print(f"next: {command_line(words)}")

@@ -63,7 +63,7 @@ def commands(run: FinishedRun) -> list[str]:
     best, teacher = run.miou("best"), run.miou("last_teacher")
     if teacher_remark(run) is not None and (best is None or (teacher or 0) >= best):
         words += ["--checkpoint", "last", "--teacher"]  # the teacher that was measured
-    found = [words, ["semiseg", "report", run.path]]
+    found: list[list[str | Path]] = [words, ["semiseg", "report", run.path]]
     if data is not None and any(name not in run.labelled for name in data.train.names):
         found.append(["semiseg", "suggest", run.path])
     return [command_line(command) for command in found]
