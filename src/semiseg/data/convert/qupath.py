@@ -94,7 +94,8 @@ def _outlines(feature: dict[str, Any], path: Path) -> list[list[Ring]]:
     """Rings of every part, the outer one first; none of a point or line."""
     geometry = feature.get("geometry") or {}
     try:
-        kind, rows = geometry.get("type"), []
+        rows: list[Any] = []
+        kind = geometry.get("type")
         if kind in ("Polygon", "MultiPolygon"):
             rows = geometry["coordinates"] if kind == "MultiPolygon" else [geometry["coordinates"]]
         found = [[[(number(x), number(y)) for x, y, *_ in ring] for ring in rings] for rings in rows]

@@ -59,7 +59,7 @@ class Files:
         if self.root.is_file():
             return {self.root: content} if (content := _content(self.root)) is not None else {}
         places = [self.root, self.root / "annotations", *(self.root / s for words in SPLITS.values() for s in words)]
-        found = {}
+        found: dict[Path, Any] = {}
         for place in places:
             files = sorted([*place.glob("*.json"), *place.glob("*.geojson")]) if place.is_dir() else []
             kept = files if len(files) <= SAMPLES else files[:SAMPLES]
