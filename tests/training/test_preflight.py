@@ -9,6 +9,8 @@ from conftest import tiny, write_picture
 from fake_networks import Colours
 
 from semiseg import Config, train
+from semiseg.config.profiles import paper
+from semiseg.config.read import fields
 from semiseg.cost.step import cost
 from semiseg.cost.validation import validation_memory
 from semiseg.data.run_data import open_run_data
@@ -126,3 +128,21 @@ def test_a_validation_out_of_memory_is_one_line_and_a_resume_takes_its_mend(
     assert run_folder.prepare(changed, kept, resume=True)[1] is not None
     with pytest.raises(SemisegError, match=r"another configuration: training\.seed"):
         run_folder.prepare(tiny(folder, tmp_path / "run", training__seed=5), kept, resume=True)
+
+
+def test_a_run_from_before_its_profile_filled_in_anything_goes_on_as_it_began(folder: Path, tmp_path: Path) -> None:
+    """Then every method had the memory bank's teacher, class weights and augmentation; the same words resume it so."""
+    kept, words = Kept(tmp_path / "run"), {"method__name": "augseg"}
+    now = tiny(folder, tmp_path / "run", **words)
+    usual = {key: fields()[key].default for key in paper("augseg") if key != "method.warmup"}  # tiny sets that by hand
+    began = tiny(folder, tmp_path / "run", **words, **{key.replace(".", "__"): v for key, v in usual.items()})
+    assert now.method.teacher.momentum_end == 0.999 and began.method.teacher.momentum_end == 1.0
+    kept.last.parent.mkdir(parents=True)
+    checkpoint.save(kept.last, {"config": began.model_dump(mode="json"), "iteration": 2, "best": [-1.0, 0, 0]})
+    assert run_folder.prepare(now, kept, resume=True)[0] == began
+    # Under equal the shared colours are not filled in either, and the name of the profile is no difference.
+    equal = run_folder.prepare(tiny(folder, tmp_path / "run", **words, method__profile="equal"), kept, resume=True)[0]
+    assert equal.method.settings.pseudo.colours == "random" and equal.method.teacher == began.method.teacher
+    by_hand = tiny(folder, tmp_path / "run", **words, method__teacher__momentum_end=0.9999)
+    with pytest.raises(SemisegError, match=r"another configuration: method\.teacher\.momentum_end \(was 1\.0"):
+        run_folder.prepare(by_hand, kept, resume=True)
