@@ -187,11 +187,11 @@ def test_words_that_change_no_result_count_in_a_later_call(tmp_path: Path, monke
     monkeypatch.setattr(module.Request, "run", lambda self: [])
     tiny(tmp_path)
     tiny(tmp_path, overrides=(*TINY, "training.log_every=3", "data.workers=1"))
-    stored = module.Config.load(tmp_path / "settings.yaml")
+    stored = Config.load(tmp_path / "settings.yaml")
     assert (stored.training.log_every, stored.data.workers) == (3, 1)
     assert (stored.training.iterations, stored.method.name) == (2, "mean_teacher")
     tiny(tmp_path)  # what is given counts, here data.workers=0
-    stored = module.Config.load(tmp_path / "settings.yaml")
+    stored = Config.load(tmp_path / "settings.yaml")
     assert (stored.training.log_every, stored.data.workers) == (3, 0)
 
 

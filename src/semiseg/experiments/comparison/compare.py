@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import signal
@@ -14,70 +13,20 @@ from typing import Any, Literal
 
 import torch
 
-from semiseg.config.keys import FREE_ON_RESUME, value_of
-from semiseg.config.profiles import equal as equal_keys
-from semiseg.config.read import Config, fields, is_folder
-from semiseg.data.run_data import open_run_data, open_split
-from semiseg.derived import as_trained
 from semiseg.errors import SemisegError, UsageError, did_you_mean
-from semiseg.experiments.comparison.data import Data
 from semiseg.experiments.comparison.page import conditions, write_page
-from semiseg.experiments.comparison.recipes import PROFILES, recipe
-from semiseg.experiments.comparison.runs import EQUAL, Comparison
+from semiseg.experiments.comparison.recipes import PROFILES
+from semiseg.experiments.comparison.request import RESULTS, Request
+from semiseg.experiments.comparison.runs import EQUAL
+from semiseg.experiments.comparison.settings import with_settings
 from semiseg.experiments.comparison.table import report
 from semiseg.experiments.results import read_results
 from semiseg.runtime import distributed
 from semiseg.runtime.files import write_text
 from semiseg.runtime.plugins import method_names
-from semiseg.runtime.shell import command_line, path_word
 from semiseg.runtime.signals import Signals, Stopped
 
 SEEDS = (1, 2, 3)
-SETTINGS = "settings.yaml"
-RESULTS = "compare.json"
-ROOTS = ("data.root", "data.source.root")
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is to be compared, as plain values that another process can be given.
-
-    Attributes:
-        source: a preset, a YAML file, or a folder.
-        methods: names of semi-supervised methods; ``supervised`` always stands beside them.
-        labelled: numbers of labelled images, or ``all``.
-        seeds: of the runs and of their choices of labelled images.
-        equal: of ``steps``, ``crops`` and ``seconds``.
-        output: folder of results, of the settings that all runs share, and of runs in progress.
-        recipes: by method, the words by which its own paper's settings stand over those; None under the profile equal.
-        typed: the command that asks for these runs, but for the methods.
-        failures: file of the runs that have failed in this call, which none of its processes tries again.
-    """
-
-    source: str
-    methods: tuple[str, ...]
-    labelled: tuple[str, ...]
-    seeds: tuple[int, ...]
-    equal: tuple[str, ...]
-    output: Path
-    recipes: dict[str, list[str]] | None = None
-    typed: str = "semiseg compare"
-    failures: Path | None = None
-
-    def comparison(self) -> Comparison:
-        """The runs that all of these share."""
-        settings = self.output / SETTINGS
-        config = Config.load(settings)
-        data = Data(str(settings), config.training.iterations, self.labelled)
-        results, work = self.output / RESULTS, self.output / "runs"
-        return Comparison(self.source, data, results, work, None, None, typed=self.typed, recipes=self.recipes,
-                          failures=self.failures)  # fmt: skip
-
-    def run(self) -> list[tuple[str, str]]:
-        """Every run that is missing and that no other process is at; those that failed, with the reason."""
-        comparison = self.comparison()
-        comparison.run_all(list(self.methods), list(self.labelled), list(self.seeds), list(self.equal))
-        return comparison.failed
 
 
 @dataclass(frozen=True)
@@ -130,7 +79,7 @@ def compare(
     if "method.profile=paper" in overrides:  # said in the other place
         profile, overrides = "paper", [word for word in overrides if word != "method.profile=paper"]
     request = _checked(str(source), methods, labelled, seeds, equal, Path(output), jobs)
-    request = _with_settings(request, list(overrides), bool(labelled), profile)
+    request = with_settings(request, list(overrides), bool(labelled), profile)
     failed = _run(request, jobs)
     rows = read_results(request.output / RESULTS)
     table = "\n\n".join(f"{line}." for line in conditions(rows)) + "\n\n" + report(rows) if rows else report(rows)
@@ -162,80 +111,6 @@ def _checked(
         raise UsageError("give at least one seed, one kind of equality and one job")
     counts = tuple(dict.fromkeys("all" if str(count) == "all" else str(int(count)) for count in labelled))
     return Request(source, chosen, counts, tuple(dict.fromkeys(seeds)), tuple(dict.fromkeys(equal)), output)
-
-
-def _with_settings(request: Request, words: list[str], counted: bool, profile: str) -> Request:
-    """The settings of all runs in a file beside the results, derived where ``source`` is a folder."""
-    path = request.output / SETTINGS
-    stored = Config.load(path) if path.exists() else None
-    first = [f"method.name={request.methods[0] if stored is None else stored.method.name}", *words]
-    config = Config.load(request.source, first)
-    if config.method.profile == "paper":  # which fills in what belongs to the first method: no other may have it
-        first.append("method.profile=equal")
-        config = Config.load(request.source, first)
-    _check_counts(request.labelled, config)
-    if is_folder(request.source):
-        config = as_trained(request.source, first, open_run_data(config.data))
-    if config.training.iterations < 1:
-        raise UsageError("training.iterations=0 trains nothing")
-    source = request.source
-    if stored is not None:
-        free = {"method.name", "method.profile", "run_dir", *FREE_ON_RESUME}
-        if stored.method.profile == "paper":  # of an earlier version, which had no equal: its runs go on as they began
-            free |= equal_keys().keys()
-        differ = [key for key in fields() if key not in free and value_of(stored, key) != value_of(config, key)]
-        differ += [key for key in ROOTS if _place(stored, key) != _place(config, key)]
-        if differ:
-            raise UsageError(
-                f"the runs in {request.output} were made with other settings ({', '.join(differ[:5])}); give them "
-                "again, or choose another --output"
-            )
-        said = {word.partition("=")[0] for word in words} & FREE_ON_RESUME - {"run_dir"}
-        renewed = Config.parse(stored.model_dump(mode="json"), [f"{key}={json.dumps(value_of(config, key))}" for key in
-                                                                sorted(said)])  # fmt: skip
-        if renewed != stored:
-            renewed.save(path)
-    else:
-        request.output.mkdir(parents=True, exist_ok=True)
-        config.save(path)
-    if is_folder(source):
-        source = str((stored or config).data.root)  # its rows name it alike, however it is written
-    labelled = request.labelled if counted else (str(config.data.labelled),)
-    own = {m: recipe(request.source, m, words) for m in request.methods} if profile == "paper" else None
-    typed = _typed(request, words, counted, profile)
-    return replace(request, source=source, labelled=labelled, recipes=own, typed=typed)
-
-
-def _typed(request: Request, words: list[str], counted: bool, profile: str) -> str:
-    """What to type for the runs that are asked for, but for the methods."""
-    options = {"--labelled": request.labelled if counted else (), "--seeds": request.seeds, "--equal": request.equal}
-    given = [part for name, values in options.items() if values for part in (name, ",".join(map(str, values)))]
-    given += ["--profile", "paper"] if profile == "paper" else []
-    return command_line(["semiseg", "compare", path_word(request.source), *words, *given, "--output", request.output])
-
-
-def _check_counts(labelled: Sequence[str], config: Config) -> None:
-    """Refuse more labelled images than there are masks before anything is trained.
-
-    Raises:
-        UsageError: names the number, and how many there are.
-        SemisegError: the data cannot be read.
-    """
-    counts = [int(count) for count in labelled if count != "all"]
-    if not counts:
-        return
-    train = open_split(config.data, "train")
-    there = sum(train.has_label(i) for i in range(len(train)))
-    if wrong := [count for count in counts if not 0 < count <= there]:
-        raise UsageError(
-            f"--labelled {wrong[0]}: {there} training images have a mask; give numbers from 1 to {there}, or all"
-        )
-
-
-def _place(config: Config, key: str) -> Path | None:
-    """The folder that a setting names, however it is written."""
-    root = value_of(config, key)
-    return None if root is None else Path(root).resolve()
 
 
 def _run(request: Request, jobs: int) -> list[tuple[str, str]]:
