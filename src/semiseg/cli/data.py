@@ -109,7 +109,8 @@ def _print_check(
             table.add_row(*(escape(one_line(text)) for text in (finding.level, finding.where, message, remedy)))
         if findings:
             Console().print(table)
-        print(f"{counts}: {errors} errors, {len(findings) - errors} remarks")
+        remarks = len(findings) - errors
+        print(f"{counts}: {errors} error{'s' * (errors != 1)}, {remarks} remark{'s' * (remarks != 1)}")
         for command in dict.fromkeys(finding.command for finding in findings if finding.command):
             print(f"command:\n{command}")
         if compared is not None:

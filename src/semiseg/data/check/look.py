@@ -80,7 +80,7 @@ def _mended(finding: Finding, images: ImageSet) -> Finding:
     if not isinstance(images, Folder) or DEEP_DATA.rpartition("; ")[2] != finding.remedy:
         return finding
     command = convert_command(images.root)
-    return replace(finding, remedy=f"{finding.remedy}, grey ones of 10 to 16 bits all alike with {command}",
+    return replace(finding, remedy=f"{finding.remedy}, or bring grey ones of 10 to 16 bits to 8 all alike: {command}",
                    command=command)  # fmt: skip
 
 
