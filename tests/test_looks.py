@@ -175,4 +175,4 @@ def test_data_with_errors_are_not_compared(pictures: Path, weights: Path) -> Non
     (pictures / "images" / "grey00.png").write_bytes(b"junk")
     words = [str(pictures), "network.backbone=resnet18", f"network.pretrained={weights}"]
     done = CliRunner().invoke(app, ["data", "check", *words])
-    assert done.exit_code == 1 and "1 errors" in done.stdout.splitlines()[-1]
+    assert done.exit_code == 1 and "1 error, " in done.stdout.splitlines()[-1]
