@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from oracles import Bank, Row
 from torch import Tensor
 
-from semiseg.memory_bank import MemoryBank, bank_similarity, feature_quality_filter, vectors_per_image
+from semiseg.memory_bank import MemoryBank, bank_similarity, feature_quality_filter, shortlist, vectors_per_image
 
 DIM, CLASSES = 3, 3
 Keep = Literal["highest", "lowest"]
@@ -221,3 +221,21 @@ def test_bank_similarity_where_there_are_no_pairs() -> None:
     assert bank_similarity(torch.ones(1, 4), torch.tensor([2]), 3) == (None, None)
     within, between = bank_similarity(torch.ones(2, 4), torch.tensor([1, 1]), 3)
     assert within == pytest.approx(1) and between is None
+
+
+def test_a_shortlist_pushes_what_all_rows_would() -> None:
+    g = torch.Generator().manual_seed(0)
+    for keep in ("highest", "lowest"):
+        rows = torch.randn(200, 4, generator=g), torch.randint(-1, 4, (200,), generator=g)
+        scores, images = torch.rand(200, generator=g), torch.randint(0, 5, (200,), generator=g)
+        whole, short = MemoryBank(3, 4, 7), MemoryBank(3, 4, 7)
+        whole.push(*rows, scores, images, 2, keep)
+        chosen = shortlist(*rows, scores, images, 2, 3, 5, keep)
+        assert len(chosen[0]) == 5 * 3 * 2
+        short.push(*chosen, 2, keep)
+        assert torch.equal(whole.slots, short.slots) and torch.equal(whole.counts, short.counts)
+
+
+def test_a_shortlist_is_filled_with_ignored_rows() -> None:
+    _, labels, _, _ = shortlist(torch.ones(4, 2), torch.tensor([1, 255, -1, 1]), torch.ones(4), torch.zeros(4), 1, 3, 1)
+    assert sorted(labels.tolist()) == [-1, -1, 1]

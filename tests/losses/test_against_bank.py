@@ -51,7 +51,7 @@ def test_of_one_class_alone_there_is_nothing_to_repel() -> None:
 def test_renumbered_classes_and_half_precision_make_no_difference() -> None:
     p, p_labels, scores, z, z_labels = case()
     found = contrast_against_bank(p, p_labels, scores, z, z_labels, CLASSES, TEMPERATURE)
-    new = torch.tensor([2, 0, 3, 1])
+    new = torch.tensor([2, 3, 0, 1])  # the last class has both sides now
     renamed = [torch.where((y >= 0) & (y < CLASSES), new[y.clamp(0, CLASSES - 1)], y) for y in (p_labels, z_labels)]
     again = contrast_against_bank(p, renamed[0], scores, z, renamed[1], CLASSES, TEMPERATURE)
     torch.testing.assert_close(again, found)
@@ -61,6 +61,18 @@ def test_renumbered_classes_and_half_precision_make_no_difference() -> None:
         )
     assert single.dtype == torch.float32
     torch.testing.assert_close(single.double(), found, rtol=1e-4, atol=1e-5)
+
+
+def test_each_side_may_be_half_precision_and_the_temperature_is_pixcons() -> None:
+    p, p_labels, scores, z, z_labels = case()
+    whole = contrast_against_bank(p.float(), p_labels, scores.float(), z.float(), z_labels, CLASSES)
+    assert whole == contrast_against_bank(p.float(), p_labels, scores.float(), z.float(), z_labels, CLASSES, 0.1)
+    for kinds in ((torch.half, torch.float, torch.float), (torch.float, torch.half, torch.float),
+                  (torch.float, torch.float, torch.half)):  # fmt: skip
+        given = [side.to(kind) for side, kind in zip((p, scores, z), kinds, strict=True)]
+        found = contrast_against_bank(given[0], p_labels, given[1], given[2], z_labels, CLASSES)
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found, whole, rtol=1e-2, atol=1e-3)
 
 
 def test_two_processes_have_the_loss_of_the_joint_batch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,6 @@ from conftest import HANGS, tiny
 
 from semiseg import evaluate, train
 from semiseg.errors import UsageError
-from semiseg.memory_bank import MemoryBank, shortlist
 from semiseg.runs import checkpoint
 from semiseg.runs.metrics import read_metrics
 from semiseg.runtime import distributed
@@ -92,24 +91,6 @@ def test_two_processes_are_one_with_the_joint_batch(
             torch.testing.assert_close(rank["state"][key], value, rtol=1e-8, atol=1e-10)
     if name == "memory_bank":
         assert int(alone["state"]["contrast.bank.counts"].sum()) == 18
-
-
-def test_a_shortlist_pushes_what_all_rows_would() -> None:
-    g = torch.Generator().manual_seed(0)
-    for keep in ("highest", "lowest"):
-        rows = torch.randn(200, 4, generator=g), torch.randint(-1, 4, (200,), generator=g)
-        scores, images = torch.rand(200, generator=g), torch.randint(0, 5, (200,), generator=g)
-        whole, short = MemoryBank(3, 4, 7), MemoryBank(3, 4, 7)
-        whole.push(*rows, scores, images, 2, keep)
-        chosen = shortlist(*rows, scores, images, 2, 3, 5, keep)
-        assert len(chosen[0]) == 5 * 3 * 2
-        short.push(*chosen, 2, keep)
-        assert torch.equal(whole.slots, short.slots) and torch.equal(whole.counts, short.counts)
-
-
-def test_a_shortlist_is_filled_with_ignored_rows() -> None:
-    _, labels, _, _ = shortlist(torch.ones(4, 2), torch.tensor([1, 255, -1, 1]), torch.ones(4), torch.zeros(4), 1, 3, 1)
-    assert sorted(labels.tolist()) == [-1, -1, 1]
 
 
 def test_one_process_needs_no_launcher() -> None:
