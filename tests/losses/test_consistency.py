@@ -35,3 +35,21 @@ def test_two_processes_divide_by_what_one_sees_on_average(monkeypatch: pytest.Mo
 def test_the_count_of_valid_pixels_has_the_type_of_the_values() -> None:
     values, valid = torch.ones(1, 2, 2, dtype=torch.float64), torch.ones(1, 2, 2, dtype=torch.bool)
     assert valid_mean(values, valid).dtype == torch.float64 and valid_mean(values, valid) == 1
+
+
+def test_what_is_not_seen_has_no_distance_and_counts_all_the_same() -> None:
+    g = torch.Generator().manual_seed(0)
+    student, teacher = (torch.rand(2, 3, 5, 7, generator=g, dtype=torch.float64).softmax(1) for _ in range(2))
+    valid, seen = (torch.rand(2, 5, 7, generator=g) < share for share in (0.8, 0.5))
+    squared = (student - teacher).square().sum(dim=1)
+    expected = squared[valid & seen].sum().item() / int(valid.sum())
+    assert consistency(student, teacher, valid, seen).item() == pytest.approx(expected)
+    assert consistency(student, teacher, None, seen).item() == pytest.approx(squared[seen].sum().item() / seen.numel())
+
+
+@pytest.mark.parametrize("kind", [torch.bool, torch.int64, torch.bfloat16])
+def test_the_mean_of_valid_pixels_is_single_at_least(kind: torch.dtype) -> None:
+    values = (torch.arange(4 * 300).view(4, 10, 30) % 3 > 0).to(kind)
+    valid = torch.ones(4, 10, 30, dtype=torch.bool)
+    found = valid_mean(values, valid)
+    assert found.dtype == torch.float32 and found.item() == pytest.approx(2 / 3)
