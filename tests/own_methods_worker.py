@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 from conftest import tiny
+from together import recorded
 
-from semiseg.methods.base.views import NOTHING
 from semiseg.runtime import distributed
-from semiseg.training import loop, preflight
+from semiseg.training import preflight
 
 
 def trained(images: Path, run_dir: Path, name: str) -> dict[str, Any]:
@@ -28,22 +28,7 @@ def trained(images: Path, run_dir: Path, name: str) -> dict[str, Any]:
         network__batch_norm="frozen", network__backbone="four_convolutions", training__batch_size=4,
         training__iterations=2, training__validate_every=2, training__checkpoint_every=2,
     )  # fmt: skip
-    gradients = []
-    torch.set_default_dtype(torch.float64)
-    try:
-        run = loop.Run(config)
-        run.method.views.weak_set = run.method.views.strong_set = NOTHING
-        take = run.optimisers.step
-
-        def watched(*words: Any) -> None:
-            gradients.append({n: p.grad.clone() for n, p in run.method.named_parameters() if p.grad is not None})
-            take(*words)
-
-        run.optimisers.step = watched  # type: ignore[method-assign]
-        run.train(progress=False)
-    finally:
-        torch.set_default_dtype(torch.float32)
-    return {"gradients": gradients, "state": run.method.state_dict()}
+    return recorded(config)
 
 
 def main(images: str, runs: str, *names: str) -> None:

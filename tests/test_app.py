@@ -13,16 +13,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands import call
 from conftest import HANGS, tiny, write_picture
 from PIL import Image
-from typer.testing import CliRunner
 
 import semiseg
 from semiseg import app as pages
 from semiseg.app import guard, server
 from semiseg.app import image as shown_of
 from semiseg.app import page as page_of
-from semiseg.cli import app as commands
 from semiseg.errors import SemisegError
 
 CHROMIUM = shutil.which("chromium")
@@ -108,11 +107,6 @@ def test_no_image_and_no_postscript_is_opened(tmp_path: Path, predictor: semiseg
 
 
 # ---- the command
-
-
-def call(*words: object) -> tuple[int, str, str]:
-    done = CliRunner().invoke(commands, [str(word) for word in words])
-    return done.exit_code, done.stdout, done.stderr
 
 
 def test_help_and_mistakes(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

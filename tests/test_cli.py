@@ -6,20 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from commands import call
 from conftest import tiny, write_picture
 from PIL import Image
 from typer.testing import CliRunner
 
 import semiseg
-from semiseg.cli import app
 from semiseg.config.read import fields
 
 RUNNER = CliRunner()
-
-
-def call(*words: object) -> tuple[int, str, str]:
-    done = RUNNER.invoke(app, [str(word) for word in words])
-    return done.exit_code, done.stdout, done.stderr
 
 
 @pytest.fixture(scope="module")

@@ -6,17 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import commands
 import pytest
-from typer.testing import CliRunner
 
-from semiseg.cli import app, main
+from semiseg.cli import main
 from semiseg.training import failures
 
 
 def call(*words: object) -> tuple[int, str]:
-    done = CliRunner().invoke(app, [str(word) for word in words])
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done.exit_code, done.stderr
+    code, _, err = commands.call(*words)
+    return code, err
 
 
 @pytest.mark.parametrize("run_dir", ["a_file", "a_file/run"])

@@ -5,19 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import call
 from conftest import tiny, write_picture
 from PIL import Image
-from typer.testing import CliRunner
 
 import semiseg
-from semiseg.cli import app
 from semiseg.runtime import progress as bars
-
-
-def call(*words: object) -> tuple[int, str, str]:
-    done = CliRunner().invoke(app, [str(word) for word in words])
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done.exit_code, done.stdout, done.stderr
 
 
 @pytest.fixture(scope="module")

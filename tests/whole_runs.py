@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import torch
 from conftest import tiny
+from together import recorded
 from torch import Tensor
 
 from semiseg import Config
 from semiseg.methods import corrmatch, method_names
 from semiseg.methods.ael import AEL
-from semiseg.methods.base.views import NOTHING
 from semiseg.networks.correlation import Correlation
 from semiseg.runtime import distributed
 from semiseg.training import loop, preflight
@@ -93,24 +93,10 @@ def trained(images: Path, run_dir: Path, name: str) -> dict[str, Any]:
         images, run_dir, name, *NOT_DRAWN.get(name.partition("+")[0], []), network__architecture="deeplabv2",
         network__batch_norm="frozen", training__batch_size=4, method__profile="equal",
     )  # fmt: skip
-    gradients = []
-    torch.set_default_dtype(torch.float64)
-    try:
-        run = loop.Run(config)
-        run.method.views.weak_set = run.method.views.strong_set = NOTHING
-        take = run.optimisers.step
-
-        def watched(*words: Any) -> None:
-            gradients.append({n: p.grad.clone() for n, p in run.method.named_parameters() if p.grad is not None})
-            take(*words)
-
-        run.optimisers.step = watched  # type: ignore[method-assign]
-        run.train(progress=False)
-    finally:
-        torch.set_default_dtype(torch.float32)
+    found = recorded(config)
     # What is stored of a step stands in the order of the processes.
-    state = {key: value for key, value in run.method.state_dict().items() if key not in ("keys", "key_labels")}
-    return {"gradients": gradients, "state": state}
+    stored = ("keys", "key_labels")
+    return found | {"state": {key: value for key, value in found["state"].items() if key not in stored}}
 
 
 def main(images: str, runs: str, *names: str) -> None:

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from test_cli import call
+from commands import call
 
 from semiseg.config.other_tools import ANSWERS, answer, refuse_options
 from semiseg.config.read import Config, fields

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,12 +12,12 @@ import numpy as np
 import own_methods_worker
 import pytest
 import torch
+from commands import call
 from conftest import HANGS
 from own_methods_runs import PACKAGE, ROOT, TERMS, WORDS, assert_same, kept, look_again
-from typer.testing import CliRunner
+from together import start_together
 
 from semiseg import Config
-from semiseg.cli import app
 from semiseg.data.stored_labels import StoredLabels
 from semiseg.methods import Method, method_class, method_names
 from semiseg.methods.base import ParameterGroup, Step, Survey
@@ -30,12 +29,6 @@ pytestmark = pytest.mark.usefixtures("installed")
 STAGED = {f"{name}@0.5": TERMS[name] for name in ("adversary", "two_students")} | {
     "mean_teacher@0.5": ("supervised", "pseudo")
 }
-
-
-def call(*words: object) -> tuple[int, str, str]:
-    done = CliRunner().invoke(app, [str(word) for word in words])
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done.exit_code, done.stdout, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -170,23 +163,7 @@ def test_what_the_first_round_learnt_is_what_it_stores(whole: dict[str, tuple[Pa
 def pair(site: Path, images: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
     """Run folders of two processes that train every method together, and what each of them found."""
     runs = tmp_path_factory.mktemp("pair")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(map(str, (site, ROOT / "tests", ROOT / "src"))), "OMP_NUM_THREADS": "1",
-        "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
-    }  # fmt: skip
-    workers = [
-        subprocess.Popen(
-            [sys.executable, str(ROOT / "tests" / "own_methods_worker.py"), str(images), str(runs), *TERMS, *STAGED],
-            env=environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)}, stderr=subprocess.PIPE, text=True,
-        )
-        for rank in range(2)
-    ]  # fmt: skip
-    for worker in workers:
-        _, error = worker.communicate(timeout=HANGS)
-        assert worker.returncode == 0, error
+    start_together("own_methods_worker.py", images, runs, *TERMS, *STAGED, path=[site])
     return runs, [torch.load(runs / f"found.{rank}", weights_only=True) for rank in range(2)]
 
 

@@ -1,17 +1,14 @@
 """Whole runs of every method, each of seconds: resumed, without hidden masks, and in two processes."""
 
-import os
 import shutil
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import whole_runs
-from conftest import HANGS, write_picture
+from conftest import write_picture
+from together import start_together
 from torch import Tensor
 from whole_runs import EVERY, STEPS, configured, whole
 
@@ -113,23 +110,7 @@ def test_no_mask_of_an_unlabelled_image_is_needed_for_the_same_bits(
 def pair(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What each of two processes found that train every method together."""
     runs = tmp_path_factory.mktemp("pair")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(map(str, (TESTS, TESTS.parent / "src"))), "OMP_NUM_THREADS": "1",
-        "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
-    }  # fmt: skip
-    workers = [
-        subprocess.Popen(
-            [sys.executable, str(TESTS / "whole_runs.py"), str(pictures), str(runs), *EVERY],
-            env=environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)}, stderr=subprocess.PIPE, text=True,
-        )
-        for rank in range(2)
-    ]  # fmt: skip
-    for worker in workers:
-        _, error = worker.communicate(timeout=HANGS)
-        assert worker.returncode == 0, error
+    start_together("whole_runs.py", pictures, runs, *EVERY)
     return [torch.load(runs / f"found.{rank}", weights_only=True) for rank in range(2)]
 
 

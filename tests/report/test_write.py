@@ -10,8 +10,8 @@ from typing import Any
 
 import plotly.graph_objects
 import pytest
+from commands import call
 from conftest import tiny
-from test_cli import call
 
 import semiseg
 from semiseg.errors import SemisegError, UsageError

@@ -4,8 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from commands import call
 from conftest import tiny
-from test_cli import call
 
 import semiseg
 from semiseg import Config

@@ -4,7 +4,6 @@ import json
 import math
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import HANGS, tiny
+from together import start_together
 
 from semiseg import evaluate, train
 from semiseg.errors import UsageError
@@ -39,25 +39,7 @@ VARIANTS = {
 
 def run(output: Path, world: int, words: list[str]) -> list[list[dict[str, Any]]]:
     """What each process found for each configuration."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {
-        "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent / 'src'}", "OMP_NUM_THREADS": "1", "WORLD_SIZE": str(world),
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
-    }  # fmt: skip
-    workers = [
-        subprocess.Popen(
-            [sys.executable, str(TESTS / "distributed_worker.py"), str(output), *words],
-            env=environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(world)
-    ]
-    for worker in workers:
-        _, error = worker.communicate(timeout=HANGS)
-        assert worker.returncode == 0, error
+    start_together("distributed_worker.py", output, *words, world=world)
     return [torch.load(f"{output}.{rank}", weights_only=True) for rank in range(world)]
 
 

@@ -55,6 +55,9 @@ def test_lines_fit_but_the_command_is_whole(folder: Path, tmp_path: Path) -> Non
     assert all(" " not in line.strip().removeprefix("run: ") or str(run_dir) in line for line in wide)
     short = opening(tiny(folder, tmp_path / "r", method__name="supervised"), open_run_data(config.data), CPU, None)
     assert "unlabelled crops" not in " ".join(short)
+    assert any(line.endswith("random weights") for line in short)
+    warm = opening(tiny(folder, run_dir, network__warm_start="runs/one"), open_run_data(config.data), CPU, None)
+    assert "weights of runs/one" in " ".join(" ".join(warm).split()), "not those that a preset names"
 
 
 def test_a_resumed_run_says_a_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

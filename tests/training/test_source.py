@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from commands import call
 from conftest import tiny, write_picture
-from test_cli import call
 
 import semiseg
 from semiseg import Config

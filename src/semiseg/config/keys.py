@@ -8,11 +8,14 @@ from pydantic import BaseModel
 
 from semiseg.config.method import method_sections
 
+DESCRIPTION = {"name", "title", "table", "paper_miou", "system", "needs"}
+"""Words for people, which no run reads."""
+
 # What may change between a run and its continuation without changing the result.
-FREE_ON_RESUME = {
-    "name", "title", "table", "paper_miou", "system", "needs", "run_dir", "data.root", "data.source.root",
-    "data.workers", "data.cache", "data.shown", "training.device", "training.log_every", "training.checkpoint_every",
-    "training.save_minutes", "training.tensorboard", "training.loggers", "training.validate_teacher",
+FREE_ON_RESUME = DESCRIPTION | {
+    "run_dir", "data.root", "data.source.root", "data.workers", "data.cache", "data.shown", "training.device",
+    "training.log_every", "training.checkpoint_every", "training.save_minutes", "training.tensorboard",
+    "training.loggers", "training.validate_teacher",
 }  # fmt: skip
 
 MENDS_ON_RESUME = {"evaluation.mode", "evaluation.window", "evaluation.stride", "evaluation.batch_size"}

@@ -12,7 +12,6 @@ from semiseg.config.read import fields
 from semiseg.evaluation.confusion import EvaluationResult
 from semiseg.report.charts import Cell, Table
 from semiseg.report.facts import RunFacts
-from semiseg.report.settings import DESCRIPTIONS
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def _gain(group: Folds, last: EvaluationResult, among: list[Folds]) -> str | Non
 def _same(run: RunFacts) -> tuple[str, ...]:
     """All settings of a run but the fold and where it lies."""
     options = {key: value for key, value in run.config.data.options.items() if key != "fold"}
-    left_out = {*DESCRIPTIONS, *FREE_ON_RESUME, "run_dir", "data.options"}
+    left_out = {*FREE_ON_RESUME, "data.options"}
     keys = [key for key in fields() if key not in left_out and not key.startswith("data.options.")]
     return (str(options), str(run.classes), *(str(value_of(run.config, key)) for key in keys))
 

@@ -9,7 +9,6 @@ from semiseg.config.keys import FREE_ON_RESUME, value_of
 from semiseg.config.read import fields
 from semiseg.report.charts import Cell, Table
 from semiseg.report.facts import RunFacts
-from semiseg.report.settings import DESCRIPTIONS
 from semiseg.runtime.progress import duration
 from semiseg.training.advice.effort import Effort, effort, mean_effort, terms
 
@@ -108,7 +107,7 @@ def _caution(baseline: list[RunFacts], others: list[RunFacts]) -> str:
     """What else differs between the two sides and may explain part of the gain."""
     found = []
     both = [*baseline, *others]
-    left_out = {*DESCRIPTIONS, *FREE_ON_RESUME}
+    left_out = set(FREE_ON_RESUME)
     if len({_effort(run).crops for run in both}) == 1:  # other labelled crops make up for the views: equal terms
         left_out.add("training.batch_size")
     compared = (k for k in fields() if not (k in left_out or k.startswith(NOT_COMPARED)))

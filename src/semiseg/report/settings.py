@@ -8,12 +8,10 @@ from dataclasses import dataclass
 import torch
 
 from semiseg import __version__
-from semiseg.config.keys import used_fields, value_of
+from semiseg.config.keys import DESCRIPTION, used_fields, value_of
 from semiseg.config.read import Config, fields
 from semiseg.report.charts import Cell, Table
 from semiseg.report.facts import RunFacts
-
-DESCRIPTIONS = ("name", "title", "table", "paper_miou", "needs")  # what a preset says of itself
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ def compared_keys(runs: list[RunFacts]) -> list[ComparedKey]:
     read = {key for run in runs for key in used_fields(run.config, fields())}
     found = []
     for key in fields():
-        if key in DESCRIPTIONS or key not in read:
+        if key in DESCRIPTION or key not in read:
             continue
         usual = value_of(default, key)
         values = [value_of(run.config, key) for run in runs]

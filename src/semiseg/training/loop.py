@@ -25,7 +25,6 @@ from semiseg.training.building import build_method, layout
 from semiseg.training.clock import Clock
 from semiseg.training.failures import check_finite, explained, stopped
 from semiseg.training.finite import FiniteWatch
-from semiseg.training.from_folder import Settle
 from semiseg.training.journal import MetricsLog, remark
 from semiseg.training.limits import check_limits, check_precision
 from semiseg.training.lock import RunLock
@@ -35,7 +34,7 @@ from semiseg.training.opening import tell_opening
 from semiseg.training.optimisers import Optimisers
 from semiseg.training.preflight import check_run_data, tell_remarks
 from semiseg.training.progress_bar import ProgressBar
-from semiseg.training.source import start_of, with_own_folder
+from semiseg.training.source import Settle, start_of, with_own_folder
 from semiseg.training.state import restore
 from semiseg.training.step import Stepper
 from semiseg.training.unread import unread_remark

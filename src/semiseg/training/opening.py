@@ -106,6 +106,7 @@ def _method(config: Config) -> str:
     if method_class(config.method.name).needs.unlabelled:
         crops += f" and {max(1, round(t.batch_size * t.unlabelled_ratio))} unlabelled"
     weights = "random weights" if n.pretrained == "none" else f"weights {n.pretrained}"
+    weights = weights if n.warm_start is None else f"weights of {n.warm_start}"
     return (
         f"{config.method.name}, {t.iterations} steps of {crops} crops of {width}×{height} pixels; {n.architecture} on "
         f"{n.backbone}, {weights}"

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from semiseg import derived
-from semiseg.config.keys import FREE_ON_RESUME, MENDS_ON_RESUME, value_of
+from semiseg.config.keys import DESCRIPTION, FREE_ON_RESUME, MENDS_ON_RESUME, value_of
 from semiseg.config.nested import leaves
 from semiseg.config.read import Config, is_folder
+from semiseg.data.run_data import RunData
 from semiseg.errors import SemisegError, UsageError
 from semiseg.presets import preset_names, read_plain
 from semiseg.runs.folder import CONFIG, is_run, latest
 from semiseg.runtime import distributed
 from semiseg.runtime.device import resolve_device
 from semiseg.runtime.shell import command_line
-from semiseg.training.from_folder import Settle, settling
 from semiseg.training.run_folder import claimed
 from semiseg.training.warm_start import structure_words
 
 RUNS = Path("runs")
 """Where runs go that are given no ``run_dir``."""
-DESCRIPTION = {"name", "title", "table", "paper_miou", "needs"}
+
+Settle = Callable[[RunData, torch.device], derived.Settled]
+"""From data that can be trained on and a device to the complete configuration of a run on a folder."""
 
 
 class Start(NamedTuple):
@@ -75,7 +80,7 @@ def start_of(source: str | Path, words: Sequence[str], resume: bool, auto: bool)
                 f"--resume: no run of {source} in {base.parent}, so there is nothing to go on from; name the run's "
                 "folder (semiseg train RUN --resume), or leave --resume out"
             )
-    return Start(config, settling(source, words) if derived.derives(source, config) else None, base)
+    return Start(config, partial(derived.settle, source, words) if derived.derives(source, config) else None, base)
 
 
 def with_own_folder(config: Config, base: Path) -> Config:

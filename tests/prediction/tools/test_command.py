@@ -4,11 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from commands import call
 from conftest import tiny, write_picture
-from typer.testing import CliRunner
 
 import semiseg
-from semiseg.cli import app
 from semiseg.data.base import DatasetInfo, default_colours
 from semiseg.errors import UsageError
 from semiseg.prediction.tools import Wanted, check_tool, convert_words
@@ -18,12 +17,6 @@ FILES = {
     "yolo": ["yolo/data.yaml", "yolo/train.txt", "yolo/labels/train/photo0.txt"],
     "geojson": ["geojson/photo0.geojson", "geojson/photo1.geojson"],
 }  # fmt: skip
-
-
-def call(*words: object) -> tuple[int, str, str]:
-    done = CliRunner().invoke(app, [str(word) for word in words])
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done.exit_code, done.stdout, done.stderr
 
 
 @pytest.fixture(scope="module")

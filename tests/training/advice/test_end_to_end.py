@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
+from commands import call
 from conftest import tiny
-from test_cli import call
 
 from semiseg.methods.base import Round
 from semiseg.runs.metrics import read_metrics

@@ -5,23 +5,17 @@ from typing import Any
 
 import pytest
 import yaml
+from commands import call
 from conftest import write_picture
-from typer.testing import CliRunner
 
 import semiseg
 from semiseg import Config, derived
-from semiseg.cli import app
 from semiseg.derived import folder as deriving
 from semiseg.errors import SemisegError, UsageError
 from semiseg.training import loop
 
 SHORT = ["training.iterations=2", "training.device=cpu", "training.tensorboard=false", "network.pretrained=none",
          "network.decoder_channels=8", "method.contrastive.dim=16"]  # fmt: skip
-
-
-def call(*words: object) -> tuple[int, str, str]:
-    done = CliRunner().invoke(app, [str(word) for word in words])
-    return done.exit_code, done.stdout, done.stderr
 
 
 def stored(run_dir: Path) -> dict[str, Any]:
