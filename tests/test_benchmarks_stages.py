@@ -14,6 +14,7 @@ def test_supervised_steps_of_a_first_stage_count_as_what_they_are() -> None:
     time = {"data": "streets", "method": "bank", "labelled": None, "split_seed": None, "equal": "step_time",
             "crops_a_step": 12, "ratio": 3.0}  # fmt: skip
     assert table.supervised_steps(time, 100) == 300 and table.supervised_steps(time, 100, 40) == 220
+    assert table.supervised_steps(time | {"rounded_up_to": 100}, 100, 40) == 300
     stage = {"first_stage": 40, "crops_a_step": 12, "crops": 40 * 4 + 60 * 12}
     slow = [[110.0, 50, 50.0], [220.0, 100, 57.0]]  # 40 steps of a second, 60 of three
     rows = [

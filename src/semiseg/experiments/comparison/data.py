@@ -16,6 +16,8 @@ class Data:
         words: what differs from the preset in all runs.
         root: environment variable with the folder; none where the preset knows by itself.
         folds: whether a split is a fold as well.
+        shared_seconds: supervised runs at equal seconds have a multiple of so many steps, rounded up, so that methods
+            that cost about the same share one run.
     """
 
     preset: str
@@ -24,3 +26,4 @@ class Data:
     words: tuple[str, ...] = ()
     root: str | None = None
     folds: bool = False
+    shared_seconds: int = 1

@@ -210,6 +210,7 @@ class Comparison:
                     "data": self.name, "method": method, "labelled": None, "split_seed": None, "equal": "step_time",
                     "crops_a_step": self.joint_batch(method, labelled), **self.variant(method),
                     **step_times(config, supervised, self.state(method)),
+                    **({"rounded_up_to": shared} if (shared := self.data.shared_seconds) > 1 else {}),
                     "command": " ".join([self.typed, "--methods", method, *self.typed_words()]),
                     "date": datetime.date.today().isoformat(), "machine": machine(), "versions": versions(),
                 }  # fmt: skip

@@ -104,8 +104,10 @@ def is_method(row: Row) -> bool:
 
 def supervised_steps(time: Row, iterations: int, first_stage: int = 0) -> int:
     """Supervised steps that take as long as ``iterations`` of the method that ``time`` was measured for, of which the
-    first ``first_stage`` are supervised themselves."""
-    return max(1, round(first_stage + (iterations - first_stage) * time["ratio"]))
+    first ``first_stage`` are supervised themselves; rounded up to a multiple where ``time`` names one."""
+    steps = max(1, round(first_stage + (iterations - first_stage) * time["ratio"]))
+    multiple = time.get("rounded_up_to", 1)
+    return -(-steps // multiple) * multiple
 
 
 def of(rows: list[Row], equal: str, iterations: int, crops: int = 0) -> list[Row]:
