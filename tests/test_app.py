@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ from PIL import Image
 
 import semiseg
 from semiseg import app as pages
-from semiseg.app import guard, server
+from semiseg.app import guard, server, several
 from semiseg.app import image as shown_of
 from semiseg.app import page as page_of
+from semiseg.app.example import example_image
 from semiseg.errors import SemisegError
 
-CHROMIUM = shutil.which("chromium")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +54,12 @@ def photo(run: Path) -> Path:
 
 def test_what_is_shown_is_what_the_predictor_says(run: Path, predictor: semiseg.Predictor) -> None:
     expected = predictor(photo(run))
-    line, shares, mask, confidence, (image, classes) = shown_of.describe(predictor, str(photo(run)))
-    assert np.array_equal(classes, expected.mask) and np.array_equal(image, expected.image)
-    assert np.array_equal(np.array(mask), np.array(predictor.info.colours, np.uint8)[expected.mask])
-    assert np.array_equal(np.array(confidence), np.rint(expected.confidence * 255))
-    assert line == f"96 × 64 pixels; mean confidence {100 * expected.confidence.mean():.1f} %"
-    first = max(expected.shares, key=lambda name: expected.shares[name])
-    assert f"{100 * expected.shares[first]:.1f} %" in shares and "<b>" not in shares
+    found = shown_of.describe(predictor, str(photo(run)))
+    assert np.array_equal(found.classes, expected.mask) and np.array_equal(found.picture, expected.image)
+    assert np.array_equal(found.whole, expected.mask) and found.colours == predictor.info.colours
+    assert np.array_equal(found.grey, np.rint(expected.confidence * 255))
+    assert found.line == f"96 × 64 pixels; mean confidence {100 * expected.confidence.mean():.1f} %"
+    assert found.shares == expected.shares
 
 
 def test_shares_are_sorted_escaped_and_without_absent_classes() -> None:
@@ -73,8 +74,9 @@ def test_a_large_picture_is_tiled_and_shown_smaller(
     monkeypatch.setattr(shown_of, "WHOLE_BYTES", 64 * 96 * 3 * 4 - 1)
     monkeypatch.setattr(shown_of, "TILE", 32)
     monkeypatch.setattr(shown_of, "SHOWN_SIDE", 50)
-    line, _, mask, confidence, (image, _) = shown_of.describe(predictor, str(photo(run)))
-    assert "in tiles of 32" in line and mask.size == confidence.size == (48, 32) and image.shape == (32, 48, 3)
+    found = shown_of.describe(predictor, str(photo(run)))
+    assert "in tiles of 32" in found.line and found.whole.shape == (64, 96)
+    assert found.classes.shape == found.grey.shape == (32, 48) and found.picture.shape == (32, 48, 3)
     assert shown_of.plan_for(predictor, 64, 96).tile == 32 and shown_of.plan_for(predictor, 64, 95).tile is None
     monkeypatch.setattr(shown_of, "WHOLE_PIXELS", 64 * 94)
     assert shown_of.plan_for(predictor, 64, 95).tile == 32 and shown_of.plan_for(predictor, 64, 94).tile is None
@@ -122,9 +124,11 @@ def test_help_and_mistakes(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_command_serves_this_machine_only(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(pages, "serve", lambda *words: given.append(words))
+    more: list[dict[str, Any]] = []
+    monkeypatch.setattr(pages, "serve", lambda *words, **named: (given.append(words), more.append(named)))
     assert call("app", run, "--teacher")[0] == 0
     assert given[0][2:4] == ("127.0.0.1", 7860)
+    assert more[0]["example"].shape == (64, 96, 3) and "of the pixels get the right class" in more[0]["meaning"][0]
     code, _, err = call("app", run, "--share", "never")  # as earlier versions asked for
     assert code == 0 and "can be left out" in err and given.pop()[2] == "127.0.0.1"
     code, out, _ = call("app", run, "--host", "0.0.0.0", "--port", 8000)
@@ -328,6 +332,112 @@ def test_a_refused_image_takes_the_last_ones_pictures_away_in_chromium(
     page.locator("#mask img").wait_for(state="detached")
     page.wait_for_function("!document.querySelector('#shares table')")
     page.close()
+
+
+def opened(browser: Any, address: str, **context: Any) -> Any:
+    """A page of its own, whose errors fail the test when it is closed."""
+    page = browser.new_page(**context)
+    page.on("pageerror", lambda error: pytest.fail(str(error)))
+    page.goto(address)
+    page.locator("#image input[type=file]").wait_for(state="attached")
+    return page
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
+        {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "is_mobile": True, "has_touch": True},
+    ],
+    ids=["desktop", "phone"],
+)
+def test_the_page_opens_on_an_example_and_says_what_the_run_is_worth(
+    predictor: semiseg.Predictor, browser: Any, context: dict[str, Any], tmp_path: Path
+) -> None:
+    picture = example_image(predictor)
+    assert picture is not None
+    words = ["The unlabelled images bought <b>5</b> points.", "More masks of sign & pole."]
+    served = pages.serve(predictor, "test", port=free_port(), wait=False, meaning=words, example=picture)
+    try:
+        page = opened(browser, served.local_url, **context)
+        page.locator("#overlay img").wait_for()
+        expected = predictor(picture)
+        assert np.array_equal(pixels(page, "overlay"), expected.overlay(0.5))
+        assert page.locator("#meaning p").all_inner_texts() == words
+        assert page.evaluate("document.documentElement.scrollWidth") == context["viewport"]["width"]
+        ink, paper = page.evaluate(
+            "[getComputedStyle(document.querySelector('#meaning p')).color, getComputedStyle(document.body)"
+            ".backgroundColor]"
+        )
+        assert (sum(channels(ink)) > sum(channels(paper))) == (context["color_scheme"] == "dark")
+        assert len(page.screenshot(path=tmp_path / "app.png")) > 20_000
+        page.close()
+    finally:
+        served.close()
+
+
+def channels(colour: str) -> list[float]:
+    return [float(part) for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+
+
+def test_several_images_and_their_masks_in_one_file_in_chromium(
+    address: str, browser: Any, run: Path, predictor: semiseg.Predictor, tmp_path: Path
+) -> None:
+    photos = sorted((run.parent / "photos" / "images").iterdir())[:2]
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    page = opened(browser, address)
+    page.locator("#several button").first.click()
+    page.locator("#files input[type=file]").set_input_files([*photos, tmp_path / "bad.png"])
+    page.locator("#gallery img").nth(1).wait_for()
+    toast = page.locator(".toast-body")
+    toast.wait_for()
+    assert "bad.png" in toast.inner_text() and "cannot be read" in toast.inner_text()
+    with page.expect_download() as waiting:
+        page.locator("#masks").click()
+    waiting.value.save_as(tmp_path / "masks.zip")
+    page.close()
+    with zipfile.ZipFile(tmp_path / "masks.zip") as archive:
+        assert sorted(archive.namelist()) == ["masks/photo0.png", "masks/photo1.png", "shares.csv"]
+        for path in photos:
+            with archive.open(f"masks/{path.stem}.png") as file:
+                assert np.array_equal(np.array(Image.open(file)), predictor(path).mask)
+        assert len(archive.read("shares.csv").splitlines()) == 3
+
+
+def test_masks_of_one_name_are_both_kept_and_the_hundred_and_first_is_named(
+    run: Path, predictor: semiseg.Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twice = []
+    for folder in ("a", "b", "c"):
+        (tmp_path / folder).mkdir()
+        twice.append(shutil.copy(photo(run), tmp_path / folder / "x.png"))
+    monkeypatch.setattr(several, "MOST", 2)
+    told: list[tuple[int, int]] = []
+    pictures, file, left_out = several.predict_several(
+        predictor, list(map(str, twice)), tmp_path, lambda *n: told.append(n)
+    )
+    assert file is not None and told == [(1, 3), (2, 3), (3, 3)] and len(pictures) == 2
+    assert left_out == ["x.png: 2 images are shown at once; semiseg predict takes any number"]
+    with zipfile.ZipFile(file) as archive:
+        assert sorted(archive.namelist()) == ["masks/x-2.png", "masks/x.png", "shares.csv"]
+    shares = predictor(photo(run)).shares
+    first = max(shares, key=lambda name: shares[name])
+    assert pictures[0][1].startswith(f"x.png: {first} {100 * shares[first]:.0f} %")
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    assert several.predict_several(predictor, [str(tmp_path / "bad.png")], tmp_path)[:2] == ([], None)
+
+
+def test_no_example_without_the_data_or_of_other_pixels(
+    run: Path, predictor: semiseg.Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert example_image(predictor) is not None
+    moved = predictor.config.model_copy(deep=True)
+    moved.data.root = str(run / "gone")
+    with monkeypatch.context() as patch:
+        patch.setattr(predictor, "config", moved)
+        assert example_image(predictor) is None
+    monkeypatch.setattr(predictor, "pixels", object())
+    assert example_image(predictor) is None
 
 
 def handlers(predictor: semiseg.Predictor, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, list[str]]:

@@ -115,3 +115,36 @@ def test_on_a_phone_nothing_sticks_out_and_it_scrolls(opened: Any, tmp_path: Pat
     assert opened.evaluate("document.querySelector('[data-chart=miou]').layout.dragmode") is False
     picture = opened.screenshot(path=tmp_path / "phone.png")
     assert len(picture) > 20_000
+
+
+def test_the_sentence_comes_first_then_pictures_then_figures(opened: Any) -> None:
+    tops = opened.evaluate(
+        "['#meaning', '#pictures', '#headline', '#miou']"
+        ".map((s) => document.querySelector(s).getBoundingClientRect().top)"
+    )
+    assert tops == sorted(tops) and len(set(tops)) == 4
+    assert opened.locator("#meaning p").first.inner_text().startswith("The unlabelled images ")
+
+
+@pytest.mark.parametrize("opened", [PHONE], indirect=True)
+def test_on_a_phone_every_figure_stands_beside_its_name(opened: Any) -> None:
+    boxes = opened.evaluate(
+        "[...document.querySelectorAll('#headline .cards td')].map((c) => [c.getBoundingClientRect().left,"
+        " c.getBoundingClientRect().right, getComputedStyle(c, '::before').content])"
+    )
+    assert len(boxes) >= 10 and all(left >= 0 and right <= 390 for left, right, _ in boxes)
+    assert {'"student, last"', '"crops a step"'} <= {name for *_, name in boxes}
+    assert not opened.locator("#headline .cards thead").is_visible()
+
+
+def test_on_a_desktop_the_figures_are_a_table(opened: Any) -> None:
+    assert opened.locator("#headline .cards thead").is_visible()
+    assert opened.evaluate("getComputedStyle(document.querySelector('#headline td'), '::before').content") == "none"
+
+
+def test_the_buttons_of_a_chart_cover_no_legend(opened: Any) -> None:
+    chart = opened.locator("[data-chart='miou']")
+    chart.scroll_into_view_if_needed()
+    chart.hover()
+    legend, buttons = (chart.locator(name).first.bounding_box() for name in (".legend", ".modebar-group"))
+    assert buttons["width"] > 0 and buttons["x"] >= legend["x"] + legend["width"]

@@ -155,7 +155,7 @@ def test_one_run_of_every_method(runs: tuple[Path, Path], folder: Path, tmp_path
         without = not (found.keeps_teacher or {"confident", "confidence"} & set(found.watched))  # of a student's labels
         assert ("pseudo-labels" in page.charts) != without
         assert ("No run here has a teacher that makes pseudo-labels" in page.text) == without
-        assert "mIoU of the last student" in page.text and "points of mIoU" not in page.text
+        assert "% of the pixels get the right class" in page.text and "points of mIoU" not in page.text
 
 
 def test_settings_that_are_not_the_defaults_are_marked(runs: tuple[Path, Path], tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from semiseg.methods.memory_bank import MemoryBankMethod
 from semiseg.runs import checkpoint
 from semiseg.runs.kept import Kept
 from semiseg.training import preflight, run_folder
+from semiseg.training.advice import noise
 
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 SMALL = ["network.backbone=resnet18", "network.pretrained=none", "data.crop=64", "training.batch_size=2"]
@@ -71,8 +72,8 @@ def test_few_validation_images_are_told_with_what_they_cannot_show(
 
 def test_the_chance_difference_lies_between_those_that_were_measured() -> None:
     rows = json.loads((RESULTS / "few_validation_images.json").read_text())["rows"]
-    measured = [row["times_root"] for row in rows if row["validation_images"] < preflight.FEW]
-    assert min(measured) < preflight.CHANCE < max(measured)
+    measured = [row["times_root"] for row in rows if row["validation_images"] < noise.FEW_IMAGES]
+    assert min(measured) < noise.BETWEEN < max(measured)
 
 
 def test_few_validation_images_are_told_once(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

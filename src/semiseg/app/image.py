@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from html import escape
 
 import numpy as np
-from PIL import Image
 
-from semiseg.data.base import resized
+from semiseg.data.base import Colour, resized
+from semiseg.data.swatches import told_apart
 from semiseg.errors import SemisegError
 from semiseg.inference.plan import InferencePlan, segment
 from semiseg.prediction.class_shares import class_shares
 from semiseg.prediction.inputs import read_image
 from semiseg.prediction.outputs import as_grey
 from semiseg.prediction.predictor import Predictor, training_scale
-from semiseg.visualise import as_rgb, colourise
+from semiseg.visualise import as_rgb
 
 WHOLE_BYTES = 2**28
 """Images whose class probabilities take up to this many bytes are predicted whole, larger ones in tiles."""
@@ -42,14 +43,29 @@ def plan_for(predictor: Predictor, height: int, width: int) -> InferencePlan:
     return replace(plan, tile=TILE, scale=scale)
 
 
-def describe(
-    predictor: Predictor, path: str
-) -> tuple[str, str, Image.Image, Image.Image, tuple[np.ndarray, np.ndarray]]:
-    """What the page shows of an image file.
+@dataclass(frozen=True)
+class Shown:
+    """What the page shows of an image.
 
-    Returns:
-        A line about the image, the class shares as HTML, the coloured mask, the confidence in grey, and image and mask,
-        uint8 (h,w,3) and (h,w), at the size shown.
+    Attributes:
+        line: about the image.
+        shares: fraction of the pixels of each class.
+        whole: uint8 (H,W), the mask at the size of the image.
+        picture, classes, grey: image uint8 (h,w,3), mask and confidence uint8 (h,w), at the size shown.
+        colours: of the classes, no two alike.
+    """
+
+    line: str
+    shares: dict[str, float]
+    whole: np.ndarray
+    picture: np.ndarray
+    classes: np.ndarray
+    grey: np.ndarray
+    colours: tuple[Colour, ...]
+
+
+def describe(predictor: Predictor, path: str) -> Shown:
+    """Predict an image file.
 
     Raises:
         SemisegError: the file cannot be read.
@@ -64,16 +80,8 @@ def describe(
     picture, classes, grey = (
         _shown(array) for array in (as_rgb(image, predictor.config.data.shown), mask, as_grey(confidence))
     )
-    colours = predictor.info.colours
-    return (
-        line,
-        shares_html(
-            class_shares(mask, predictor.info.classes), dict(zip(predictor.info.classes, colours, strict=True))
-        ),
-        Image.fromarray(colourise(classes, colours)),
-        Image.fromarray(grey),
-        (picture, classes),
-    )
+    shares = class_shares(mask, predictor.info.classes)
+    return Shown(line, shares, mask, picture, classes, grey, told_apart(predictor.info.colours))
 
 
 def _shown(array: np.ndarray) -> np.ndarray:
@@ -82,7 +90,7 @@ def _shown(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array[::step, ::step])
 
 
-def shares_html(shares: dict[str, float], colours: dict[str, tuple[int, int, int]]) -> str:
+def shares_html(shares: Mapping[str, float], colours: Mapping[str, Colour]) -> str:
     """A table of classes, the most frequent first: colour, name, bar and percentage; absent classes are left out."""
     rows = []
     for name, share in sorted(shares.items(), key=lambda item: -item[1]):

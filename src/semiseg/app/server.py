@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from semiseg.app.guard import Guard
 from semiseg.app.page import STYLE, build, gradio
@@ -23,6 +25,8 @@ def serve(
     port: int = 7860,
     ready: Callable[[str], None] | None = None,
     wait: bool = True,
+    meaning: Sequence[str] = (),
+    example: np.ndarray | None = None,
 ) -> Any:
     """Open the page at http://host:port and serve it until interrupted.
 
@@ -36,6 +40,8 @@ def serve(
         port: of that address.
         ready: called with the address of the page.
         wait: whether to block until interrupted.
+        meaning: sentences about the run, shown on top.
+        example: uint8 (H,W,3), an image that the page opens with.
 
     Returns:
         Gradio's Blocks.
@@ -48,7 +54,7 @@ def serve(
         if wait:
             os.environ["GRADIO_TEMP_DIR"] = uploads
         _without_proxy(host)
-        page = build(predictor, title)
+        page = build(predictor, title, meaning, example)
         guard = require("starlette.middleware", "app", "semiseg app").Middleware(Guard, host=host)
         system = ("ui-sans-serif", "system-ui", "sans-serif"), ("ui-monospace", "monospace")
         try:

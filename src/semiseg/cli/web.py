@@ -27,7 +27,9 @@ def open_app(
 ) -> None:
     """Look at predictions in the browser. Example: semiseg app runs/toy"""
     from semiseg.app import serve
+    from semiseg.app.example import example_image
     from semiseg.prediction.predictor import Predictor
+    from semiseg.report.meaning import of_run
 
     if share not in (None, "never"):
         raise UsageError(
@@ -45,6 +47,8 @@ def open_app(
         host,
         port,
         lambda url: print(f"open {url} (Ctrl-C ends)", flush=True),
+        meaning=of_run(run),
+        example=example_image(predictor),
     )
 
 

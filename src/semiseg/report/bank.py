@@ -28,7 +28,8 @@ def bank_charts(runs: list[RunFacts]) -> list[Chart]:
         }
         numbers = [run.number for run in group]
         sizes = sorted({run.bank.size for run in group if run.bank is not None})
-        note = f"Vectors stored for each class, of at most {' or '.join(map(str, sizes))}."
+        most = " or ".join(map(str, sizes))
+        note = f"Features of pixels kept for each class, which others are compared with, at most {most}."
         charts.append(bars(f"bank-{number}", "bank occupancy", "vectors", group[0].classes, columns, numbers, note))
     for number, run in enumerate(with_bank):
         if run.bank is not None and len(run.bank.vectors) > 2:

@@ -14,7 +14,10 @@ def loss_charts(runs: list[RunFacts]) -> list[Chart]:
     present = [term for term in terms if any(term in row for run in runs for row in run.kind("train"))]
     if not present:
         return []
-    note = "Terms of the loss before their λ (eq. 1), averaged over the steps between two lines of the log."
+    note = (
+        "What training makes smaller: each part of the loss before its weight in the sum, averaged over the steps "
+        "between two lines of the log."
+    )
     alone = [run.terms for run in runs if len(run.terms) == 1]
     the_loss_itself = alone[0] if len(alone) == len(runs) else ()  # a single term without a weight is the loss
     if len(runs) == 1:
@@ -165,7 +168,10 @@ def weight_charts(runs: list[RunFacts]) -> list[Chart]:
     charts = []
     for number, group in enumerate(same_classes([run for run in runs if run.class_weights])):
         off = [run.name for run in group if not run.config.method.class_balance.enabled]
-        note = "α of eq. 3: sqrt(median frequency / frequency) over labels and pseudo-labels."
+        note = (
+            "How much a pixel of each class counts in the loss, the rare ones more: the root of the median share of a "
+            "class over its own, among labels and pseudo-labels."
+        )
         if off:
             note += f" Counted but not used in {', '.join(off)}: class balance is off."
         columns = {run.name if len(runs) > 1 else "weight": run.class_weights for run in group}

@@ -10,7 +10,7 @@ from semiseg.config.read import fields
 from semiseg.report.charts import Cell, Table
 from semiseg.report.facts import RunFacts
 from semiseg.runtime.progress import duration
-from semiseg.training.advice.effort import Effort, effort, mean_effort, terms
+from semiseg.training.advice.effort import Effort, effort, mean_effort, terms, time_taken
 
 # The labelled images are compared by name; the method is what a gain is about.
 NOT_COMPARED = ("method.", "training.seed", "data.split_seed", "data.labelled")
@@ -20,7 +20,8 @@ NOT_COMPARED = ("method.", "training.seed", "data.split_seed", "data.labelled")
 class Gain:
     """Semi-supervised minus supervised mIoU in points, each the mean over ``runs`` (supervised, semi-supervised).
 
-    ``terms`` says at what price: crops of a step and seconds of both sides, empty where they are alike.
+    ``terms`` says at what price: crops of a step and seconds of both sides, empty where they are alike; ``time`` says
+    ``in 2.3 times the time``, empty where it is not known.
     """
 
     method: str
@@ -30,6 +31,7 @@ class Gain:
     runs: tuple[int, int]
     caution: str
     terms: str
+    time: str = ""
 
     @property
     def points(self) -> float:
@@ -73,6 +75,7 @@ def gains(runs: list[RunFacts]) -> list[Gain]:
         for method in methods:
             others = [run for run in known if run.method == method and _task(run) == task]
             best = [_mean(group, "best") for group in (baseline, others)]
+            efforts = [mean_effort([_effort(run) for run in group]) for group in (others, baseline)]
             found.append(
                 Gain(
                     method,
@@ -81,7 +84,8 @@ def gains(runs: list[RunFacts]) -> list[Gain]:
                     None if best[0] is None or best[1] is None else best[1] - best[0],
                     (len(baseline), len(others)),
                     _caution(baseline, others),
-                    terms(mean_effort([_effort(r) for r in others]), mean_effort([_effort(r) for r in baseline])),
+                    terms(*efforts),
+                    time_taken(*efforts),
                 )
             )
     return found

@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from semiseg.data.base import Colour, ImageSet
+from semiseg.data.base import IGNORE, Colour, ImageSet
+from semiseg.data.colour_table import hex_name
 from semiseg.data.run_data import open_split
+from semiseg.data.swatches import ALIKE, distance, told_apart
 from semiseg.errors import SemisegError
 from semiseg.prediction.files import predict_array
 from semiseg.report.facts import RunFacts
@@ -23,7 +25,8 @@ from semiseg.visualise import as_rgb, palette
 
 WIDTH = 360
 WRONG = np.array((213, 94, 0), np.uint8)  # vermilion of Okabe and Ito, darker than the pale grey around it
-IGNORED = np.array((0, 0, 0), np.uint8)  # as in a mask
+UNLABELLED = ((0, 0, 0), (255, 0, 255), (0, 255, 255), (255, 255, 255))
+"""Colours of pixels without a label, of which the first is taken that no class is near to."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Picture:
 
 @dataclass
 class Strips:
-    """One row per validation image; ``legend`` has the colours of the classes, ``remarks`` what is missing and why."""
+    """One row per validation image; ``legend`` has a colour for each class and for what else the pictures show,
+    ``remarks`` what is missing and why."""
 
     runs: str
     rows: list[tuple[str, list[Picture]]] = field(default_factory=list)
@@ -87,18 +91,26 @@ def _strips_of(
     except (SemisegError, OSError) as error:
         result.remarks.append(f"No pictures of {result.runs}: the validation images cannot be read ({error}).")
         return result
-    colours, shown = runs[0].colours, runs[0].config.data.shown
-    result.legend = [
-        (name, f"#{red:02x}{green:02x}{blue:02x}")
-        for name, (red, green, blue) in zip(runs[0].classes, colours, strict=True)
-    ]
+    own, shown = runs[0].colours, runs[0].config.data.shown
+    colours = told_apart(own)
+    changed = [name for name, a, b in zip(runs[0].classes, own, colours, strict=True) if a != b]
+    if changed:
+        result.remarks.append(f"Drawn in another colour than the data set's, where another class has it: "
+                              f"{', '.join(changed)}.")  # fmt: skip
+    unlabelled = without_label(colours)
+    result.legend = [*zip(runs[0].classes, map(hex_name, colours), strict=True), ("error map: wrong", hex_name(WRONG))]
+    if any(truth is not None and (truth == IGNORE).any() for _, _, truth in read):
+        result.legend.append(("not labelled", hex_name(unlabelled)))
     rows: list[list[Picture]] = []
     for name, image, truth in read:
         assert truth is not None
-        rows.append([
-            Picture(_jpeg(as_rgb(image, shown)), "image", f"{name}: the image"),
-            Picture(_mask(truth, colours), "truth", f"{name}: the true classes, {_shares(truth, runs[0].classes)}"),
-        ])  # fmt: skip
+        alt = f"{name}: the true classes, {_shares(truth, runs[0].classes)}"
+        rows.append(
+            [
+                Picture(_jpeg(as_rgb(image, shown)), "image", f"{name}: the image"),
+                Picture(_mask(truth, colours, unlabelled), "truth", alt),
+            ]
+        )
     for run in runs:
         try:
             predicted = _predictions(run, [image for _, image, _ in read], device, told)
@@ -108,9 +120,9 @@ def _strips_of(
         prefix = f"{run.name}, " if len(runs) > 1 else ""
         for row, (name, image, truth), mask in zip(rows, read, predicted, strict=True):
             assert truth is not None
-            error_map, wrong = _errors(as_rgb(image, shown), truth, mask)
+            error_map, wrong = _errors(as_rgb(image, shown), truth, mask, unlabelled)
             alt = f"{name}: predicted by {run.name}, {_shares(mask, run.classes)}"
-            row.append(Picture(_mask(mask, colours), f"{prefix}prediction", alt))
+            row.append(Picture(_mask(mask, colours, unlabelled), f"{prefix}prediction", alt))
             alt = f"{name}: where {run.name} is wrong, {100 * wrong:.1f} % of the labelled pixels"
             row.append(Picture(_png(error_map), f"{prefix}error {100 * wrong:.1f}\u00a0%", alt))
     result.rows = [(name, row) for (name, _, _), row in zip(read, rows, strict=True)]
@@ -145,16 +157,25 @@ def _predictions(
     return found
 
 
-def _errors(image: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, float]:
-    """Wrong pixels in colour on a pale grey image, ignored ones black; and the wrong share of the labelled pixels."""
+def without_label(colours: Sequence[Colour]) -> Colour:
+    """The colour of pixels without a label, beside those of the classes and of what is wrong."""
+    red, green, blue = WRONG.tolist()
+    others = [*colours, (red, green, blue)]
+    return max(UNLABELLED, key=lambda colour: min(ALIKE, *(distance(colour, other) for other in others)))
+
+
+def _errors(
+    image: np.ndarray, truth: np.ndarray, predicted: np.ndarray, unlabelled: Colour
+) -> tuple[np.ndarray, float]:
+    """Wrong pixels in colour on a pale grey image, unlabelled ones in theirs; and the wrong share of the labelled."""
     if image.shape[:2] != truth.shape:
         image = np.asarray(Image.fromarray(image).resize((truth.shape[1], truth.shape[0])))
         predicted = np.asarray(Image.fromarray(predicted).resize((truth.shape[1], truth.shape[0]), 0))
     grey = np.asarray(Image.fromarray(image).convert("L"))
     picture = np.repeat((128 + grey // 2)[..., None], 3, axis=2)
-    ignored = truth == 255
+    ignored = truth == IGNORE
     wrong = (truth != predicted) & ~ignored
-    picture[wrong], picture[ignored] = WRONG, IGNORED
+    picture[wrong], picture[ignored] = WRONG, unlabelled
     return picture, float(wrong.sum() / max(1, (~ignored).sum()))
 
 
@@ -165,9 +186,11 @@ def _shares(mask: np.ndarray, classes: Sequence[str]) -> str:
     return ", ".join(f"{classes[c]} {100 * counts[c] / total:.0f} %" for c in first) or "nothing labelled"
 
 
-def _mask(mask: np.ndarray, colours: Sequence[Colour]) -> str:
+def _mask(mask: np.ndarray, colours: Sequence[Colour], unlabelled: Colour) -> str:
     picture = Image.fromarray(mask)  # a palette turns grey levels into indices
-    picture.putpalette(palette(colours).tobytes())
+    table = palette(colours)
+    table[IGNORE] = unlabelled
+    picture.putpalette(table.tobytes())
     return _uri(_fitted(picture, Image.Resampling.NEAREST), "png")
 
 

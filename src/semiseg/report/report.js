@@ -45,6 +45,8 @@
     layout.font.family = getComputedStyle(document.body).fontFamily;
     // A finger that scrolls the page must not zoom a chart.
     if (touch) layout.dragmode = false;
+    // The buttons stand in a margin of their own: they would cover the legend.
+    else Object.assign(layout, { modebar: { orientation: "v", bgcolor: "rgba(0,0,0,0)" }, margin: { ...layout.margin, r: 40 } });
     Plotly.newPlot(place, drawing.data, layout, {
       responsive: true,
       displaylogo: false,

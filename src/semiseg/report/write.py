@@ -25,6 +25,7 @@ from semiseg.report.content import (
 from semiseg.report.facts import RunFacts, read_runs
 from semiseg.report.folds import fold_table
 from semiseg.report.headline import figures, gains, last_sentence
+from semiseg.report.meaning import meaning
 from semiseg.report.page import render_page
 from semiseg.report.pictures import strips
 from semiseg.report.settings import compared_keys, versions
@@ -97,6 +98,7 @@ def render(
         "title": " · ".join(run.name for run in runs),
         "runs": runs,
         "figures": figures(runs),
+        "meaning": meaning(runs),
         "gains": gains(runs),
         "folds": fold_table(runs),
         "sentences": [(run.name, words) for run in runs if (words := last_sentence(run)) is not None],

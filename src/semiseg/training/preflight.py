@@ -22,13 +22,9 @@ from semiseg.methods.base.stages import first_stage
 from semiseg.runtime.device import free_memory
 from semiseg.runtime.plugins import method_class
 from semiseg.runtime.progress import CountingBar
+from semiseg.training.advice.noise import FEW_IMAGES, between_trainings
 from semiseg.training.pixels import pixels_remark
 
-FEW = 8
-"""With fewer validation images a remark says how little they tell."""
-CHANCE = 17
-"""Two networks that differ by the seed alone differ by up to so many points of mIoU, divided by the square root of the
-number of validation images: 13 to 20 were measured (benchmarks/results/few_validation_images.json)."""
 SAVERS = (
     "training.passes=in_turn, training.activation_checkpointing=true, a smaller data.crop, or a smaller "
     "training.batch_size with training.accumulation"
@@ -114,12 +110,12 @@ def accumulation_remark(config: Config) -> str | None:
 
 
 def few_images_remark(config: Config, data: RunData) -> str | None:
-    """One line when so few images validate that most differences are chance; None from FEW on."""
+    """One line when so few images validate that most differences are chance; None from FEW_IMAGES on."""
     count = sum(data.val.has_label(i) for i in range(len(data.val)))
-    if count >= FEW:
+    if count >= FEW_IMAGES:
         return None
     images = "1 validation image" if count == 1 else f"{count} validation images"
-    remark = f"{images}: differences below about {CHANCE / count**0.5:.0f} points of mIoU are chance"
+    remark = f"{images}: differences below about {between_trainings(count):.0f} points of mIoU are chance"
     if _can_fold(config, data):
         remark += f". data.options.fold=0 to {FOLDS - 1}, a run each, lets every mask validate once"
     return remark

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from semiseg.data.base import Colour, default_colours
+from semiseg.data.base import Colour
 from semiseg.data.files import read_mask
+from semiseg.data.swatches import told_apart
 from semiseg.prediction.tools.outlines import Region, regions
 
 if TYPE_CHECKING:
@@ -60,12 +61,8 @@ class Job:
     @property
     def colours(self) -> dict[int, Colour]:
         """Of the drawn classes: distinct, and none of them black, which stands for the background."""
-        free = (c for c in default_colours(4 * len(self.info.classes)) if c != BLACK and c not in self.info.colours)
-        found: dict[int, Colour] = {}
-        for k in self.drawn:
-            own = self.info.colours[k]
-            found[k] = own if own != BLACK and own not in found.values() else next(free)
-        return found
+        apart = told_apart([self.info.colours[k] for k in self.drawn], {BLACK})
+        return dict(zip(self.drawn, apart, strict=True))
 
     def regions(self, mask: np.ndarray) -> list[Region]:
         """What is drawn of a mask as polygons."""

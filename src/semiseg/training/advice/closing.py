@@ -71,7 +71,7 @@ def commands(run: FinishedRun, other: FinishedRun | None) -> list[str]:
     if data is not None and any(name not in run.labelled for name in data.train.names):
         found.append(["semiseg", "suggest", run.path])
     if other is None and semi_supervised(run):
-        found.append(["semiseg", "train", run.path / CONFIG, *_supervised(run)])
+        found.append(["semiseg", "train", run.path / CONFIG, *supervised_words(run)])
     return [command_line(command) for command in found]
 
 
@@ -81,7 +81,7 @@ def _unused(folder: Path) -> Path:
     return next(path for path in chain([folder], numbered) if not path.exists())
 
 
-def _supervised(run: FinishedRun) -> list[str]:
+def supervised_words(run: FinishedRun) -> list[str]:
     """Words with which a run is repeated without unlabelled images, at as many crops a step where they are known."""
     crops = effort_of(run).crops
     batch = round(crops / run.config.training.accumulation) if crops else run.config.training.batch_size

@@ -56,3 +56,12 @@ def terms(one: Effort, other: Effort) -> str:
     if one.steps != other.steps:
         return ", ".join([f"at {one.steps:.0f} against {other.steps:.0f} steps", *told])
     return f"at equal steps: {', '.join(told)}" if told else ""
+
+
+def time_taken(one: Effort, other: Effort) -> str:
+    """``in 2.3 times the time``, of ``one`` for that of ``other``; empty where a time is not known."""
+    if one.seconds is None or not other.seconds:
+        return ""
+    if abs(one.seconds - other.seconds) <= ALIKE * max(one.seconds, other.seconds):
+        return "in about the same time"
+    return f"in {one.seconds / other.seconds:.1f} times the time"

@@ -12,6 +12,11 @@ PRIOR = 4
 """How many second differences of the run's own curve that σ counts as: as many as are taken from it (``RECENT``)."""
 RECENT = 4
 """Second differences taken from the end of the curve: earlier ones hold the bend of its steep beginning."""
+FEW_IMAGES = 8
+"""With fewer validation images their figures are warned of."""
+BETWEEN = 17
+"""Two networks that differ by the seed alone differ by up to so many points of mIoU, divided by the square root of the
+number of validation images: 13 to 20 were measured (benchmarks/results/few_validation_images.json)."""
 SURE = 2.0
 """Standard errors that a change must exceed not to be called chance: 1 in 20 does so by itself."""
 
@@ -37,3 +42,8 @@ def sigma(curve: Sequence[float], images: int) -> float:
 def chance(sigma: float) -> float:
     """Points below which the difference of two validations with error σ each is chance."""
     return SURE * math.sqrt(2) * sigma
+
+
+def between_trainings(images: int) -> float:
+    """Points of mIoU below which the difference of two trainings is chance on so many validation images."""
+    return BETWEEN / math.sqrt(max(1, images))
