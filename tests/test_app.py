@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chromium import launched
 from commands import call
 from conftest import HANGS, tiny, write_picture
 from PIL import Image
@@ -25,8 +26,6 @@ from semiseg.app import image as shown_of
 from semiseg.app import page as page_of
 from semiseg.app.example import example_image
 from semiseg.errors import SemisegError
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @pytest.fixture(scope="module")
@@ -238,15 +237,8 @@ def address(predictor: semiseg.Predictor, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="Playwright is not installed: pip install playwright"
-    )
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
+    with launched() as started:
+        yield started
 
 
 def pixels(page: Any, name: str) -> np.ndarray:

@@ -2,20 +2,18 @@
 
 import http.client
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 
 import pytest
+from chromium import launched
 from conftest import HANGS, tiny
 from typer.testing import CliRunner
 
 from semiseg.app.watch import WatchServer
 from semiseg.cli import app
 from semiseg.errors import SemisegError, UsageError
-
-CHROMIUM = shutil.which("chromium")
 
 
 @pytest.fixture
@@ -105,11 +103,8 @@ def test_the_command_says_where_and_ends_quietly(run: Path, monkeypatch: pytest.
     assert done.stdout == "open http://127.0.0.1:17861 (Ctrl-C ends; the training goes on)\n"
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
 def test_an_open_page_follows_the_run(served: WatchServer) -> None:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with launched() as browser:
         page, said = browser.new_page(), []
         page.on("pageerror", lambda error: said.append(str(error)))
         page.goto(served.url)
@@ -118,5 +113,4 @@ def test_an_open_page_follows_the_run(served: WatchServer) -> None:
         (served.run / "metrics.jsonl").write_text(json.dumps(line) + "\n")
         page.wait_for_event("load", timeout=1000 * HANGS)
         assert "step 2 of 4" in page.inner_text("#live") and page.locator("[data-chart]").count() > 0
-        browser.close()
     assert said == []
