@@ -14,6 +14,7 @@ from PIL import Image
 from semiseg import Config
 from semiseg.methods import Batch, Needs
 from semiseg.networks.build import BACKBONES
+from semiseg.training import preflight
 
 torchvision_operators.complete()
 BACKBONES["small"] = Small
@@ -35,6 +36,33 @@ def _disks_do_not_wait() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.fsync", lambda file: None)
         yield
+
+
+COUNTING = ("memory_remark", "validation_remark")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _memory_is_not_counted() -> Iterator[None]:
+    """What a run needs is counted before it begins, in more time than these runs take."""
+    with pytest.MonkeyPatch.context() as patch:
+        count_no_memory(patch)
+        yield
+
+
+def count_no_memory(patch: pytest.MonkeyPatch) -> None:
+    """For processes that tests start as well."""
+    for name in COUNTING:
+        patch.setattr(preflight, name, lambda *words, **more: None)
+
+
+COUNTED = {name: getattr(preflight, name) for name in COUNTING}
+
+
+@pytest.fixture
+def memory_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As outside of the tests."""
+    for name, counts in COUNTED.items():
+        monkeypatch.setattr(preflight, name, counts)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import tiny
+from conftest import count_no_memory, tiny
 from together import recorded
 from torch import Tensor
 
@@ -20,7 +20,7 @@ from semiseg.methods import corrmatch, method_names
 from semiseg.methods.ael import AEL
 from semiseg.networks.correlation import Correlation
 from semiseg.runtime import distributed
-from semiseg.training import loop, preflight
+from semiseg.training import loop
 
 EVERY = (*method_names(), "fixmatch+bank", "unimatch+bank", "u2pl+bank", "cbc+bank")
 """The bank beside one with a teacher, without, whose teacher sees the labelled crops anyway, and with rounds."""
@@ -101,7 +101,7 @@ def trained(images: Path, run_dir: Path, name: str) -> dict[str, Any]:
 
 def main(images: str, runs: str, *names: str) -> None:
     torch.set_num_threads(1)
-    preflight.memory_remark = lambda *words: None  # type: ignore[assignment] # it takes longer than these runs
+    count_no_memory(pytest.MonkeyPatch())
     with pytest.MonkeyPatch.context() as patch:
         undrawn(patch)
         found = {name: trained(Path(images), Path(runs) / name, name) for name in names}

@@ -10,8 +10,6 @@ import pytest
 from conftest import write_picture
 from own_methods_runs import PACKAGE, look_again
 
-from semiseg.training import preflight
-
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -27,7 +25,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Its methods are found, for the time of a test."""
     monkeypatch.syspath_prepend(site)
-    monkeypatch.setattr(preflight, "memory_remark", lambda *words: None)  # it takes longer than these runs
     look_again()
     yield
     monkeypatch.undo()

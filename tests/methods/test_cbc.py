@@ -17,7 +17,6 @@ from semiseg.methods.cbc import ClassBalancedCurriculum
 from semiseg.networks import upsample
 from semiseg.networks.build import build_network_of
 from semiseg.runs.metrics import read_metrics
-from semiseg.training import preflight
 from semiseg.training.loop import Run
 
 CLASSES, HEIGHT, WIDTH = 4, 32, 48
@@ -117,8 +116,7 @@ def test_without_stored_labels_it_is_supervised() -> None:
     assert terms["loss"].item() == pytest.approx(by_hand, rel=1e-4) and terms["pseudo"] == 0
 
 
-def test_a_run_keeps_a_half_and_then_everything(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "memory_remark", lambda *words: None)
+def test_a_run_keeps_a_half_and_then_everything(images: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     words = {"method__cbc__rounds__count": 2, "method__cbc__rounds__first": 0.34, "training__iterations": 6,
              "training__validate_every": 6, "method__profile": "equal"}  # fmt: skip

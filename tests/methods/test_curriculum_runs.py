@@ -11,13 +11,7 @@ from own_methods_runs import assert_same, kept
 from semiseg import Config
 from semiseg.data.stored_labels import StoredLabels
 from semiseg.methods.base import Step
-from semiseg.training import preflight
 from semiseg.training.loop import Run
-
-
-@pytest.fixture(autouse=True)
-def _uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "memory_remark", lambda *words: None)  # it takes longer than these runs
 
 
 def config(images: Path, run: Path, name: str) -> Config:

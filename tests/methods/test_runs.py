@@ -14,16 +14,10 @@ from whole_runs import EVERY, STEPS, configured, whole
 
 from semiseg.methods import method_class, method_names
 from semiseg.methods.base import Round
-from semiseg.training import preflight
 from semiseg.training.loop import Run
 
 TESTS = Path(__file__).parents[1]
 TRAINED = 4  # labelled images of a run
-
-
-@pytest.fixture(autouse=True)
-def _uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "memory_remark", lambda *words: None)  # it takes longer than these runs
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from semiseg.training import preflight, run_folder
 from semiseg.training.advice import noise
 
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
+pytestmark = pytest.mark.usefixtures("memory_is_counted")
 SMALL = ["network.backbone=resnet18", "network.pretrained=none", "data.crop=64", "training.batch_size=2"]
 
 

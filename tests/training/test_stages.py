@@ -15,18 +15,12 @@ from semiseg.methods.base import Round
 from semiseg.methods.mean_teacher import MeanTeacher
 from semiseg.runs import checkpoint
 from semiseg.runs.metrics import read_metrics
-from semiseg.training import preflight
 from semiseg.training.loop import Run
 from semiseg.training.optimisers import learning_rate_factor
 from semiseg.training.preflight import stages_remark
 
 TWO_STAGES = [name for name in method_names() if method_class(name).needs.unlabelled]
 FIRST, ALL = 2, 6  # steps of the first stage and of the run
-
-
-@pytest.fixture(autouse=True)
-def _uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "memory_remark", lambda *words: None)  # it takes longer than these runs
 
 
 def staged(folder: Path, run_dir: Path, **changes: Any) -> Config:

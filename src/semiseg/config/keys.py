@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -45,7 +46,7 @@ def value_of(config: BaseModel, key: str) -> Any:
     return value
 
 
-def used_fields(config: BaseModel, fields: dict[str, Any]) -> dict[str, Any]:
+def used_fields(config: BaseModel, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Those of ``fields`` that this run reads: other methods' own sections are left out."""
     method = value_of(config, "method")
     others = tuple(f"method.{name}." for name in method_sections() if name != method.name)

@@ -7,8 +7,10 @@ paper does, the same for all methods, or the authors' code's side of the table i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -137,9 +139,14 @@ def _complete() -> type[Config]:
     return create_model("Config", __base__=Config, __module__=__name__, method=(method, method()))
 
 
-def fields() -> dict[str, Any]:
+def fields() -> Mapping[str, Any]:
     """Every leaf key, e.g. ``training.seed``, with its pydantic field: for errors and the documentation."""
-    return leaf_fields(_complete())
+    return _fields(_complete())
+
+
+@cache
+def _fields(config: type[Config]) -> Mapping[str, Any]:
+    return MappingProxyType(leaf_fields(config))
 
 
 def is_folder(source: str | Path) -> bool:
