@@ -18,6 +18,7 @@ from semiseg.runs.begun import data_as_begun
 from semiseg.runs.kept import Kept
 from semiseg.runtime import distributed
 from semiseg.runtime.device import resolve_device
+from semiseg.runtime.peak_memory import PeakMemory
 from semiseg.runtime.signals import Signals, Stopped
 from semiseg.training import label_record, pixels, rounds, run_folder, saving
 from semiseg.training.batches import batches_on_device, training_batches
@@ -170,7 +171,7 @@ class Run:
 
     def _train(self, progress: bool) -> RunResult:
         t, start, method = self.config.training, self.iteration, self.method
-        self.clock, self.saved_at = Clock(self.clock.before), time.monotonic()
+        self.clock, self.saved_at, self.memory = Clock(self.clock.before), time.monotonic(), PeakMemory(self.device)
         shown = ("loss", *method.terms)
         self.log = self._open_log(start) if self.main else None
         self.bar = ProgressBar(t.iterations, start, self.config.method.name, shown, progress and self.main)
@@ -268,7 +269,7 @@ class Run:
         if self.main:
             run_folder.write_summary(
                 self.run_dir, results, best_iteration=self.validator.iteration, iterations=self.iteration,
-                labelled=len(self.data.labelled), seconds=seconds,
+                labelled=len(self.data.labelled), seconds=seconds, peak_memory=self.memory.read(),
             )  # fmt: skip
         distributed.barrier()
         best, last = 100 * results["best"].miou, 100 * results["last"].miou

@@ -151,14 +151,19 @@ def write_summary(
     iterations: int,
     labelled: int,
     seconds: float,
+    peak_memory: int | None,
 ) -> None:
-    """Write ``evaluation.json``: last and best student, and the teacher where there is one."""
+    """Write ``evaluation.json``: last and best student, the teacher where there is one, and what the run took.
+
+    ``peak_memory`` in bytes is that since the last resume, as :mod:`semiseg.runtime.peak_memory` measures it.
+    """
     summary: dict[str, Any] = {name: result.to_json() for name, result in results.items()}
     summary |= {
         "best_iteration": best_iteration,
         "iterations": iterations,
         "labelled": labelled,
         "seconds": round(seconds, 1),
+        "peak_memory": peak_memory,
         "versions": {"semiseg": __version__, "python": platform.python_version(), "torch": torch.__version__},
     }
     write_text(run_dir / "evaluation.json", dump_json(summary, indent=1))

@@ -44,11 +44,13 @@ def curve(metrics: Sequence[dict[str, Any]], images_a_step: int) -> list[list[fl
 
 
 def columns(run_dir: Path) -> dict[str, Any]:
-    """``teacher_last`` (mIoU in percent; None without a teacher) and ``curve`` of a finished run."""
+    """Of a finished run: ``teacher_last`` (mIoU in percent; None without one), ``curve`` and ``peak_memory_bytes``."""
     t = Config.load(run_dir / "config.yaml").training
-    teacher = json.loads((run_dir / "evaluation.json").read_text(encoding="utf-8")).get("last_teacher")
+    summary = json.loads((run_dir / "evaluation.json").read_text(encoding="utf-8"))
+    teacher = summary.get("last_teacher")
     return {
         "teacher_last": round(100 * teacher["miou"], 3) if teacher else None,
+        "peak_memory_bytes": summary.get("peak_memory"),
         "curve": curve(read_metrics(run_dir), t.batch_size * t.accumulation),
     }
 

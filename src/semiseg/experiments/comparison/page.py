@@ -116,20 +116,24 @@ def time_chart(runs: list[Row]) -> Chart:
 
 def costs(runs: list[Row]) -> Table:
     """Steps, crops, FLOPs, memory and seconds of a run of each kind."""
-    header = ["runs of", "count", "steps", "labelled crops", "unlabelled crops", "PFLOPs", "GiB, counted", "seconds"]
+    header = ["runs of", "count", "steps", "labelled crops", "unlabelled crops", "PFLOPs", "GiB, counted",
+              "GiB, measured", "seconds"]  # fmt: skip
     rows: list[list[Cell]] = []
     for of_kind in grouped([row | {"kind": _name(row)} for row in runs], "kind").values():
         row = of_kind[0]
         flops, memory = row.get("flops"), row.get("memory_bytes")
+        peaks = [peak for one in of_kind if (peak := one.get("peak_memory_bytes")) is not None]
         seconds = statistics.fmean(one["curve"][-1][0] for one in of_kind)
         rows.append([
             row["kind"], len(of_kind), row["iterations"], row.get("labelled_crops"), row.get("unlabelled_crops"),
-            None if flops is None else flops / 1e15, None if memory is None else memory / 2**30, round(seconds),
+            None if flops is None else flops / 1e15, None if memory is None else memory / 2**30,
+            max(peaks) / 2**30 if peaks else None, round(seconds),
         ])  # fmt: skip
     return Table(
         header,
         rows,
-        "FLOPs and memory are counted, as by semiseg cost, not measured; seconds are those beside other runs.",
+        "FLOPs, and memory of a step, are counted as by semiseg cost; measured is the most that a run held: on a GPU "
+        "its tensors, on a CPU the process with its libraries and images. Seconds are those beside other runs.",
     )
 
 
