@@ -14,6 +14,7 @@ import torch
 
 from semiseg.config.read import Config
 from semiseg.data.base import DatasetInfo
+from semiseg.data.datasets.description import LARGEST
 from semiseg.errors import SemisegError
 from semiseg.methods.base.bank import method_of
 from semiseg.networks import SegmentationNetwork
@@ -155,18 +156,13 @@ def load_model(
     prefix = "teacher." if teacher else "student."
     try:
         trained = Config.parse(state["config"], source=str(path))
-        info = DatasetInfo(
-            name=str(state["info"]["name"]),
-            classes=tuple(str(name) for name in state["info"]["classes"]),
-            colours=tuple((int(r), int(g), int(b)) for r, g, b in state["info"]["colours"]),
-            ids=tuple(int(value) for value in state["info"].get("ids", [])),  # earlier versions knew none
-        )
+        info = _info(state["info"])
         iteration, method = int(state["iteration"]), state["method"]
         weights = {key.removeprefix(prefix): value for key, value in method.items() if key.startswith(prefix)}
         weights = {key: value for key, value in weights.items() if not key.startswith("presence.")}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SemisegError(f"{path} lacks what a checkpoint holds ({_what(error)}); train or export it again") from None
-    if not weights:
+    if not weights and teacher:
         raise SemisegError(f"{path} has no teacher (method {trained.method.name!r}); leave --teacher out")
     config = as_edited(path, trained)
     network = build_network_of(config, len(info.classes), pretrained=False)
@@ -176,9 +172,30 @@ def load_model(
             method_of(config).complete(config, network, method)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise SemisegError(f"{path}: its weights do not fit its configuration ({first_line(error)})") from None
+    if broken := [key for key, value in network.state_dict().items() if not value.isfinite().all()]:
+        raise SemisegError(f"{path}: its weights are not finite ({broken[0]}); train or export it again")
     network.to(device).eval()
     facts = state.get("data", None if path.suffix == ".safetensors" else {})
     return LoadedModel(network, info, config, iteration, path, facts)
+
+
+def _info(given: dict[str, Any]) -> DatasetInfo:
+    """Classes, colours and mask values of a checkpoint, which anybody may have written.
+
+    Raises:
+        KeyError, TypeError, ValueError: something is missing or makes no sense.
+    """
+    info = DatasetInfo(
+        name=str(given["name"]),
+        classes=tuple(str(name) for name in given["classes"]),
+        colours=tuple((int(r), int(g), int(b)) for r, g, b in given["colours"]),
+        ids=tuple(int(value) for value in given.get("ids", [])),  # earlier versions knew none
+    )
+    if len(info.colours) != len(info.classes) or any(not 0 <= part <= 255 for rgb in info.colours for part in rgb):
+        raise ValueError(f"colours of {len(info.classes)} classes, each part from 0 to 255")
+    if info.ids and (len(set(info.ids)) != len(info.classes) or not 0 <= min(info.ids) <= max(info.ids) <= LARGEST):
+        raise ValueError(f"a mask value of each class, from 0 to {LARGEST}")
+    return info
 
 
 def _what(error: Exception) -> str:
