@@ -9,6 +9,7 @@ import pytest
 from exports import HEIGHT, WIDTH, expect, photo, same, square, stored
 
 from semiseg.data.convert import convert
+from semiseg.data.convert.coco import run_lengths
 from semiseg.errors import SemisegError
 
 
@@ -117,3 +118,54 @@ def test_training_and_validation_in_a_file_each(tmp_path: Path, roboflow: bool) 
     assert done.classes == ("background", "leaf") and done.masks == 2
     for split in ("train", "val"):
         same(stored(tmp_path / "out", f"{split}/a"), expect((1, slice(2, 6), slice(3, 7))))
+
+
+def test_an_image_that_is_missing_is_not_another_of_its_name(tmp_path: Path) -> None:
+    pytest.importorskip("pycocotools.mask")
+    photo(tmp_path / "in" / "a" / "1.png")
+    drawn = [{"image_id": i, "category_id": 1, "segmentation": [flat(square(1, 1, 4))]} for i in (1, 2)]
+    coco(tmp_path / "in" / "labels.json", ["a/1.png", "b/1.png"], drawn, {1: "cat"})
+    with pytest.raises(SemisegError, match=r"a/1.png and b/1.png of the export are both found as .*--images DIR"):
+        convert(tmp_path / "in", "coco", tmp_path / "out")
+
+
+def test_annotations_find_their_image_by_a_number_or_its_digits_and_strangers_are_told(tmp_path: Path) -> None:
+    pytest.importorskip("pycocotools.mask")
+    photo(tmp_path / "in" / "a.png")
+    drawn = [{"image_id": i, "category_id": 1, "segmentation": [flat(square(1, 1, 4))]} for i in ("1", 7)]
+    coco(tmp_path / "in" / "labels.json", ["a.png"], drawn, {1: "cat"})
+    done = convert(tmp_path / "in", "coco", tmp_path / "out")
+    same(stored(tmp_path / "out", "a"), expect((1, slice(1, 5), slice(1, 5))))
+    assert done.notes == ("1 annotations left out: images: does not list their image, e.g. 7",)
+
+
+def test_two_files_for_training_are_refused(tmp_path: Path) -> None:
+    pytest.importorskip("pycocotools.mask")
+    photo(tmp_path / "in" / "a.png")
+    for name in ("instances_train2014", "instances_train2017", "instances_val2017"):
+        coco(tmp_path / "in" / "annotations" / f"{name}.json", ["a.png"], [], {1: "cat"})
+    with pytest.raises(SemisegError, match=r"instances_train2014\.json and instances_train2017.json, both for train"):
+        convert(tmp_path / "in", "coco", tmp_path / "out")
+
+
+@pytest.mark.parametrize("counts", [[5, 5], [-5, HEIGHT * WIDTH + 5], "zzzz", "55", "\x00", "o" * 30, ""])
+def test_run_lengths_that_are_not_those_of_the_image_are_refused(tmp_path: Path, counts: Any) -> None:
+    pytest.importorskip("pycocotools.mask")
+    photo(tmp_path / "in" / "a.png")
+    region = {"image_id": 1, "category_id": 1, "segmentation": {"counts": counts, "size": [HEIGHT, WIDTH]}}
+    coco(tmp_path / "in" / "labels.json", ["a.png"], [region], {1: "cat"})
+    with pytest.raises(SemisegError, match=r"annotation 1: its segmentation cannot be read \(.*export again"):
+        convert(tmp_path / "in", "coco", tmp_path / "out")
+
+
+def test_compressed_run_lengths_are_those_that_pycocotools_packs() -> None:
+    tools = pytest.importorskip("pycocotools.mask")
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        mask = rng.random((rng.integers(1, 90), rng.integers(1, 90))) < rng.random()
+        columns = mask.ravel(order="F")
+        ends = np.flatnonzero(np.diff(columns)) + 1
+        lengths = np.diff([0, *ends, columns.size]).tolist()
+        expected = [0, *lengths] if columns[0] else lengths
+        packed = tools.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
+        assert run_lengths(packed) == expected

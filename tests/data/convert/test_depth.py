@@ -7,7 +7,7 @@ import pytest
 from exports import expect, photo
 from PIL import Image
 
-from semiseg.data.convert import convert
+from semiseg.data.convert import convert, depth
 from semiseg.errors import SemisegError
 
 
@@ -37,3 +37,12 @@ def test_all_are_divided_by_the_same(tmp_path: Path, highest: int, bits: int) ->
 def test_floating_point_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SemisegError, match=r"a\.tif holds floating-point values"):
         convert(deep(tmp_path / "in", {"a": 1}, np.float32), "colour", tmp_path / "out")
+
+
+def test_a_damaged_image_of_16_bits_is_named(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 4000, (64, 64)).astype(np.uint16)
+    Image.fromarray(noise).save(tmp_path / "a.png")
+    raw = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(raw[: len(raw) // 2])
+    with pytest.raises(SemisegError, match=r"a.png cannot be read as an image"):
+        depth.read_deep(tmp_path / "a.png")

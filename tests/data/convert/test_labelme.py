@@ -111,3 +111,25 @@ def test_missing_images_stop_the_conversion_or_are_left_out(tmp_path: Path) -> N
         convert(tmp_path / "in", "labelme", tmp_path / "out")
     done = convert(tmp_path / "in", "labelme", tmp_path / "out", skip_missing=True)
     assert (done.images, done.masks) == (1, 1) and "1 annotated images not found" in done.notes[0]
+
+
+def test_the_copy_in_the_file_comes_before_an_image_of_its_name_elsewhere(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    photo(source / "a" / "img.png")
+    red = io.BytesIO()
+    Image.new("RGB", (WIDTH, HEIGHT), (200, 0, 0)).save(red, format="PNG")
+    copy = base64.b64encode(red.getvalue()).decode()
+    labelme(source / "b" / "img.json", [shape("cat", square(2, 2, 4))], "img.png", copy)
+    convert(source, "labelme", tmp_path / "out")
+    colours = {
+        Image.open(path).convert("RGB").getpixel((0, 0)) for path in (tmp_path / "out" / "images").rglob("*.png")
+    }
+    assert (200, 0, 0) in colours and len(colours) == 2
+
+
+def test_a_sheet_that_is_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+    photo(tmp_path / "in" / "a.png")
+    labelme(tmp_path / "other" / "a.json", [shape("cat", square(2, 2, 4))], "a.png")
+    (tmp_path / "in" / "a.json").symlink_to(tmp_path / "other" / "a.json")
+    with pytest.raises(SemisegError, match=r"a.json"):
+        convert(tmp_path / "in", "labelme", tmp_path / "out")

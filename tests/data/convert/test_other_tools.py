@@ -233,3 +233,47 @@ def test_damaged_json_is_no_export(tmp_path: Path) -> None:
     (tmp_path / "b.json").write_text("[1, 2]")
     (tmp_path / "c.json").write_text(json.dumps({"features": "none", "images": {}, "shapes": None}))
     assert recognise(tmp_path) == []
+
+
+def test_a_rectangle_of_supervisely_holds_both_its_corners(tmp_path: Path) -> None:
+    for corners in ([[2, 3], [5, 8]], [[5, 8], [2, 3]]):
+        root = tmp_path / str(corners)
+        photo(root / "img" / "a.png")
+        (root / "ann").mkdir()
+        item = {"classTitle": "leaf", "geometryType": "rectangle", "points": {"exterior": corners, "interior": []}}
+        sheet = {"size": {"height": HEIGHT, "width": WIDTH}, "objects": [item]}
+        (root / "ann" / "a.png.json").write_text(json.dumps(sheet))
+        convert(root, "supervisely", tmp_path / f"{corners}_out")
+        same(stored(tmp_path / f"{corners}_out", "a"), expect((1, slice(3, 9), slice(2, 6))))
+
+
+@pytest.mark.parametrize("stem", ["train", "labels", "readme"])
+def test_an_image_may_be_called_like_a_list_of_yolo(tmp_path: Path, stem: str) -> None:
+    photo(tmp_path / "in" / "images" / f"{stem}.png")
+    line = " ".join(f"{x / WIDTH} {y / HEIGHT}" for x, y in LEAF_AT)
+    (tmp_path / "in" / "labels").mkdir()
+    (tmp_path / "in" / "labels" / f"{stem}.txt").write_text(f"1 {line}\n")
+    (tmp_path / "in" / "labels.txt").write_text("leaf\nfruit\n")
+    assert convert(tmp_path / "in", "yolo", tmp_path / "out").masks == 1
+
+
+def test_a_point_of_via_needs_no_class(tmp_path: Path) -> None:
+    photo(tmp_path / "in" / "a.png")
+    xs, ys = zip(*LEAF_AT, strict=True)
+    regions = [
+        {"shape_attributes": {"name": "polygon", "all_points_x": xs, "all_points_y": ys},
+         "region_attributes": {"class": "leaf"}},
+        {"shape_attributes": {"name": "point", "cx": 1, "cy": 1}, "region_attributes": {}},
+    ]  # fmt: skip
+    (tmp_path / "in" / "via.json").write_text(json.dumps({"a.png1": {"filename": "a.png", "regions": regions}}))
+    done = convert(tmp_path / "in", "via", tmp_path / "out")
+    same(stored(tmp_path / "out", "a"), expect((1, *LEAF)))
+    assert "1 points and lines left out" in done.notes[0]
+
+
+def test_masks_that_number_objects_are_no_jpeg(tmp_path: Path) -> None:
+    photo(tmp_path / "in" / "images" / "a.png")
+    (tmp_path / "in" / "masks").mkdir()
+    Image.fromarray(expect((1, *LEAF), (2, *FRUIT))).save(tmp_path / "in" / "masks" / "a.jpg")
+    with pytest.raises(SemisegError, match=r"a.jpg is in a format that changes numbers"):
+        convert(tmp_path / "in", "instances", tmp_path / "out")

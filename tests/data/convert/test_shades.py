@@ -7,9 +7,11 @@ import pytest
 from exports import expect, photo, same, stored
 from PIL import Image
 
-from semiseg.data.convert import convert
+from semiseg.data.convert import convert, shades
 from semiseg.data.convert.nearest import meant_colours, nearest
-from semiseg.errors import UsageError
+from semiseg.data.datasets.description import Description
+from semiseg.data.files import read_mask
+from semiseg.errors import SemisegError, UsageError
 
 A, B = (slice(2, 6), slice(3, 9)), (slice(10, 15), slice(3, 9))
 
@@ -108,3 +110,21 @@ def test_colours_are_those_of_flat_areas() -> None:
     assert meant_colours([noise], 8) is None
     shades = np.tile(np.linspace(0, 255, 400).astype(np.uint8), (20, 1))[..., None].repeat(3, 2)
     assert meant_colours([shades], 32) is None, "a photograph is no mask"
+
+
+def test_numbers_below_0_are_no_class(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[-1, 0], [1, 1]], np.int32)).save(tmp_path / "a.tif")
+    with pytest.raises(SemisegError, match=r"hold the value -1.*save pixels that do not count as 255"):
+        shades.grey_shades([tmp_path / "a.tif"], Description(), None)
+
+
+def test_transparent_pixels_are_black_as_in_a_mask_that_is_read_itself(tmp_path: Path) -> None:
+    values = np.full((4, 4, 4), 200, np.uint8)
+    values[:, 2:, 3] = 0
+    Image.fromarray(values, "RGBA").save(tmp_path / "a.png")
+    found = shades.read_coloured(tmp_path / "a.png")
+    assert (
+        np.array_equal(found, read_mask(tmp_path / "a.png"))
+        and (found[:, 2:] == 0).all()
+        and (found[:, :2] == 200).all()
+    )

@@ -8,6 +8,7 @@ from PIL import Image
 from rasterio.transform import from_origin
 from rasters import PLACE, scene, write_geotiff
 
+from semiseg.data.files import read_mask
 from semiseg.data.rasters import geotiff
 from semiseg.data.rasters.opening import open_raster
 from semiseg.data.windows import Window
@@ -98,3 +99,54 @@ def test_masks_are_read_in_windows_too(tmp_path: Path, monkeypatch: pytest.Monke
     write_geotiff(tmp_path / "b.tif", label.astype(np.float32))
     with pytest.raises(SemisegError, match="floating-point values; save class numbers"):
         geotiff.read_mask_window(tmp_path / "b.tif", Window(0, 0, 2, 2))
+
+
+def test_half_a_pixel_is_the_same_place_however_large_the_picture_and_more_is_not(tmp_path: Path) -> None:
+    def placed(name: str, east: float, size: float = 1.0) -> Path:
+        profile = {"driver": "GTiff", "height": 1000, "width": 1000, "count": 1, "dtype": "uint8", "crs": "EPSG:32633"}
+        with rasterio.open(
+            tmp_path / name, "w", **profile, transform=from_origin(5000 + east, 9000, size, size)
+        ) as file:
+            file.write(np.zeros((1, 1000, 1000), np.uint8))
+        return tmp_path / name
+
+    image = placed("image.tif", 0)
+    assert geotiff.check_same_place(placed("near.tif", 0.4), image) == (1000, 1000)
+    for name, east, size in (("shifted.tif", 2.0, 1.0), ("larger.tif", 0.0, 1.001)):
+        with pytest.raises(SemisegError, match="does not lie where"):
+            geotiff.check_same_place(placed(name, east, size), image)
+
+
+def test_what_is_no_number_is_no_content_beside_a_no_data_value_too(tmp_path: Path) -> None:
+    values = np.ones((1, 10, 10), np.float32)
+    values[0, :5], values[0, 9] = np.nan, -9999
+    for nodata, count in ((None, 50), (-9999, 40)):
+        profile = {"driver": "GTiff", "height": 10, "width": 10, "count": 1, "dtype": "float32", "nodata": nodata}
+        with rasterio.open(tmp_path / "a.tif", "w", **profile) as file:
+            file.write(values)
+        with geotiff.GeoRaster(tmp_path / "a.tif") as raster:
+            valid = raster.valid([0])
+        assert valid is not None and valid.sum() == count
+
+
+def test_transparent_pixels_of_a_coloured_mask_are_black_in_windows_too(tmp_path: Path) -> None:
+    values = np.full((4, 8, 8), 200, np.uint8)
+    values[3, :, 4:] = 0
+    with rasterio.open(
+        tmp_path / "a.tif",
+        "w",
+        driver="GTiff",
+        height=8,
+        width=8,
+        count=4,
+        dtype="uint8",
+        photometric="RGB",
+        alpha="YES",
+    ) as file:
+        file.write(values)
+    found = geotiff.read_mask_window(tmp_path / "a.tif", Window(0, 2, 8, 4))
+    assert (
+        (found[:, :2] == 200).all()
+        and (found[:, 2:] == 0).all()
+        and np.array_equal(found, read_mask(tmp_path / "a.tif")[:, 2:6])
+    )

@@ -37,8 +37,9 @@ def check_mask_files(root: Path) -> list[Finding]:
             continue
         if values.ndim == 3:
             coloured.append(path)
-        elif values.max() > IGNORE:
-            found.append(Finding("error", where, f"holds the value {values.max()}",
+        elif values.max() > IGNORE or values.min() < 0:
+            wrong = values.max() if values.max() > IGNORE else values.min()
+            found.append(Finding("error", where, f"holds the value {wrong}",
                                  f"number the classes 0 to at most {IGNORE - 1}"))  # fmt: skip
     command = convert_command(root)
     for paths, text in ((lossy, "in a format that changes class numbers"),

@@ -15,7 +15,7 @@ from semiseg.data.convert.export import IGNORED, Export, Picture, Shape, Shapes,
 from semiseg.data.convert.images import Images, not_found
 from semiseg.data.convert.regions import FAR, Patch, from_mask, number, polygon, rectangle
 from semiseg.data.layouts.words import SPLITS, splits
-from semiseg.errors import SemisegError
+from semiseg.errors import SemisegError, value_shown
 from semiseg.runtime.extras import require
 
 LONGEST = 4e6  # pixels of an outline
@@ -57,7 +57,10 @@ def _read_file(path: Path, images: Path, skip_missing: bool, others: bool) -> Ex
                 f"{path}: annotation {row.get('id')} has category {row.get('category_id')}, which is not in "
                 "categories:; export again"
             )
-        by_image[row["image_id"]].append(row)
+        if type(row["image_id"]) not in (int, str):
+            raise SemisegError(f"{path}: annotation {row.get('id')} has the image_id {value_shown(row['image_id'])}, "
+                               "which is no number; export again")  # fmt: skip
+        by_image[str(row["image_id"])].append(row)
     known = Images(images)
     pictures: list[Picture] = []
     missing: list[str] = []
@@ -66,8 +69,11 @@ def _read_file(path: Path, images: Path, skip_missing: bool, others: bool) -> Ex
         file = known.find(str(row["file_name"]))
         if file is None:
             missing.append(str(row["file_name"]))
+            by_image.pop(str(row["id"]), None)
             continue
-        drawn = [_Region(item, tools, f"{path}: annotation {item.get('id')}") for item in by_image[row["id"]]]
+        drawn = [
+            _Region(item, tools, f"{path}: annotation {item.get('id')}") for item in by_image.pop(str(row["id"]), [])
+        ]
         under = [Shape(IGNORED, region) for region in drawn if region.is_box]
         boxes += len(under)
         shapes = under + [Shape(names[region.row["category_id"]], region) for region in drawn if not region.is_box]
@@ -77,6 +83,9 @@ def _read_file(path: Path, images: Path, skip_missing: bool, others: bool) -> Ex
         raise not_found(missing, len(sheet["images"]), known.folder)
     notes = [f"{boxes} annotations are boxes without an outline: their pixels are ignored"] if boxes else []
     notes += [f"{len(missing)} images not found and left out"] if missing else []
+    strangers = [row for rows in by_image.values() for row in rows]
+    notes += [f"{len(strangers)} annotations left out: images: does not list their image, e.g. "
+              f"{value_shown(strangers[0]['image_id'])}"] if strangers else []  # fmt: skip
     if others:
         taken = {picture.file.resolve() for picture in pictures if isinstance(picture.file, Path)}
         pictures += [Picture(path, str(path.relative_to(known.folder))) for path in known.others(taken)]
@@ -96,6 +105,9 @@ def _find(source: Path) -> dict[str, Path]:
         words = {path.parent.name.casefold(), *re.split(r"[^a-z]+", path.stem.casefold())}
         split = next((split for split, called in SPLITS.items() if words & {*called}), None)
         if split is not None and (found == [] or path.stem.startswith("instances")):
+            if split in parts:
+                raise SemisegError(f"{source} holds {parts[split].name} and {path.name}, both for {split}; name the "
+                                   "COCO file itself, or move one away")  # fmt: skip
             parts[split] = path
     if set(parts) == set(SPLITS):
         return parts
@@ -112,6 +124,31 @@ def _images_of(path: Path, split: str) -> Path:
         one for one in sorted(above.rglob("*")) if one.is_dir() and one.name.rstrip("0123456789") in SPLITS[split]
     ]
     return folders[0] if len(folders) == 1 else above
+
+
+def run_lengths(text: str) -> list[int]:
+    """The numbers of compressed run lengths: six bits a character, of which five count and one says that more follow,
+    lowest first with a sign; from the fourth on each is the difference to the one two places before.
+
+    Raises:
+        ValueError: a character that is none of the 64, or an end in the middle of a number.
+    """
+    found: list[int] = []
+    number, place = 0, 0
+    for character in text:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64:
+            raise ValueError(f"the character {value_shown(character)} in run lengths")
+        number, place = number | (bits & 31) << place, place + 5
+        if place > 60:
+            raise ValueError("a run length without end")
+        if not bits & 32:
+            number -= 1 << place if bits & 16 else 0
+            found.append(number + (found[-2] if len(found) > 2 else 0))
+            number, place = 0, 0
+    if place:
+        raise ValueError("run lengths that are cut off")
+    return found
 
 
 def _checked(outline: list[Any]) -> list[float]:
@@ -150,10 +187,14 @@ class _Region:
                 coded = self.tools.merge(self.tools.frPyObjects(parts, *size))
             elif tuple(self.outline["size"]) != size:
                 raise ValueError(f"run lengths of {self.outline['size']}, image of {list(size)}")
-            elif isinstance(self.outline["counts"], list):
-                coded = self.tools.frPyObjects(self.outline, *size)
             else:
-                coded = {"size": list(size), "counts": str(self.outline["counts"]).encode()}
+                counts, plain = self.outline["counts"], isinstance(self.outline["counts"], list)
+                # pycocotools leaves memory as it was where the run lengths end too early.
+                lengths = [int(count) for count in counts] if plain else run_lengths(str(counts))
+                if min(lengths, default=0) < 0 or sum(lengths) != size[0] * size[1]:
+                    raise ValueError(f"run lengths of {sum(lengths)} pixels, image of {size[0] * size[1]}")
+                text = str(counts).encode()
+                coded = self.tools.frPyObjects(self.outline, *size) if plain else {"size": list(size), "counts": text}
             mask = self.tools.decode(coded)
             if mask.shape != size:
                 raise ValueError(f"mask of {mask.shape}, image of {size}")

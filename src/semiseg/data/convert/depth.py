@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 from semiseg.data.convert.export import Picture
 from semiseg.data.pictures import FORMATS, is_deep
 from semiseg.errors import SemisegError
+from semiseg.runtime.extras import first_line
 
 DEPTHS = (10, 12, 14, 16)
 """Bits that cameras and microscopes have."""
@@ -36,12 +37,16 @@ def read_deep(path: Path) -> np.ndarray:
     """A grey image of 16 bits, upright, (H, W).
 
     Raises:
-        SemisegError: of another.
+        SemisegError: of another, or damaged.
     """
-    with Image.open(path, formats=FORMATS) as image:
-        if not image.mode.startswith("I"):
-            raise SemisegError(f"{path} holds floating-point values, or colours of 16 bits; save it with 8 bits")
-        values = np.array(ImageOps.exif_transpose(image))
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            whole = image.mode.startswith("I")
+            values = np.array(ImageOps.exif_transpose(image)) if whole else None
+    except Exception as error:  # decoders of damaged files raise nearly anything
+        raise SemisegError(f"{path} cannot be read as an image ({first_line(error)}); replace or remove it") from None
+    if values is None:
+        raise SemisegError(f"{path} holds floating-point values, or colours of 16 bits; save it with 8 bits")
     if values.min() < 0 or values.max() > 65535:
         raise SemisegError(f"{path} holds values outside of 0 to 65535; save it with 8 bits")
     return values

@@ -10,7 +10,7 @@ from semiseg.data.base import Size
 from semiseg.data.convert.export import BACKGROUND, Export, Picture, Plan
 from semiseg.data.convert.pairs import pairs_inside
 from semiseg.data.datasets.described import describe
-from semiseg.data.files import read_mask
+from semiseg.data.files import LOSSY, read_mask
 from semiseg.data.turning import Drawn, fit_to_image
 from semiseg.errors import SemisegError
 
@@ -44,6 +44,8 @@ class _Objects:
         return {BACKGROUND, OBJECT}
 
     def draw(self, plan: Plan, size: Size) -> np.ndarray:
+        if self.path.suffix.lower() in LOSSY:
+            raise SemisegError(f"{self.path} is in a format that changes numbers; save it as PNG or TIFF")
         values = read_mask(self.path)
         if values.ndim != 2:
             raise SemisegError(f"{self.path} is a colour image, which numbers no objects; convert it --from colour")

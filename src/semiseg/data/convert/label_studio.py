@@ -34,7 +34,7 @@ def read_label_studio(source: Path, images: Path | None, skip_missing: bool) -> 
     known = Images(images or path.parent)
     pictures: list[Picture] = []
     missing: list[str] = []
-    left_out = 0
+    left_out = doubled = 0
     for task in tasks:
         where = f"{path}: task {task.get('id')}"
         name = _image_name(task, where)
@@ -51,11 +51,13 @@ def read_label_studio(source: Path, images: Path | None, skip_missing: bool) -> 
         for item in results:
             shape = _shape(item, where)
             left_out += shape is None and bool(_labels(item))
+            doubled += shape is not None and len(_labels(item)) > 1
             shapes += [shape] if shape else []
         pictures.append(Picture(file, _without_prefix(name), Shapes(shapes)))
     if missing and not skip_missing:
         raise not_found(missing, len(tasks), known.folder)
     notes = [f"{left_out} key points and other regions left out: they have no area"] if left_out else []
+    notes += [f"{doubled} regions have several labels, of which the first counts"] if doubled else []
     notes += [f"{several} tasks have several annotations: ground truth or the last changed is taken"] if several else []
     notes += [f"{len(missing)} images not found and left out"] if missing else []
     if images:

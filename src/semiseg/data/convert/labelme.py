@@ -26,8 +26,8 @@ LINES = ("point", "points", "line", "linestrip")
 def read_labelme(source: Path, images: Path | None, skip_missing: bool) -> Export:
     """Every labelme file below a folder, or one file; images without one are unlabelled.
 
-    An image is looked for where its file says, but not outside these folders, then below ``images`` or the folder;
-    failing that the file's own copy (imageData) is taken.
+    An image is looked for where its file says, but not outside these folders, then below ``images``; failing that the
+    file's own copy (imageData) is taken, and without one an image of its name anywhere below the folder.
 
     Raises:
         SemisegError: no such file, one that is not labelme's, or a missing image.
@@ -42,8 +42,9 @@ def read_labelme(source: Path, images: Path | None, skip_missing: bool) -> Expor
     if not read:
         raise SemisegError(f"no labelme file in {source}: expected JSON files with shapes: and imagePath:")
     for path, sheet in read:
+        known.inside.check(path)
         named = str(sheet.get("imagePath") or path.with_suffix(".jpg").name)
-        file = _image_of(path, named, sheet, known)
+        file = _image_of(path, named, sheet, known, own=images is None)
         if file is None:
             missing.append(f"{named} of {path}")
             continue
@@ -62,11 +63,12 @@ def read_labelme(source: Path, images: Path | None, skip_missing: bool) -> Expor
     return Export(pictures, sorted_labels(pictures), notes=notes)
 
 
-def _image_of(path: Path, named: str, sheet: dict[str, Any], known: Images) -> Path | bytes | None:
+def _image_of(path: Path, named: str, sheet: dict[str, Any], known: Images, own: bool) -> Path | bytes | None:
+    """The file beside the sheet; else, with ``own``, the sheet's copy before one of its name that lies elsewhere."""
     beside = path.parent / named.replace("\\", "/")
     if os.path.isfile(beside) and beside in known.inside:  # unlike Path.is_file, of names too long to be any
         return beside
-    found = known.find(named)
+    found = None if own and sheet.get("imageData") else known.find(named)
     if found is None and sheet.get("imageData"):
         try:
             return base64.b64decode(sheet["imageData"])

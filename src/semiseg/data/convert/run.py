@@ -128,9 +128,27 @@ def convert(
                 ) from error
         if not export.pictures:
             raise SemisegError(f"{source} names no image that was found; give their folder with --images DIR")
+        _check_files(export)
         names, number, blank = number_classes(export, classes, background, others)
         plan = Plan(number, blank, overlap == "smaller", empty == "background")
         return _write(export, plan, names, folder, Path(output), progress)
+
+
+def _check_files(export: Export) -> None:
+    """Refuse two records of one image: where an image is missing, another of its name may have been found for it.
+
+    Raises:
+        SemisegError: names both.
+    """
+    by_file: dict[Path, str] = {}
+    for picture in export.pictures:
+        if isinstance(picture.file, Path) and picture.truth is not None:
+            other = by_file.setdefault(picture.file.resolve(), picture.name)
+            if other is not picture.name:
+                raise SemisegError(
+                    f"{other} and {picture.name} of the export are both found as {picture.file}; give the folder that "
+                    "holds each where the export says: --images DIR, or remove one of the two records"
+                )
 
 
 def _write(

@@ -85,7 +85,10 @@ def read_coloured(path: Path) -> np.ndarray:
         with opened(path) as image:
             deep, turned = is_deep(image), ImageOps.exif_transpose(image)
             if not deep:
-                return np.array(turned.convert("RGB"))
+                colours = np.array(turned.convert("RGB"))
+                if turned.mode == "RGBA":  # as read_mask has it: what cannot be seen is black
+                    colours[np.array(turned.getchannel("A")) == 0] = 0
+                return colours
             values = np.array(turned)
             if values.ndim == 3 or values.min() < 0 or values.max() > 255 or turned.mode == "F":
                 raise SemisegError(f"{path} holds 16-bit values, which are no colours; save it with 8 bits")
@@ -116,6 +119,9 @@ def grey_shades(masks: Sequence[Path], said: Description, given: Sequence[str] |
         raise SemisegError(f"the masks hold {len(found)} different values; a mask tells {MOST_LEVELS} classes apart: "
                            "if they number objects, give --from instances")  # fmt: skip
     ignored = dict.fromkeys(said.ignored, IGNORED)
+    if found and found[0] < 0:
+        raise SemisegError(f"the masks hold the value {found[0]}, and a class is a number from 0 on; save pixels that "
+                           f"do not count as {IGNORE}")  # fmt: skip
     if by_value := values_given(given):
         levels = {name: value if isinstance(value, int) else value[0] for name, value in by_value.items()}
         return Shades(_listed(levels, found) | ignored, list(levels))

@@ -84,8 +84,9 @@ def _shape(item: dict[str, Any], where: str) -> Shape | None:
             return None
         points = _points(item["points"]["exterior"])
         holes = [_points(hole) for hole in item["points"].get("interior") or []]
-        if kind == "rectangle":
-            (x, y), (to_x, to_y) = points
+        if kind == "rectangle":  # whose corners are pixels, both of which belong to it
+            (x, y), (to_x, to_y) = np.sort(np.array(points, float), axis=0).tolist()
+            to_x, to_y = to_x + 1, to_y + 1
             points = [(x, y), (to_x, y), (to_x, to_y), (x, to_y)]
         if len(points) < 3 or any(len(hole) < 3 for hole in holes):
             raise ValueError(f"{len(points)} points")

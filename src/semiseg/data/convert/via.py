@@ -11,6 +11,7 @@ from semiseg.data.convert.images import Images, not_found
 from semiseg.data.convert.regions import ellipse, number, polygon, rectangle
 from semiseg.errors import SemisegError, value_shown
 
+AREAS = ("polygon", "rect", "circle", "ellipse")
 PREFERRED = ("class", "label", "name", "type", "category")
 """Attributes that hold the class, where a region has several."""
 
@@ -64,8 +65,10 @@ def _only(source: Path) -> Path:
 def _shape(region: dict[str, Any], where: str) -> Shape | None:
     try:
         shape = region["shape_attributes"]
-        label = _label(region.get("region_attributes") or {})
         kind = shape["name"]
+        if kind not in AREAS:
+            return None
+        label = _label(region.get("region_attributes") or {})
         if kind == "polygon":
             points = [(number(x), number(y)) for x, y in zip(shape["all_points_x"], shape["all_points_y"], strict=True)]
         elif kind == "rect":
@@ -73,11 +76,9 @@ def _shape(region: dict[str, Any], where: str) -> Shape | None:
         elif kind == "circle":
             radius = number(shape["r"])
             points = ellipse(number(shape["cx"]), number(shape["cy"]), radius, radius)
-        elif kind == "ellipse":
+        else:
             x, y, across, down = (number(shape[key]) for key in ("cx", "cy", "rx", "ry"))
             points = ellipse(x, y, across, down, math.degrees(number(shape.get("theta") or 0)))
-        else:
-            return None
         if len(points) < 3:
             raise ValueError(f"{len(points)} points")
     except (KeyError, TypeError, ValueError, AttributeError) as error:

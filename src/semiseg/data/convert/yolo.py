@@ -27,8 +27,13 @@ def read_yolo(source: Path, images: Path | None, skip_missing: bool) -> Export:
         SemisegError: no text file, or a line that is neither outline nor box.
     """
     root = source if source.is_dir() else source.parent
-    texts = {_key(root, path): path for path in sorted(root.rglob("*.txt")) if path.name.lower() not in OTHER_TEXTS}
     known = Images(images or root, root)
+    shown = {_key(known.folder, path) for path in known.pictures}
+    found = [(_key(root, path), path) for path in sorted(root.rglob("*.txt"))]
+    lists = [
+        path for key, path in found if path.name.lower() in OTHER_TEXTS and (path.parent == root or key not in shown)
+    ]
+    texts = {key: path for key, path in found if path not in lists}
     pictures: list[Picture] = []
     boxes, seen = 0, set[tuple[str, ...]]()
     tested: list[str] = []
@@ -56,8 +61,8 @@ def read_yolo(source: Path, images: Path | None, skip_missing: bool) -> Export:
             rows = sorted(drawn[name], key=lambda row: len(row[1]) != 4)  # boxes lie under outlines
             shapes = Shapes([Shape(IGNORED if len(v) == 4 else classes[i], _Outline(v)) for i, v in rows])
         pictures.append(Picture(path, name, shapes, split=_split(_key(known.folder, path))))
-    shown = {kind for rows in drawn.values() for kind, values in rows if len(values) > 4}
-    blank = classes[0] if 0 in classes and 0 not in shown and len(shown) > 0 else None
+    outlined = {kind for rows in drawn.values() for kind, values in rows if len(values) > 4}
+    blank = classes[0] if 0 in classes and 0 not in outlined and len(outlined) > 0 else None
     notes = [f"no outline is of {blank}: it is taken for the pixels outside of all"] if blank else []
     notes += [f"{boxes} labels are boxes without an outline: their pixels are ignored"] if boxes else []
     notes += [f"{len(tested)} images of test/ left out"] if tested else []
@@ -68,8 +73,8 @@ def read_yolo(source: Path, images: Path | None, skip_missing: bool) -> Export:
 
 def _key(root: Path, path: Path) -> tuple[str, ...]:
     """A path below the folder without suffix and without images/ and labels/, which its partner has in common."""
-    parts = path.relative_to(root).with_suffix("").parts
-    return tuple(spelling(part) for part in parts if part.lower() not in PARTS or part == parts[-1])
+    *above, stem = path.relative_to(root).with_suffix("").parts
+    return tuple(spelling(part) for part in (*(part for part in above if part.lower() not in PARTS), stem))
 
 
 def _split(key: tuple[str, ...]) -> str:

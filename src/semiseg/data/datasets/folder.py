@@ -66,7 +66,7 @@ class Folder(ImageFiles):
         return self.classes_of(read_mask(path), path)
 
     def read_label_window(self, path: Path, image: Path, window: Window | None) -> np.ndarray:
-        if window is None or not geotiff.reads(path):
+        if window is None or not (geotiff.reads(path) and geotiff.reads(image)):
             return super().read_label_window(path, image, window)
         geotiff.check_same_place(path, image)
         return self.classes_of(geotiff.read_mask_window(path, window), path)

@@ -24,7 +24,8 @@ CACHE = 256
 LARGE = 2**26
 """Pixels from which on a TIFF without a place on the earth is read in windows too: 8192×8192."""
 PART = 2048  # pixels of a side
-SAME_PLACE = 0.01  # of a pixel
+SAME_PLACE = 0.5
+"""Pixels by which corners may lie apart: each pixel of a mask is then nearest to the one of its own row and column."""
 
 
 @cache
@@ -97,10 +98,12 @@ class GeoRaster(Raster):
         bands = [i + 1 for i in dict.fromkeys(channels)]
         if self.alpha is not None and self.alpha in channels:
             return None
+        # What is no number is no content, with a no-data value or without one.
+        numbers = finite(self.read(channels, window)) if self.dtype.kind == "f" else None
         if any(all_valid in self.dataset.mask_flag_enums[band - 1] for band in bands):
-            # Without a no-data value all pixels count, but for those that are no number.
-            return None if self.dtype.kind != "f" else finite(self.read(channels, window))
+            return numbers
         found: np.ndarray = (self.dataset.read_masks(bands, window=slices(window)) > 0).any(axis=0)
+        found = found if numbers is None else found & numbers
         return None if found.all() else found
 
     def sample(self, channels: Sequence[int]) -> np.ndarray:
@@ -166,6 +169,8 @@ def read_mask_window(path: Path, window: Window) -> np.ndarray:
         return np.asarray(values[0])
     if len(values) not in (3, 4) or values.dtype != np.uint8:
         raise SemisegError(f"{path} has {len(values)} channels; save class numbers in one")
+    if len(values) == 4:  # transparent pixels are black, as in masks that are read whole
+        values = np.where(values[3] == 0, np.uint8(0), values)
     return np.ascontiguousarray(values[:3].transpose(1, 2, 0))
 
 
@@ -191,11 +196,13 @@ def check_same_place(mask: Path, image: Path) -> Size:
             )
         placed = not (first.transform.is_identity or second.transform.is_identity)
         back = ~second.transform
-        corners = [_at(back, *_at(first.transform, x, y)) for x, y in ((0, 0), (first.width, first.height))]
-        off = max(abs(corners[0][0]), abs(corners[0][1]), abs(corners[1][0] - first.width),
-                  abs(corners[1][1] - first.height))  # fmt: skip
+        corners = ((0, 0), (first.width, 0), (0, first.height), (first.width, first.height))
+        moved = [_at(back, *_at(first.transform, x, y)) for x, y in corners]
+        off = max(
+            abs(a - b) for one, other in zip(moved, corners, strict=True) for a, b in zip(one, other, strict=True)
+        )
         other_crs = first.crs is not None and second.crs is not None and first.crs != second.crs
-        if placed and (other_crs or off > SAME_PLACE * max(first.width, first.height)):
+        if placed and (other_crs or off > SAME_PLACE):
             raise SemisegError(
                 f"{mask} does not lie where {image.name} does: another CRS, origin or pixel size; warp it onto its "
                 "image, e.g. with gdalwarp"

@@ -58,9 +58,9 @@ def tiff_size(path: Path) -> Size:
     return (lengths["X"], lengths["Y"]) if turned else (lengths["Y"], lengths["X"])
 
 
-def open_deep_png(path: Path) -> ArrayRaster:
-    """A PNG of 16 bits a channel, of which Pillow would keep 8."""
-    values = np.asarray(require("imagecodecs", EXTRA, path.name).png_decode(path.read_bytes()))
+def open_deep_png(path: Path, way: int = 1) -> ArrayRaster:
+    """A PNG of 16 bits a channel, of which Pillow would keep 8; ``way`` is its EXIF orientation, 1 to 8."""
+    values = turn(np.asarray(require("imagecodecs", EXTRA, path.name).png_decode(path.read_bytes())), way)
     values = values[..., None] if values.ndim == 2 else values
     return ArrayRaster(path, values, values.shape[2] - 1 if values.shape[2] in (2, 4) else None)
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from semiseg.data.base import Size
-from semiseg.data.pictures import DEEP, is_deep, opened, upright_size
+from semiseg.data.pictures import DEEP, is_deep, opened, orientation, upright_size
 from semiseg.data.rasters import geotiff, microscopy
 from semiseg.data.rasters.base import ArrayRaster, Raster
 from semiseg.errors import SemisegError
@@ -57,7 +57,7 @@ def _open_picture(path: Path) -> ArrayRaster:
         if is_deep(image) and not image.mode.startswith(("I", "F")):
             if image.format != "PNG":
                 raise SemisegError(f"{path} {DEEP}")
-            return microscopy.open_deep_png(path)
+            return microscopy.open_deep_png(path, orientation(image))
         upright = ImageOps.exif_transpose(image)
         if upright.mode not in ("L", "LA", "RGB", "RGBA") and not upright.mode.startswith(("I", "F")):
             upright = upright.convert("L" if upright.mode == "1" else _with_colours(upright))
