@@ -10,6 +10,7 @@ from rasters import scene, write_geotiff
 
 from semiseg.data.files import read_rgb
 from semiseg.data.rasters.intensity import PixelSettings
+from semiseg.data.rasters.opening import open_raster, raster_size
 from semiseg.data.rasters.reader import PixelReader
 from semiseg.data.windows import Window
 from semiseg.errors import SemisegError
@@ -96,3 +97,16 @@ def test_a_reader_reaches_worker_processes(tmp_path: Path) -> None:
     reader = PixelReader(PixelSettings(2, "image"))
     again = pickle.loads(pickle.dumps(reader))
     assert np.array_equal(again.image(tmp_path / "a.tif"), reader.image(tmp_path / "a.tif"))
+
+
+def test_a_deep_png_is_turned_as_its_header_says(tmp_path: Path) -> None:
+    imagecodecs = pytest.importorskip("imagecodecs")
+    values = np.random.default_rng(0).integers(0, 65535, (10, 20, 3)).astype(np.uint16)
+    stored = imagecodecs.png_encode(values)
+    tag = b"eXIf" + b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"  # orientation 6
+    chunk = struct.pack(">I", len(tag) - 4) + tag + struct.pack(">I", zlib.crc32(tag))
+    head = 8 + 25  # the signature, and the chunk of sizes
+    (tmp_path / "a.png").write_bytes(stored[:head] + chunk + stored[head:])
+    with open_raster(tmp_path / "a.png", {}) as raster:
+        assert raster.size == raster_size(tmp_path / "a.png") == (20, 10)
+        assert np.array_equal(raster.read([0, 1, 2]), np.rot90(values, -1))

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from rasters import geo_folder, scene, write_geotiff
 
 from semiseg import Config
@@ -97,3 +98,21 @@ def test_two_images_of_one_name_and_sets_without_files_are_one_line(tmp_path: Pa
         opened(tmp_path)
     with pytest.raises(UsageError, match=r"data\.tile is for image files; toy_streets has none"):
         open_run_data(Config.load("toy_streets", ["data.tile=64"]).data)
+
+
+def test_geotiff_masks_of_large_pictures_of_another_kind_are_cut_alike(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        for part in ("images", "masks"):
+            (tmp_path / part).mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (100, 100, 3)).astype(np.uint8)).save(tmp_path / "images" / f"a{i}.png")
+        write_geotiff(tmp_path / "masks" / f"a{i}.tif", rng.integers(0, 3, (1, 100, 100)).astype(np.uint8))
+    (tmp_path / "dataset.yaml").write_text(CLASSES)
+    data = open_run_data(Config.load("folder", [f"data.root={tmp_path}", "data.tile=64"]).data)
+    whole = open_run_data(Config.load("folder", [f"data.root={tmp_path}"]).data)
+    assert isinstance(data.train, TiledImages) and data.labelled
+    for i in data.labelled:
+        tile = data.train.tiles[data.train.names[i]]
+        truth = whole.train.label(whole.train.names.index(tile.image))
+        assert truth is not None and tile.window is not None
+        assert np.array_equal(data.train.label(i), tile.window.cut(truth, IGNORE))
