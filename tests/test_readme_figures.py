@@ -59,9 +59,23 @@ def test_a_row_is_what_the_results_give(data: str, method: str, equal: str, figu
     assert line(name, steps, method, kind, int(more.split()[0]) if more else None) == figures
 
 
-def test_every_finished_comparison_of_the_default_and_the_paper_is_shown() -> None:
-    shown = {(data.partition(" (")[0], method, equal.partition(",")[0]) for data, method, equal, _ in table()}
-    assert len(shown) == len(table()) and len(shown) >= 6
+def test_no_comparison_that_is_done_is_left_out() -> None:
+    """Of a method with three splits and three supervised runs beside each, on each kind of equality."""
+    shown = {(SHOWN[start], method, equal.partition(",")[0]) for data, method, equal, _ in table() for start in SHOWN
+             if data.startswith(start)}  # fmt: skip
+    for data, steps in SHOWN.values():
+        for method in ("fixmatch", "memory_bank"):
+            done = [kind for kind in ("steps", "seconds") if _is_done(data, steps, method, kind)]
+            if "seconds" in done:  # a comparison without equal seconds is not shown at all
+                assert {((data, steps), method, kind) for kind in ("steps", "crops", "seconds")} <= shown
+
+
+def _is_done(data: str, steps: int, method: str, kind: str) -> bool:
+    try:
+        line(data, steps, method, kind, None)
+    except (AssertionError, StopIteration):
+        return False
+    return True
 
 
 def test_rows_name_how_they_were_made() -> None:
