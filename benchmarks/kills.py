@@ -125,7 +125,7 @@ def outcome(run_dir: Path) -> dict[str, Any]:
         "last.pt": {key: value for key, value in last.items() if key not in ("seconds", "config")},
         "best.pt": {key: value for key, value in best.items() if key not in ("seconds", "config")},
         "metrics.jsonl": [{k: v for k, v in row.items() if k not in TIMED} for row in read_metrics(run_dir)],
-        "evaluation.json": {key: value for key, value in evaluation.items() if key != "seconds"},
+        "evaluation.json": {key: value for key, value in evaluation.items() if key not in ("seconds", "peak_memory")},
         "left over": sorted(path.name for path in run_dir.rglob("*") if path.suffix == ".partial"),
         "lock": (run_dir / "lock.json").exists(),
     }

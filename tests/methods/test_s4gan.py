@@ -183,7 +183,9 @@ def test_the_two_branches_meet_in_validations_and_predictions(folder: Path, tmp_
     plain = run.method.eval().student(images).logits
     found = model.network(images).logits
     assert (plain.argmax(1) == 1).all() and not (found.argmax(1) == 1).any()
-    assert (found <= plain).all() and torch.equal(found[:, [0, 2]], plain[:, [0, 2]])
+    # Two networks of one weight, whose memory need not lie alike: equal but for rounding.
+    assert (found <= plain + 1e-4).all()
+    torch.testing.assert_close(found[:, [0, 2]], plain[:, [0, 2]], rtol=1e-4, atol=1e-5)
     result = json.loads((tmp_path / "run" / "evaluation.json").read_text())["last"]
     assert not any(row[1] for row in result["confusion"]), "no pixel of any class is taken for class 1"
     assert evaluate(tmp_path / "run", which="last").miou == pytest.approx(result["miou"])

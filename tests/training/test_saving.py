@@ -43,7 +43,7 @@ def outcome(run_dir: Path) -> dict[str, Any]:
         "last": {key: last[key] for key in ("iteration", "method", "optimisers", "best", "losses", "pending")},
         "best": {key: best[key] for key in ("iteration", "method")},
         "lines": [{k: v for k, v in row.items() if k not in TIMED} for row in read_metrics(run_dir)],
-        "evaluation": {key: value for key, value in evaluation.items() if key != "seconds"},
+        "evaluation": {key: value for key, value in evaluation.items() if key not in ("seconds", "peak_memory")},
     }
 
 
