@@ -34,6 +34,8 @@ print(start, peak.read(), PeakMemory(torch.device("cpu")).read())
 def test_what_was_freed_counts_and_what_came_before_does_not() -> None:
     # In a process of its own: what this one has freed may be taken again without growing it.
     told = subprocess.run([sys.executable, "-c", OWN], capture_output=True, text=True, check=True, timeout=HANGS)
+    if "None" in told.stdout:
+        pytest.skip("this system does not let the memory be counted from a moment on")
     start, after, again = map(int, told.stdout.split())
     assert start > 20 * MIB and 100 * MIB < after - start < 250 * MIB and again < after - 100 * MIB
 

@@ -93,8 +93,8 @@ def test_a_method_stands_beside_supervised_at_every_budget_and_nothing_runs_twic
     flops = {(row["method"], row["equal"]): row["flops"] for row in runs}
     assert flops["supervised", "crops"] == 2 * flops["supervised", "steps"] < flops["mean_teacher", "steps"]
     assert all(row["memory_bytes"] > 0 for row in runs)
-    if sys.platform.startswith("linux"):
-        assert all(row["peak_memory_bytes"] > row["memory_bytes"] for row in runs), "the process holds more than a step"
+    measured = [(row["peak_memory_bytes"], row["memory_bytes"]) for row in runs if row["peak_memory_bytes"] is not None]
+    assert all(peak > counted for peak, counted in measured), "the process holds more than a step"
 
     page = compared.page.read_text(encoding="utf-8")
     for words in ("toy_streets, 3 masks, 2 steps", "toy_streets, 6 masks, 2 steps", "ten masks more than 6"):
